@@ -1,0 +1,132 @@
+//! Findings: what is wrong with a bundle, each with a stable code, a place and a severity.
+//!
+//! Damage is a finding and not an error: a check goes on to the end and reports all of it. The codes are listed in FORMAT.md,
+//! "Findings", and never change their meaning.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// How much a finding matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing; the verdict stays.
+    Notice,
+    /// The verdict is no.
+    Damage,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $severity:ident;)+) => {
+        /// The stable code of a finding.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Code { $($(#[$doc])* $name,)+ }
+
+        impl Code {
+            /// Every code, in the order of the checks.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// Returns the code as it is printed.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)+ }
+            }
+
+            /// Returns how much findings of this code matter.
+            pub const fn severity(self) -> Severity {
+                match self { $(Self::$name => Severity::$severity,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// A length, count or depth is over a limit of the format.
+    OverLimit = "over-limit", Damage;
+    /// The file ends before its table.
+    Truncated = "truncated", Damage;
+    /// The seek table is absent, malformed, or does not say what the frames are.
+    Table = "table", Damage;
+    /// A zstd frame does not decode, or is not of the canonical form.
+    Frame = "frame", Damage;
+    /// The tar is not the canonical one: a header value, padding, or bytes where none belong.
+    Tar = "tar", Damage;
+    /// The manifest is absent, malformed, or not in its canonical form.
+    Manifest = "manifest", Damage;
+    /// The bundle's top folder is not the one that the manifest names.
+    TopFolder = "top-folder", Damage;
+    /// The file's name claims another id than the manifest has.
+    FileName = "file-name", Damage;
+    /// There is no signature.
+    Unsigned = "unsigned", Damage;
+    /// A signature file is malformed or does not have the name of its key.
+    SignatureForm = "signature-form", Damage;
+    /// A signature by a trusted key does not fit the manifest.
+    SignatureBad = "signature-bad", Damage;
+    /// A signature's trusted comment speaks of something else.
+    SignatureComment = "signature-comment", Damage;
+    /// A signature is by a key that is not trusted here.
+    SignatureUntrusted = "signature-untrusted", Notice;
+    /// No trusted key has signed.
+    Untrusted = "untrusted", Damage;
+    /// The manifest belongs to another archive than the one asked for.
+    Archive = "archive", Damage;
+    /// The checksum list is absent, malformed, or not the one the manifest vouches for.
+    Checksums = "checksums", Damage;
+    /// A path breaks the grammar, is file and folder at once, or belongs to no article.
+    Path = "path", Damage;
+    /// An article has no `article.toml`.
+    Metadata = "metadata", Damage;
+    /// A file's bytes do not have the digest in the checksum list.
+    Content = "content", Damage;
+    /// A file of the checksum list is not in the bundle.
+    Missing = "missing", Damage;
+    /// The bundle holds a file that the checksum list does not name.
+    Extra = "extra", Damage;
+    /// A BagIt tag file is not what the manifest and checksum list make it.
+    TagFile = "tag-file", Damage;
+    /// The index does not say where the members lie.
+    Index = "index", Damage;
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// One thing wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What kind of thing.
+    pub code: Code,
+    /// Where: a file in the bundle, a byte range, a key; as text, since places are of many kinds.
+    pub place: String,
+    /// What was expected and what was found.
+    pub detail: String,
+}
+
+impl Finding {
+    /// Notes that something of kind `code` is wrong at `place`.
+    pub fn new(code: Code, place: impl Into<String>, detail: impl fmt::Display) -> Self {
+        Self { code, place: place.into(), detail: detail.to_string() }
+    }
+
+    /// Returns how much this matters.
+    pub fn severity(&self) -> Severity {
+        self.code.severity()
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", self.code, self.place, self.detail)
+    }
+}

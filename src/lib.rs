@@ -1,0 +1,7 @@
+//! vellum: signed, compressed, content-addressed bundles of articles.
+
+pub mod digest;
+pub mod finding;
+pub mod path;
+pub mod pipeline;
+pub mod watch;
