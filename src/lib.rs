@@ -2,6 +2,7 @@
 
 pub mod digest;
 pub mod finding;
+pub mod format;
 pub mod path;
 pub mod pipeline;
 pub mod watch;

@@ -1,0 +1,36 @@
+//! The BagIt tag files, pure functions of the manifest and the checksum list. (RFC 8493; FORMAT.md, "The tag files")
+//!
+//! They make an unpacked bundle a valid bag. Nothing is learnt from them: a reader makes them anew and compares.
+
+use crate::digest::Digest;
+
+use super::manifest::Manifest;
+use super::{checksums, manifest};
+
+/// The declaration's name.
+pub const BAGIT: &str = "bagit.txt";
+/// The bag's own metadata.
+pub const BAG_INFO: &str = "bag-info.txt";
+/// The digests of the other tag files.
+pub const TAG_MANIFEST: &str = "tagmanifest-sha256.txt";
+
+/// Returns `bagit.txt`, the same in every bundle.
+pub const fn declaration() -> &'static str {
+    "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
+}
+
+/// Returns `bag-info.txt`.
+pub fn info(manifest: &Manifest) -> String {
+    format!("Payload-Oxum: {}.{}\n", manifest.bytes, manifest.files)
+}
+
+/// Returns `tagmanifest-sha256.txt`: the other tag files but the signatures and the index, ascending by name.
+pub fn tag_manifest(manifest: &Manifest) -> String {
+    let files = [
+        (BAG_INFO, Digest::of(info(manifest).as_bytes())),
+        (BAGIT, Digest::of(declaration().as_bytes())),
+        (checksums::NAME, manifest.checksums),
+        (manifest::NAME, Digest::of(manifest.to_string().as_bytes())),
+    ];
+    files.iter().map(|(name, digest)| format!("{digest}  {name}\n")).collect()
+}

@@ -1,0 +1,13 @@
+//! The formats of a bundle, one file each; their normative text is FORMAT.md.
+#![doc = include_str!("FORMAT.md")]
+
+pub mod bagit;
+pub mod bundle;
+pub mod checksums;
+pub mod frame;
+pub mod framing;
+pub mod index;
+pub mod layout;
+pub mod manifest;
+pub mod seekable;
+pub mod tar;
