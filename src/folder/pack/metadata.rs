@@ -1,0 +1,228 @@
+//! The first half of packing a bundle: articles from the walk, their metadata read, checked and compressed.
+
+use std::collections::HashMap;
+use std::sync::mpsc;
+
+use crate::digest::Digest;
+use crate::format::article::{Article, MAX_ARTICLE_TOML_BYTES};
+use crate::format::bundle::{BundleWriter, Spool};
+use crate::format::checksums::{DATA, METADATA};
+use crate::format::frame::FrameEncoder;
+use crate::format::framing::{self, Kind};
+use crate::format::layout::Layout;
+use crate::format::manifest::Name;
+use crate::format::tar;
+use crate::pipeline::ordered;
+
+use super::super::Error;
+use super::super::derive;
+use super::super::read;
+use super::super::walk::{Event, FoundArticle, Note, Reason, Refusal, Stat};
+use super::{Caps, Draft, PackOptions, Packer, Planned, too_many_files};
+
+/// What a job's articles may come to, reckoned by their sidecars, in bytes.
+const BATCH_BYTES: u64 = 1 << 20;
+/// What a derived `article.toml` is reckoned at, in bytes.
+const DERIVED_BYTES: u64 = 1 << 10;
+
+/// What a job makes of its articles.
+struct Batch {
+    articles: Vec<(Planned, Option<String>, Option<String>)>,
+    frames: Vec<(Vec<u8>, u64)>,
+    notes: Vec<(String, Note)>,
+    refusals: Vec<Refusal>,
+}
+
+impl Packer<'_> {
+    /// Takes articles from the walk until a bundle is full or the walk has ended, and compresses their metadata.
+    pub(super) fn gather(
+        &mut self,
+        walked: &mpsc::Receiver<Event>,
+        waiting: &mut Option<FoundArticle>,
+        name: Name,
+    ) -> Result<Draft, Error> {
+        let mut caps = Caps { articles: 0, files: 0, bytes: 0 };
+        let mut more = false;
+        let (options, watch) = (self.options, self.watch);
+        let mut metadata_frames = BundleWriter::new(Spool::new(self.output));
+        let mut articles = Vec::new();
+        let mut ids: HashMap<String, String> = HashMap::new();
+        let (mut walk_notes, mut walk_refusals) = (Vec::new(), Vec::new());
+
+        let batches = std::iter::from_fn(|| {
+            let mut batch = Vec::new();
+            let mut bytes = 0;
+            while bytes < BATCH_BYTES && !more {
+                let article = match waiting.take() {
+                    Some(article) => article,
+                    None => match walked.recv() {
+                        Ok(Event::Article(article)) => article,
+                        Ok(Event::Refused(refusal)) => {
+                            walk_refusals.push(refusal);
+                            continue;
+                        }
+                        Ok(Event::Noted(place, note)) => {
+                            walk_notes.push((place, note));
+                            continue;
+                        }
+                        Err(_) => break,
+                    },
+                };
+                if let Some(refusal) = too_many_files(&article) {
+                    walk_refusals.push(refusal);
+                } else if caps.take(&article, options.bundle_bytes) {
+                    let size = article.metadata.as_ref().map_or(DERIVED_BYTES, |file| file.stat.size);
+                    bytes += tar::BLOCK_BYTES + size + tar::padding(size);
+                    batch.push(article);
+                } else {
+                    *waiting = Some(article);
+                    more = true;
+                }
+            }
+            (!batch.is_empty()).then_some(batch)
+        });
+        let (found, refusals) = (&mut self.found, &mut self.refusals);
+        ordered(
+            options.threads,
+            batches,
+            || {
+                let mut encoder = FrameEncoder::new(options.level);
+                let name = &name;
+                move |batch| read_batch(batch, name, options, &mut encoder)
+            },
+            |batch: Result<Batch, Error>| {
+                let batch = batch?;
+                if watch.cancelled() {
+                    return Err(Error::Cancelled);
+                }
+                found.notes.extend(batch.notes);
+                refusals.extend(batch.refusals);
+                for (packed, plain) in batch.frames {
+                    metadata_frames.push(&packed, plain)?;
+                }
+                for (planned, id, from) in batch.articles {
+                    let path = planned.found.path.to_string();
+                    let id = id.unwrap_or_else(|| path.clone());
+                    if let Some(other) = ids.get(&id) {
+                        let reason = Reason::SameId { id, other: other.clone() };
+                        refusals.push(Refusal { place: path, reason });
+                    } else {
+                        ids.insert(id, path);
+                    }
+                    if let Some(from) = from {
+                        *found.derived.entry(from).or_default() += 1;
+                    }
+                    articles.push(planned);
+                }
+                Ok(())
+            },
+        )?;
+        for (place, note) in walk_notes {
+            if options.portable && note.hinders_portability() {
+                refusals.push(Refusal { place, reason: Reason::NotPortable(note) });
+            } else {
+                found.notes.push((place, note));
+            }
+        }
+        refusals.extend(walk_refusals);
+        refuse_same_paths(&articles, refusals);
+        Ok(Draft { name, articles, metadata_frames, more })
+    }
+}
+
+fn refuse_same_paths(articles: &[Planned], refusals: &mut Vec<Refusal>) {
+    for pair in articles.windows(2) {
+        let [one, other] = pair else { continue };
+        if one.found.path == other.found.path {
+            let shown = |a: &Planned| a.found.files.first().map(|f| f.location().display().to_string());
+            let reason = Reason::SameArticle {
+                path: one.found.path.to_string(),
+                other: shown(one).unwrap_or_default(),
+            };
+            refusals.push(Refusal { place: shown(other).unwrap_or_default(), reason });
+        }
+    }
+}
+
+/// Reads or derives the metadata of a job's articles and compresses it.
+fn read_batch(
+    found: Vec<FoundArticle>,
+    name: &Name,
+    options: &PackOptions,
+    encoder: &mut FrameEncoder,
+) -> Result<Batch, Error> {
+    let mut batch = Batch { articles: Vec::new(), frames: Vec::new(), notes: Vec::new(), refusals: Vec::new() };
+    let mut plain = Vec::new();
+    let mut layout = Layout::at(0);
+    for article in found {
+        let Some((text, id, derived)) = read_one(&article, options, &mut batch) else { continue };
+        let path = format!("{name}/{DATA}{}/{METADATA}", article.path);
+        let before = plain.len();
+        tar::encode_header(&path, text.len() as u64, &mut plain);
+        layout.push((plain.len() - before) as u64, text.len() as u64);
+        plain.extend_from_slice(&text);
+        plain.resize(plain.len() + tar::padding(text.len() as u64) as usize, 0);
+        let (from, derived_from) = derived.map_or((None, None), |(from, at, stat)| (Some(from), Some((at, stat))));
+        let metadata = (Digest::of(&text), text.len() as u64);
+        batch.articles.push((Planned { found: article, metadata, derived_from }, id, from));
+    }
+    for cut in framing::cut(layout.places().iter().map(|&place| (place, Kind::Plain)), options.frame_bytes) {
+        let piece = &plain[cut.from as usize..cut.to as usize];
+        let mut packed = Vec::new();
+        encoder.encode(piece, &mut packed).map_err(Error::Frame)?;
+        batch.frames.push((packed, piece.len() as u64));
+    }
+    Ok(batch)
+}
+
+/// The text of an `article.toml`, the id in it, and for a derived one what it came from: by name, by file and its state.
+type Metadata = (Vec<u8>, Option<String>, Option<(String, usize, Stat)>);
+
+fn read_one(article: &FoundArticle, options: &PackOptions, batch: &mut Batch) -> Option<Metadata> {
+    let mut refuse = |place: String, reason: String| {
+        batch.refusals.push(Refusal { place, reason: Reason::Metadata(reason) });
+        None
+    };
+    let Some(sidecar) = &article.metadata else {
+        if options.strict {
+            return refuse(article.path.to_string(), "has no metadata".into());
+        }
+        return match derive_one(article) {
+            Ok((text, id, from, at, stat)) => Some((text.into_bytes(), id, Some((from, at, stat)))),
+            Err((place, reason)) => refuse(place, reason),
+        };
+    };
+    let place = sidecar.location();
+    let shown = place.display().to_string();
+    let text = match read::read_settled(&place, MAX_ARTICLE_TOML_BYTES) {
+        Ok((text, _)) => text,
+        Err(error) => return refuse(shown, error.to_string()),
+    };
+    match Article::parse(&text) {
+        Ok((_, notes)) if options.strict && !notes.is_empty() => {
+            for note in notes {
+                refuse(shown.clone(), note.to_string());
+            }
+            None
+        }
+        Ok((parsed, notes)) => {
+            batch.notes.extend(notes.iter().map(|note| (shown.clone(), Note::Metadata(note.to_string()))));
+            Some((text, parsed.id, None))
+        }
+        Err(error) => refuse(shown, error.to_string()),
+    }
+}
+
+type Derivation = (String, Option<String>, String, usize, Stat);
+
+fn derive_one(article: &FoundArticle) -> Result<Derivation, (String, String)> {
+    let best = (0..article.files.len()).min_by_key(|&n| (derive::rank(&article.files[n].name), &article.files[n].name));
+    let Some(at) = best else { return Err((article.path.to_string(), "has no content".into())) };
+    let file = &article.files[at];
+    let place = file.location();
+    let refused = |reason: String| (place.display().to_string(), reason);
+    let mut open = read::open(&place).map_err(|error| refused(error.to_string()))?;
+    let stat = Stat::from(&open.metadata().map_err(|error| refused(error.to_string()))?);
+    let derived = derive::derive(&file.name, &mut open, stat.size).map_err(|error| refused(error.to_string()))?;
+    Ok((derived.to_toml(), derived.article.id.clone(), derived.from.to_string(), at, stat))
+}

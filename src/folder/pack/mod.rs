@@ -1,0 +1,363 @@
+//! Packing a folder: one walk, one reading of every file, one or several bundles. (FORMAT.md, "Articles" and "The bundle")
+//!
+//! Metadata is read, checked and compressed while the walk goes on, so that everything wrong with it is known before the content is
+//! touched; then the content, frames in parallel; then list, manifest, signatures and table. The bundles stay unnamed temporary files
+//! until all of them are whole and on disk.
+
+mod content;
+mod metadata;
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::BufWriter;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+
+use jiff::Timestamp;
+use tempfile::NamedTempFile;
+
+use crate::digest::Digest;
+use crate::format::bundle::{BundleWriter, SignatureFile, Spool, Tail};
+use crate::format::checksums::{self, ChecksumList, MAX_ARTICLES, MAX_FILES, METADATA};
+use crate::format::frame::FrameEncoder;
+use crate::format::framing;
+use crate::format::index::Index;
+use crate::format::manifest::{BundleId, Manifest, Name, Origin, PartOf};
+use crate::format::tar;
+use crate::keys::{Comment, Kind, Signature, Signer};
+use crate::watch::{Task, Watch};
+
+use super::publish;
+use super::walk::{Event, FoundArticle, Note, Reason, Refusal, Stat, Stopped, WalkOptions, walk};
+use super::{Error, derive};
+
+/// A bundle closes before the article that would bring its content over this, in bytes.
+pub const BUNDLE_BYTES: u64 = 1 << 30;
+/// The level of zstd, if nothing else is asked.
+pub const LEVEL: i32 = 3;
+/// Articles that the walk may be ahead.
+const WALK_AHEAD: usize = 4096;
+
+/// How to pack.
+#[derive(Debug, Clone)]
+pub struct PackOptions {
+    /// The bundle's name; each further part of a split pack adds its number.
+    pub name: Name,
+    /// The bundle's title.
+    pub title: String,
+    /// The archive that the bundle is made for.
+    pub archive: Option<Origin>,
+    /// What the walk takes and leaves.
+    pub walk: WalkOptions,
+    /// Refuse derived metadata and unknown keys.
+    pub strict: bool,
+    /// Refuse names that not every file system can hold.
+    pub portable: bool,
+    /// Level of zstd.
+    pub level: i32,
+    /// Plain size that frames are filled to, in bytes.
+    pub frame_bytes: u64,
+    /// Where a bundle closes, in bytes of content.
+    pub bundle_bytes: u64,
+    /// Threads that read, hash and compress.
+    pub threads: NonZeroUsize,
+    /// The time that signatures claim.
+    pub time: Timestamp,
+    /// Replace a bundle of the same id.
+    pub overwrite: bool,
+}
+
+/// A bundle that was made.
+#[derive(Debug, Clone)]
+pub struct PackedBundle {
+    /// Where it lies.
+    pub file: PathBuf,
+    /// Its id.
+    pub id: BundleId,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// Its size, in bytes.
+    pub file_bytes: u64,
+    /// Whether a bundle of this id lay there already and was left as it was.
+    pub kept: bool,
+}
+
+/// What a pack did.
+#[derive(Debug, Default)]
+pub struct Packed {
+    /// The bundles, in order.
+    pub bundles: Vec<PackedBundle>,
+    /// Articles whose metadata was derived, by what it came from.
+    pub derived: BTreeMap<String, u64>,
+    /// What a person should know, by place.
+    pub notes: Vec<(String, Note)>,
+}
+
+/// An article whose metadata has been read.
+struct Planned {
+    found: FoundArticle,
+    /// Digest and size of its `article.toml`.
+    metadata: (Digest, u64),
+    /// The file that its metadata was derived from, as it was then.
+    derived_from: Option<(usize, Stat)>,
+}
+
+/// Everything of one bundle that is known before its content is read.
+struct Draft {
+    name: Name,
+    articles: Vec<Planned>,
+    metadata_frames: BundleWriter<Spool>,
+    /// Whether articles are left for a further bundle.
+    more: bool,
+}
+
+/// Packs `root` into bundles in the folder `output`, signed by `signers`.
+///
+/// # Errors
+/// [`Error::Refused`] lists everything that cannot be taken; nothing is then left behind. Other errors end the pack at once,
+/// likewise without a trace.
+pub fn pack(
+    root: &Path,
+    output: &Path,
+    options: &PackOptions,
+    signers: &[&dyn Signer],
+    watch: &dyn Watch,
+) -> Result<Packed, Error> {
+    publish::refuse_inside(output, root)?;
+    watch.begin(Task::Pack, None);
+    let (sender, receiver) = mpsc::sync_channel(WALK_AHEAD);
+    thread::scope(|scope| {
+        scope.spawn(move || walk(root, &options.walk, &mut |event| sender.send(event).map_err(|_| Stopped)));
+        Packer { root, output, options, signers, watch, found: Packed::default(), refusals: Vec::new() }.run(receiver)
+    })
+}
+
+struct Packer<'a> {
+    root: &'a Path,
+    output: &'a Path,
+    options: &'a PackOptions,
+    signers: &'a [&'a dyn Signer],
+    watch: &'a dyn Watch,
+    found: Packed,
+    refusals: Vec<Refusal>,
+}
+
+/// A finished bundle that has no name yet.
+struct Unnamed {
+    file: NamedTempFile,
+    bundle: PackedBundle,
+}
+
+impl Packer<'_> {
+    fn run(mut self, walked: mpsc::Receiver<Event>) -> Result<Packed, Error> {
+        let mut unnamed: Vec<Unnamed> = Vec::new();
+        let mut waiting = None;
+        let mut content_total = 0;
+        loop {
+            let name = self.options.name.part(unnamed.len() as u64 + 1).map_err(Error::Name)?;
+            let draft = self.gather(&walked, &mut waiting, name)?;
+            if !self.refusals.is_empty() {
+                self.drain(walked, waiting);
+                return Err(Error::Refused(self.refusals));
+            }
+            if draft.articles.is_empty() {
+                return Err(Error::NoArticles(self.root.to_owned()));
+            }
+            let more = draft.more;
+            content_total += draft.articles.iter().flat_map(|a| &a.found.files).map(|f| f.stat.size).sum::<u64>();
+            self.watch.total(content_total);
+            let before = unnamed.last().map(|before| before.bundle.id);
+            let number = unnamed.len() as u64 + 1;
+            let part = (more || number > 1).then_some(PartOf { number, after: before, last: !more });
+            let bundle = self.make(draft, part)?;
+            unnamed.push(bundle);
+            if !more {
+                break;
+            }
+        }
+        for Unnamed { file, mut bundle } in unnamed {
+            bundle.kept = publish::place(file, &bundle.file, bundle.id, self.options.overwrite)?;
+            self.found.bundles.push(bundle);
+        }
+        publish::sync_folder(self.output)?;
+        Ok(self.found)
+    }
+
+    /// Takes the rest of the walk only for its refusals, so that a person hears of all of them at once.
+    fn drain(&mut self, walked: mpsc::Receiver<Event>, _waiting: Option<FoundArticle>) {
+        for event in walked {
+            if let Event::Refused(refusal) = event {
+                self.refusals.push(refusal);
+            }
+        }
+    }
+
+    /// Reads content, writes and signs one bundle, and brings it to disk without a name.
+    fn make(&mut self, mut draft: Draft, part: Option<PartOf>) -> Result<Unnamed, Error> {
+        let file = publish::unnamed(self.output)?;
+        let mut writer = BundleWriter::new(BufWriter::with_capacity(1 << 20, file.as_file().try_clone()?));
+        let members = content::members(&mut draft)?;
+        let (members, digests) = self.content(&draft.name, members, &mut writer)?;
+        self.refuse_underived(&draft, &members)?;
+
+        let mut files: Vec<(String, Digest, u64)> = Vec::with_capacity(members.len() + draft.articles.len());
+        files.extend(members.into_iter().zip(digests).map(|(member, digest)| (member.path, digest, member.file.stat.size)));
+        for article in &draft.articles {
+            let path = format!("{}{}/{METADATA}", checksums::DATA, article.found.path);
+            files.push((path, article.metadata.0, article.metadata.1));
+        }
+        files.sort_by(|a, b| a.0.cmp(&b.0));
+        writer.append(draft.metadata_frames)?;
+
+        let list = ChecksumList::from_sorted(files.iter().map(|(path, digest, _)| (path.as_str(), *digest)));
+        if let Some(fault) = list.faults().into_iter().next() {
+            return Err(Error::List(fault));
+        }
+        let mut encoder = FrameEncoder::new(self.options.level);
+        let list_offset = writer.plain();
+        push_list(&draft.name, &list, self.options, &mut encoder, &mut writer)?;
+        let manifest = Manifest {
+            archive: self.options.archive.clone(),
+            name: draft.name,
+            title: self.options.title.clone(),
+            articles: draft.articles.len() as u64,
+            files: files.len() as u64,
+            bytes: files.iter().map(|file| file.2).sum(),
+            checksums: Digest::of(list.text().as_bytes()),
+            part,
+            replaces: None,
+        };
+        let index = Index {
+            list_offset,
+            list_size: list.text().len() as u64,
+            sizes: files.iter().map(|file| file.2).collect(),
+        };
+        let text = manifest.to_string();
+        let id = BundleId(Digest::of(text.as_bytes()));
+        let signatures = sign_manifest(&text, self.options.archive.as_ref(), self.options.time, self.signers)?;
+        let tail = Tail::new(&manifest, signatures, index.encode());
+        let (_, file_bytes) = writer.finish(&tail, &mut encoder)?;
+        file.as_file().sync_all()?;
+        let path = self.output.join(format!("{id}{}", publish::BUNDLE_ENDING));
+        Ok(Unnamed { file, bundle: PackedBundle { file: path, id, manifest, file_bytes, kept: false } })
+    }
+
+    /// Makes sure that metadata derived from a file fits what was packed of it.
+    fn refuse_underived(&self, draft: &Draft, members: &[content::Member]) -> Result<(), Error> {
+        let by_location: HashMap<PathBuf, Stat> = if draft.articles.iter().any(|a| a.derived_from.is_some()) {
+            members.iter().filter(|m| m.reread).map(|m| (m.file.location(), m.file.stat)).collect()
+        } else {
+            HashMap::new()
+        };
+        for article in &draft.articles {
+            let Some((from, stat)) = article.derived_from else { continue };
+            let file = &article.found.files[from];
+            if let Some(now) = by_location.get(&file.location())
+                && *now != stat
+            {
+                let again = derive::derive(&file.name, &mut super::read::open(&file.location())?, now.size);
+                let same = again.ok().is_some_and(|d| Digest::of(d.to_toml().as_bytes()) == article.metadata.0);
+                if !same {
+                    return Err(Error::KeepsChanging(file.location()));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes the checksum list's member in frames of its own.
+pub(crate) fn push_list<W: crate::format::bundle::Output>(
+    name: &Name,
+    list: &ChecksumList,
+    options: &PackOptions,
+    encoder: &mut FrameEncoder,
+    writer: &mut BundleWriter<W>,
+) -> Result<(), Error> {
+    let mut plain = Vec::new();
+    tar::encode_header(&format!("{name}/{}", checksums::NAME), list.text().len() as u64, &mut plain);
+    plain.extend_from_slice(list.text().as_bytes());
+    plain.resize(plain.len() + tar::padding(list.text().len() as u64) as usize, 0);
+    let mut packed = Vec::new();
+    for piece in plain.chunks(options.frame_bytes as usize) {
+        packed.clear();
+        encoder.encode(piece, &mut packed).map_err(Error::Frame)?;
+        writer.push(&packed, piece.len() as u64)?;
+    }
+    Ok(())
+}
+
+/// Signs a manifest's text with each signer.
+///
+/// # Errors
+/// Where a signer fails, or two have the same key id.
+pub(crate) fn sign_manifest(
+    text: &str,
+    archive: Option<&Origin>,
+    time: Timestamp,
+    signers: &[&dyn Signer],
+) -> Result<Vec<SignatureFile>, Error> {
+    let mut signatures: Vec<SignatureFile> = Vec::new();
+    for signer in signers {
+        let comment =
+            Comment::new(Kind::Manifest, archive.map(ToString::to_string), Digest::of(text.as_bytes()), time)?;
+        let signature = Signature::sign(*signer, text.as_bytes(), &comment)?;
+        let key_id = signer.public().id().to_string();
+        if signatures.iter().any(|other| other.key_id == key_id) {
+            return Err(Error::SameKeyId(key_id));
+        }
+        signatures.push(SignatureFile { key_id, bytes: signature.to_string().into_bytes() });
+    }
+    Ok(signatures)
+}
+
+/// The caps that close a bundle.
+struct Caps {
+    articles: u64,
+    files: u64,
+    bytes: u64,
+}
+
+impl Caps {
+    /// Counts an article in; `false` where it must open the next bundle.
+    fn take(&mut self, article: &FoundArticle, limit: u64) -> bool {
+        let files = article.files.len() as u64 + 1;
+        let bytes = article.files.iter().chain(&article.metadata).map(|file| file.stat.size).sum::<u64>();
+        let empty = self.articles == 0;
+        let fits = self.articles < MAX_ARTICLES && self.files + files <= MAX_FILES && self.bytes + bytes <= limit;
+        if fits || empty {
+            self.articles += 1;
+            self.files += files;
+            self.bytes += bytes;
+        }
+        fits || empty
+    }
+}
+
+impl PackOptions {
+    /// Returns options for a bundle of this name, everything else as it is without being asked.
+    pub fn new(name: Name, title: String, time: Timestamp) -> Self {
+        Self {
+            name,
+            title,
+            archive: None,
+            walk: WalkOptions::default(),
+            strict: false,
+            portable: false,
+            level: LEVEL,
+            frame_bytes: framing::FRAME_BYTES,
+            bundle_bytes: BUNDLE_BYTES,
+            threads: crate::pipeline::processors(),
+            time,
+            overwrite: false,
+        }
+    }
+}
+
+/// Refuses an article of more files than a bundle may have.
+fn too_many_files(article: &FoundArticle) -> Option<Refusal> {
+    let files = article.files.len() as u64 + 1;
+    let place = article.path.to_string();
+    (files > MAX_FILES).then_some(Refusal { place, reason: Reason::TooManyFiles(files) })
+}

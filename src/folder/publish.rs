@@ -1,0 +1,99 @@
+//! Putting finished work in place: whole, on disk, and never over something else by accident.
+//!
+//! A file is made without its name, brought to disk, then renamed; a kill at any instant leaves the old state or the new one.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tempfile::{NamedTempFile, TempDir};
+
+use crate::format::bundle::Bundle;
+use crate::format::manifest::BundleId;
+
+use super::Error;
+
+/// The ending of a bundle's file name.
+pub const BUNDLE_ENDING: &str = ".tar.zst";
+/// How the names of unfinished files and folders begin.
+pub const UNFINISHED: &str = ".vellum-";
+
+/// Makes an unfinished file in `folder`, creating the folder where it is absent.
+pub(super) fn unnamed(folder: &Path) -> Result<NamedTempFile, Error> {
+    fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.to_owned(), source })?;
+    tempfile::Builder::new()
+        .prefix(UNFINISHED)
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .tempfile_in(folder)
+        .map_err(|source| Error::Write { path: folder.to_owned(), source })
+}
+
+/// Makes an unfinished folder beside `target`.
+pub(super) fn unnamed_folder(target: &Path) -> Result<TempDir, Error> {
+    let parent = parent(target);
+    fs::create_dir_all(parent).map_err(|source| Error::Write { path: parent.to_owned(), source })?;
+    tempfile::Builder::new()
+        .prefix(UNFINISHED)
+        .tempdir_in(parent)
+        .map_err(|source| Error::Write { path: parent.to_owned(), source })
+}
+
+/// Gives a finished bundle its name. Returns whether a bundle of the same id lay there and was kept.
+pub(super) fn place(file: NamedTempFile, path: &Path, id: BundleId, overwrite: bool) -> Result<bool, Error> {
+    if overwrite {
+        return replace(file, path).map(|()| false);
+    }
+    match file.persist_noclobber(path) {
+        Ok(_) => Ok(false),
+        Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => {
+            let there = File::open(path).ok().and_then(|open| Bundle::open(open).ok());
+            if there.is_some_and(|bundle| bundle.id() == id) {
+                Ok(true)
+            } else {
+                Err(Error::Exists(path.to_owned()))
+            }
+        }
+        Err(failed) => Err(Error::Write { path: path.to_owned(), source: failed.error }),
+    }
+}
+
+/// Gives a finished file its name, in place of what had it.
+pub(super) fn replace(file: NamedTempFile, path: &Path) -> Result<(), Error> {
+    file.persist(path).map(drop).map_err(|failed| Error::Write { path: path.to_owned(), source: failed.error })
+}
+
+/// Brings a folder's own entries to disk.
+pub(super) fn sync_folder(folder: &Path) -> Result<(), Error> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let synced = File::open(folder).and_then(|open| open.sync_all());
+    synced.map_err(|source| Error::Write { path: folder.to_owned(), source })
+}
+
+/// Refuses an output folder inside the folder that is packed.
+pub(super) fn refuse_inside(output: &Path, root: &Path) -> Result<(), Error> {
+    let mut existing = output;
+    while !existing.exists() {
+        existing = parent(existing);
+    }
+    let inside = match (fs::canonicalize(existing), fs::canonicalize(root)) {
+        (Ok(output), Ok(root)) => root.is_dir() && output.starts_with(&root),
+        _ => false,
+    };
+    if inside { Err(Error::OutputInside { output: output.to_owned(), root: root.to_owned() }) } else { Ok(()) }
+}
+
+/// Returns the folder that a path lies in.
+pub(super) fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Returns a path with the symbolic links of its folder resolved, for names that do not exist yet.
+pub(super) fn resolved(path: &Path) -> PathBuf {
+    match (fs::canonicalize(parent(path)), path.file_name()) {
+        (Ok(parent), Some(name)) => parent.join(name),
+        _ => path.to_owned(),
+    }
+}
