@@ -2,6 +2,7 @@
 
 pub mod digest;
 pub mod finding;
+pub mod keys;
 pub mod path;
 pub mod pipeline;
 pub mod watch;
