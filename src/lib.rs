@@ -1,8 +1,27 @@
-//! vellum: signed, compressed, content-addressed bundles of articles.
+//! vellum packs articles with TOML metadata into signed, compressed, content-addressed bundles, and checks and reads them later.
+//!
+//! A tour in floor order, from the ground; arrows point downward only:
+//!
+//! - *words*: [`digest`], [`path`], [`finding`], [`watch`], [`pipeline`]
+//! - *formats*: [`format`] says what every byte of a bundle means, [`keys`] what a key and a signature are; neither knows the other
+//! - *trust*: [`trust`] judges a bundle's signatures by the keys that a person trusts
+//! - *works*: [`folder`] packs folders and writes them out again
+//! - *faces*: [`cli`], the command line
+//!
+//! The library never prints and never reads the clock, the environment or a user's configuration: time, randomness and
+//! progress come in as arguments.
 
 pub mod digest;
 pub mod finding;
-pub mod format;
 pub mod path;
 pub mod pipeline;
 pub mod watch;
+
+pub mod format;
+pub mod keys;
+
+pub mod trust;
+
+pub mod folder;
+
+pub mod cli;
