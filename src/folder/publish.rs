@@ -47,11 +47,7 @@ pub(super) fn place(file: NamedTempFile, path: &Path, id: BundleId, overwrite: b
         Ok(_) => Ok(false),
         Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => {
             let there = File::open(path).ok().and_then(|open| Bundle::open(open).ok());
-            if there.is_some_and(|bundle| bundle.id() == id) {
-                Ok(true)
-            } else {
-                Err(Error::Exists(path.to_owned()))
-            }
+            if there.is_some_and(|bundle| bundle.id() == id) { Ok(true) } else { Err(Error::Exists(path.to_owned())) }
         }
         Err(failed) => Err(Error::Write { path: path.to_owned(), source: failed.error }),
     }

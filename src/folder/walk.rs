@@ -289,7 +289,9 @@ impl Walker<'_> {
                 let name = name.trim_end_matches('/');
                 match child {
                     Child::Article(files) => self.group(below, name, files)?,
-                    Child::Folder(disk_name) => self.folder(&Arc::from(folder.join(disk_name)), &joined(below, name))?,
+                    Child::Folder(disk_name) => {
+                        self.folder(&Arc::from(folder.join(disk_name)), &joined(below, name))?
+                    }
                 }
             }
         }
@@ -488,12 +490,7 @@ impl Walker<'_> {
         Ok(())
     }
 
-    fn article(
-        &mut self,
-        path: &str,
-        mut files: Vec<SourceFile>,
-        metadata: Option<SourceFile>,
-    ) -> Result<(), Stopped> {
+    fn article(&mut self, path: &str, mut files: Vec<SourceFile>, metadata: Option<SourceFile>) -> Result<(), Stopped> {
         let path = match EntryPath::parse(path) {
             Ok(path) => path,
             Err(fault) => return self.refuse(path, Reason::Path(fault)),

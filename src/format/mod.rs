@@ -1,6 +1,7 @@
 //! The formats of a bundle, one file each; their normative text is FORMAT.md.
 #![doc = include_str!("FORMAT.md")]
 
+pub mod article;
 pub mod bagit;
 pub mod bundle;
 pub mod checksums;

@@ -20,6 +20,9 @@ use super::super::read::{self, ReadError};
 use super::super::walk::{Note, SourceFile, Stat};
 use super::{Draft, PackOptions, Packer};
 
+/// The level of zstd for content that is compressed already.
+const PACKED_LEVEL: i32 = 1;
+
 /// One content file in its place.
 pub(super) struct Member {
     /// `data/…`.
@@ -188,7 +191,7 @@ impl<'a> Worker<'a> {
         }
         let digests = read?;
         let mut packed = Vec::new();
-        let level = if self.plan.cuts[n].kind == Kind::Packed { framing::PACKED_LEVEL } else { self.level };
+        let level = if self.plan.cuts[n].kind == Kind::Packed { PACKED_LEVEL } else { self.level };
         self.encoder.set_level(level.min(self.level));
         self.encoder.encode(&self.plain, &mut packed).map_err(|fault| Stumble::Other(Error::Frame(fault)))?;
         Ok(Done { packed, plain: self.plain.len() as u64, digests })

@@ -37,7 +37,7 @@ impl Packer<'_> {
     /// Takes articles from the walk until a bundle is full or the walk has ended, and compresses their metadata.
     pub(super) fn gather(
         &mut self,
-        walked: &mpsc::Receiver<Event>,
+        walked: &mut mpsc::Receiver<Event>,
         waiting: &mut Option<FoundArticle>,
         name: Name,
     ) -> Result<Draft, Error> {
@@ -50,12 +50,14 @@ impl Packer<'_> {
         let (mut walk_notes, mut walk_refusals) = (Vec::new(), Vec::new());
 
         let batches = std::iter::from_fn(|| {
+            // Borrowed mutably, since a shared receiver may not cross threads.
+            let receiver = &mut *walked;
             let mut batch = Vec::new();
             let mut bytes = 0;
             while bytes < BATCH_BYTES && !more {
                 let article = match waiting.take() {
                     Some(article) => article,
-                    None => match walked.recv() {
+                    None => match receiver.recv() {
                         Ok(Event::Article(article)) => article,
                         Ok(Event::Refused(refusal)) => {
                             walk_refusals.push(refusal);
@@ -135,10 +137,8 @@ fn refuse_same_paths(articles: &[Planned], refusals: &mut Vec<Refusal>) {
         let [one, other] = pair else { continue };
         if one.found.path == other.found.path {
             let shown = |a: &Planned| a.found.files.first().map(|f| f.location().display().to_string());
-            let reason = Reason::SameArticle {
-                path: one.found.path.to_string(),
-                other: shown(one).unwrap_or_default(),
-            };
+            let reason =
+                Reason::SameArticle { path: one.found.path.to_string(), other: shown(one).unwrap_or_default() };
             refusals.push(Refusal { place: shown(other).unwrap_or_default(), reason });
         }
     }

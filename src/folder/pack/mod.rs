@@ -150,15 +150,15 @@ struct Unnamed {
 }
 
 impl Packer<'_> {
-    fn run(mut self, walked: mpsc::Receiver<Event>) -> Result<Packed, Error> {
+    fn run(mut self, mut walked: mpsc::Receiver<Event>) -> Result<Packed, Error> {
         let mut unnamed: Vec<Unnamed> = Vec::new();
         let mut waiting = None;
         let mut content_total = 0;
         loop {
             let name = self.options.name.part(unnamed.len() as u64 + 1).map_err(Error::Name)?;
-            let draft = self.gather(&walked, &mut waiting, name)?;
+            let draft = self.gather(&mut walked, &mut waiting, name)?;
             if !self.refusals.is_empty() {
-                self.drain(walked, waiting);
+                self.drain(walked);
                 return Err(Error::Refused(self.refusals));
             }
             if draft.articles.is_empty() {
@@ -185,7 +185,7 @@ impl Packer<'_> {
     }
 
     /// Takes the rest of the walk only for its refusals, so that a person hears of all of them at once.
-    fn drain(&mut self, walked: mpsc::Receiver<Event>, _waiting: Option<FoundArticle>) {
+    fn drain(&mut self, walked: mpsc::Receiver<Event>) {
         for event in walked {
             if let Event::Refused(refusal) = event {
                 self.refusals.push(refusal);
@@ -196,13 +196,16 @@ impl Packer<'_> {
     /// Reads content, writes and signs one bundle, and brings it to disk without a name.
     fn make(&mut self, mut draft: Draft, part: Option<PartOf>) -> Result<Unnamed, Error> {
         let file = publish::unnamed(self.output)?;
-        let mut writer = BundleWriter::new(BufWriter::with_capacity(1 << 20, file.as_file().try_clone()?));
+        let write = |source| Error::Write { path: self.output.to_owned(), source };
+        let mut writer = BundleWriter::new(BufWriter::with_capacity(1 << 20, file.reopen().map_err(write)?));
         let members = content::members(&mut draft)?;
         let (members, digests) = self.content(&draft.name, members, &mut writer)?;
         self.refuse_underived(&draft, &members)?;
 
         let mut files: Vec<(String, Digest, u64)> = Vec::with_capacity(members.len() + draft.articles.len());
-        files.extend(members.into_iter().zip(digests).map(|(member, digest)| (member.path, digest, member.file.stat.size)));
+        files.extend(
+            members.into_iter().zip(digests).map(|(member, digest)| (member.path, digest, member.file.stat.size)),
+        );
         for article in &draft.articles {
             let path = format!("{}{}/{METADATA}", checksums::DATA, article.found.path);
             files.push((path, article.metadata.0, article.metadata.1));
@@ -238,7 +241,7 @@ impl Packer<'_> {
         let signatures = sign_manifest(&text, self.options.archive.as_ref(), self.options.time, self.signers)?;
         let tail = Tail::new(&manifest, signatures, index.encode());
         let (_, file_bytes) = writer.finish(&tail, &mut encoder)?;
-        file.as_file().sync_all()?;
+        file.as_file().sync_all().map_err(write)?;
         let path = self.output.join(format!("{id}{}", publish::BUNDLE_ENDING));
         Ok(Unnamed { file, bundle: PackedBundle { file: path, id, manifest, file_bytes, kept: false } })
     }
@@ -256,8 +259,9 @@ impl Packer<'_> {
             if let Some(now) = by_location.get(&file.location())
                 && *now != stat
             {
-                let again = derive::derive(&file.name, &mut super::read::open(&file.location())?, now.size);
-                let same = again.ok().is_some_and(|d| Digest::of(d.to_toml().as_bytes()) == article.metadata.0);
+                let again = super::read::open(&file.location()).ok();
+                let again = again.and_then(|mut open| derive::derive(&file.name, &mut open, now.size).ok());
+                let same = again.is_some_and(|d| Digest::of(d.to_toml().as_bytes()) == article.metadata.0);
                 if !same {
                     return Err(Error::KeepsChanging(file.location()));
                 }
@@ -300,8 +304,7 @@ pub(crate) fn sign_manifest(
 ) -> Result<Vec<SignatureFile>, Error> {
     let mut signatures: Vec<SignatureFile> = Vec::new();
     for signer in signers {
-        let comment =
-            Comment::new(Kind::Manifest, archive.map(ToString::to_string), Digest::of(text.as_bytes()), time)?;
+        let comment = Comment::new(Kind::Manifest, archive.map(Origin::as_str), Digest::of(text.as_bytes()), time)?;
         let signature = Signature::sign(*signer, text.as_bytes(), &comment)?;
         let key_id = signer.public().id().to_string();
         if signatures.iter().any(|other| other.key_id == key_id) {

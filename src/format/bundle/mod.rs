@@ -3,12 +3,16 @@
 //! [`BundleWriter`] makes one in a single pass; [`Bundle`] opens one from its end and reads single files; [`prove`] checks every byte of a
 //! whole one quickly; [`diagnose`] says of a damaged one what is wrong with it and what is still whole.
 
+mod check;
+mod diagnose;
 mod open;
 mod prove;
 mod source;
 mod tail;
 mod write;
 
+pub use check::check;
+pub use diagnose::{ArticleState, FileState, KeepNothing, Report, Salvor, diagnose};
 pub use open::{Bundle, Contents};
 pub use prove::{Nobody, Piece, Receiver, Scope, prove};
 pub use source::Source;

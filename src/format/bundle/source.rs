@@ -51,3 +51,13 @@ impl Source for Vec<u8> {
         self.as_slice().read_at(out, offset)
     }
 }
+
+impl<S: Source + ?Sized> Source for &S {
+    fn size(&self) -> io::Result<u64> {
+        (**self).size()
+    }
+
+    fn read_at(&self, out: &mut [u8], offset: u64) -> io::Result<()> {
+        (**self).read_at(out, offset)
+    }
+}

@@ -1,0 +1,198 @@
+//! Writing articles out of bundles: everything verified first, then put in place at once.
+//!
+//! All files go to an unfinished folder beside the target; only when every bundle has been proved, and all is on disk, is it given its
+//! name. Nothing that exists is overwritten unless that is asked for.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::format::bundle::{Bundle, Contents, Piece, Receiver, Scope, Source, prove};
+use crate::format::checksums::{ChecksumList, DATA, METADATA};
+use crate::watch::Watch;
+
+use super::{Error, publish};
+
+/// The shape of the folder that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Shape {
+    /// A folder for each article, with its `article.toml` in it, as the bundle has it.
+    #[default]
+    Folders,
+    /// `name.ext` with `name.toml` beside it, where all of an article's files have its own name.
+    Sidecars,
+}
+
+/// A folder in the making.
+pub struct Extraction {
+    target: PathBuf,
+    unfinished: TempDir,
+    shape: Shape,
+    /// Where each file written so far came from, by its place.
+    written: HashMap<String, String>,
+    bytes: u64,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extracted {
+    /// Number of files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Extraction {
+    /// Begins an extraction to `target`.
+    ///
+    /// # Errors
+    /// Where `target` is there and holds something, unless `overwrite`; or nothing can be written beside it.
+    pub fn begin(target: &Path, shape: Shape, overwrite: bool) -> Result<Self, Error> {
+        let target = publish::resolved(target);
+        let empty = || fs::read_dir(&target).is_ok_and(|mut entries| entries.next().is_none());
+        if target.symlink_metadata().is_ok() && !overwrite && !empty() {
+            return Err(Error::Exists(target));
+        }
+        let unfinished = publish::unnamed_folder(&target)?;
+        let folder = unfinished.path().join("out");
+        fs::create_dir(&folder).map_err(|source| Error::Write { path: folder, source })?;
+        Ok(Self { target, unfinished, shape, written: HashMap::new(), bytes: 0 })
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.unfinished.path().join("out")
+    }
+
+    /// Writes the files of a bundle that are in `scope`, proving them on the way.
+    ///
+    /// # Errors
+    /// Where a file is not what the list says, or two files would have one place.
+    pub fn add<S: Source>(
+        &mut self,
+        bundle: &Bundle<S>,
+        contents: &Contents,
+        scope: Scope<'_>,
+        threads: NonZeroUsize,
+        watch: &dyn Watch,
+    ) -> Result<(), Error> {
+        let list = &contents.list;
+        let wanted = |line: usize| match scope {
+            Scope::Everything => true,
+            Scope::Lines(lines) => lines.get(line).copied().unwrap_or(false),
+        };
+        let places = places(list, self.shape);
+        let mut folders = BTreeSet::new();
+        for (line, place) in places.iter().enumerate().filter(|(line, _)| wanted(*line)) {
+            let path = list.path(line);
+            if let Some(other) = self.written.insert(place.clone(), path.to_owned()) {
+                return Err(Error::SamePlace { path: place.clone(), one: other, other: path.to_owned() });
+            }
+            self.bytes += contents.place(line).size;
+            if let Some((folder, _)) = place.rsplit_once('/') {
+                if !folders.contains(folder) {
+                    folders.insert(folder.to_owned());
+                }
+            }
+        }
+        let root = self.folder();
+        for folder in &folders {
+            let path = root.join(folder);
+            fs::create_dir_all(&path).map_err(|source| Error::Write { path, source })?;
+        }
+        prove(bundle, contents, scope, &Writer { root: &root, places: &places }, threads, watch)?;
+        Ok(())
+    }
+
+    /// Brings everything to disk and gives the folder its name.
+    ///
+    /// # Errors
+    /// Where that fails; without `overwrite` the target is then as it was.
+    pub fn finish(self, overwrite: bool) -> Result<Extracted, Error> {
+        let extracted = Extracted { files: self.written.len() as u64, bytes: self.bytes };
+        let folder = self.folder();
+        let write = |path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::Write { path, source }
+        };
+        File::open(&folder)
+            .and_then(|open| rustix::fs::syncfs(&open).map_err(io::Error::from))
+            .map_err(write(&folder))?;
+        match fs::rename(&folder, &self.target) {
+            Ok(()) => {}
+            Err(_) if overwrite && self.target.is_dir() => {
+                let mut places: Vec<_> = self.written.keys().collect();
+                places.sort();
+                for place in places {
+                    let to = self.target.join(place);
+                    fs::create_dir_all(publish::parent(&to)).map_err(write(&to))?;
+                    fs::rename(folder.join(place), &to).map_err(write(&to))?;
+                }
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty) => {
+                return Err(Error::Exists(self.target));
+            }
+            Err(source) => return Err(Error::Write { path: self.target, source }),
+        }
+        publish::sync_folder(publish::parent(&self.target))?;
+        Ok(extracted)
+    }
+}
+
+/// Writes pieces to their files, which nobody has read yet.
+struct Writer<'a> {
+    root: &'a Path,
+    places: &'a [String],
+}
+
+impl Receiver for Writer<'_> {
+    fn piece(&self, piece: Piece<'_>) -> io::Result<()> {
+        let path = self.root.join(&self.places[piece.line]);
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        if piece.bytes.len() as u64 == piece.size {
+            File::create_new(&path).and_then(|mut file| file.write_all(piece.bytes)).map_err(named)
+        } else {
+            let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(named)?;
+            file.write_all_at(piece.bytes, piece.offset).map_err(named)
+        }
+    }
+}
+
+/// Returns where each file of the list goes, below the target.
+fn places(list: &ChecksumList, shape: Shape) -> Vec<String> {
+    let below = |line: usize| list.path(line).strip_prefix(DATA).unwrap_or_default();
+    let mut places: Vec<String> = (0..list.len()).map(|line| below(line).to_owned()).collect();
+    if shape == Shape::Folders {
+        return places;
+    }
+    let owners = list.owners();
+    let articles: Vec<&str> = list.articles().map(|(path, _)| path).collect();
+    let mut beside = vec![true; articles.len()];
+    for (line, owner) in owners.iter().enumerate() {
+        let Some(owner) = owner.map(|owner| owner as usize) else { continue };
+        beside[owner] &= list.is_metadata(line) || is_named_for(articles[owner], below(line));
+    }
+    for (line, owner) in owners.iter().enumerate() {
+        let Some(owner) = owner.map(|owner| owner as usize).filter(|&owner| beside[owner]) else { continue };
+        let article = articles[owner];
+        let folder = article.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+        places[line] = match list.is_metadata(line) {
+            true => format!("{article}.toml"),
+            false => format!("{folder}{}", below(line).rsplit('/').next().unwrap_or_default()),
+        };
+    }
+    places
+}
+
+/// Says whether a file lies directly in its article's folder and has the article's name as its stem.
+fn is_named_for(article: &str, path: &str) -> bool {
+    let stem = article.rsplit('/').next().unwrap_or_default();
+    let Some(name) = path.strip_prefix(article).and_then(|rest| rest.strip_prefix('/')) else { return false };
+    let Some(ending) = name.strip_prefix(stem) else { return false };
+    let single = ending.is_empty() || (ending.starts_with('.') && !ending[1..].contains('.'));
+    single && !name.contains('/') && ending != ".toml" && name != METADATA
+}

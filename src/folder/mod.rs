@@ -1,0 +1,100 @@
+//! A folder on disk becomes bundles, and bundles become a folder again. (FORMAT.md, "Articles")
+
+pub mod derive;
+pub mod extract;
+pub mod pack;
+mod publish;
+mod read;
+pub mod walk;
+
+pub use publish::BUNDLE_ENDING;
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::format::checksums::ListFault;
+use crate::format::frame::FrameFault;
+use crate::format::manifest::ManifestFault;
+use crate::format::{bundle, manifest};
+use crate::keys;
+
+/// What may go wrong between a folder and a bundle.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Things that cannot be taken into a bundle; all of them.
+    #[error("{} of the files cannot be packed", .0.len())]
+    Refused(Vec<walk::Refusal>),
+    /// Nothing to pack.
+    #[error("{0}: no article found")]
+    NoArticles(PathBuf),
+    /// A file or folder cannot be read.
+    #[error("{path}: cannot be read")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// The system's word.
+        #[source]
+        source: io::Error,
+    },
+    /// A file or folder cannot be written.
+    #[error("{path}: cannot be written")]
+    Write {
+        /// Which, or the folder that it would lie in.
+        path: PathBuf,
+        /// The system's word.
+        #[source]
+        source: io::Error,
+    },
+    /// A file that is never the same twice.
+    #[error("{0}: keeps changing while it is read")]
+    KeepsChanging(PathBuf),
+    /// Something is there already.
+    #[error("{0}: exists already")]
+    Exists(PathBuf),
+    /// The output would be packed as well.
+    #[error("{output}: lies inside {root}, which is being packed")]
+    OutputInside {
+        /// The output folder.
+        output: PathBuf,
+        /// The packed folder.
+        root: PathBuf,
+    },
+    /// Two files would have the same place.
+    #[error("{one:?} and {other:?} would both become {path:?}")]
+    SamePlace {
+        /// The path below the target.
+        path: String,
+        /// One file, as the bundle has it.
+        one: String,
+        /// The other.
+        other: String,
+    },
+    /// The bundle would break a rule of its checksum list.
+    #[error("the articles make no valid bundle: {0}")]
+    List(ListFault),
+    /// A bundle's name cannot carry its number.
+    #[error("no name for the next part: {0}")]
+    Name(manifest::ManifestFault),
+    /// zstd failed.
+    #[error("compressing: {0}")]
+    Frame(FrameFault),
+    /// Two signers of one key id cannot both sign a bundle.
+    #[error("two signers have the key id {0}")]
+    SameKeyId(String),
+    /// The bundle itself.
+    #[error(transparent)]
+    Bundle(#[from] bundle::Error),
+    /// A key or signature.
+    #[error(transparent)]
+    Keys(#[from] keys::Error),
+    /// The watch asked to stop.
+    #[error("stopped on request")]
+    Cancelled,
+}
+
+impl From<ManifestFault> for Error {
+    fn from(fault: ManifestFault) -> Self {
+        Self::Name(fault)
+    }
+}

@@ -1,0 +1,137 @@
+//! Whom to believe: a bundle's signatures judged by the keys that a person trusts. (FORMAT.md, "Signatures")
+//!
+//! Keys come from the person alone, never from beside what is judged. A key id selects a key; the signature is checked against
+//! the whole public key, and its trusted comment must speak of this manifest.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::digest::Digest;
+use crate::finding::{Code, Finding};
+use crate::format::bundle::{MAX_SIGNATURE_BYTES, SignatureFile, Tail};
+use crate::format::manifest::{Manifest, Origin};
+use crate::keys::{Comment, Kind, PublicKey, Signature};
+
+/// A public key and the name by which its owner is known here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustedKey {
+    /// The key.
+    pub key: PublicKey,
+    /// Where the key was found, or whose it is; for people only.
+    pub label: String,
+}
+
+/// What a signature is worth here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Worth {
+    /// By a trusted key, and about this manifest.
+    Good,
+    /// By a key that is not trusted here; it could not be checked.
+    Untrusted,
+    /// Malformed, wrong, or about something else.
+    Bad,
+}
+
+/// One signature, judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct JudgedSignature {
+    /// The key's id.
+    pub key_id: String,
+    /// The trusted key's label, where there is one.
+    pub by: Option<String>,
+    /// The time that the signer claims; only a good signature's claim is the signer's.
+    pub time: Option<Timestamp>,
+    /// What it is worth.
+    pub worth: Worth,
+}
+
+/// The verdict on a bundle's signatures.
+#[derive(Debug, Clone, Default)]
+pub struct Judgement {
+    /// Every signature.
+    pub signatures: Vec<JudgedSignature>,
+    /// Everything wrong or worth knowing.
+    pub findings: Vec<Finding>,
+}
+
+impl Judgement {
+    /// Says whether a trusted key has signed this very manifest.
+    pub fn authentic(&self) -> bool {
+        self.signatures.iter().any(|signature| signature.worth == Worth::Good)
+    }
+}
+
+/// Judges the signatures in a bundle's tail.
+///
+/// With `archive`, the manifest must not name another one, and only signatures made for that archive count.
+pub fn judge(tail: &Tail, manifest: &Manifest, keys: &[TrustedKey], archive: Option<&Origin>) -> Judgement {
+    let mut judgement = Judgement::default();
+    if let (Some(asked), Some(named)) = (archive, &manifest.archive)
+        && asked != named
+    {
+        let detail = format!("expected a manifest of {:?}, found one of {:?}", asked.as_str(), named.as_str());
+        judgement.findings.push(Finding::new(Code::Archive, "manifest.toml", detail));
+    }
+    let wanted = archive.or(manifest.archive.as_ref());
+    for file in &tail.signatures {
+        let (signature, finding) = judge_one(file, &tail.manifest, keys, wanted);
+        judgement.signatures.push(signature);
+        judgement.findings.extend(finding);
+    }
+    if tail.signatures.is_empty() {
+        judgement.findings.push(Finding::new(Code::Unsigned, "manifest.toml", "there is no signature"));
+    } else if !judgement.authentic() {
+        let detail = match keys.len() {
+            0 => "no key is trusted here".to_owned(),
+            n => format!("none of the {n} keys trusted here has signed it"),
+        };
+        judgement.findings.push(Finding::new(Code::Untrusted, "manifest.toml", detail));
+    }
+    judgement
+}
+
+fn judge_one(
+    file: &SignatureFile,
+    content: &[u8],
+    keys: &[TrustedKey],
+    archive: Option<&Origin>,
+) -> (JudgedSignature, Option<Finding>) {
+    let place = format!("manifest.toml.{}.minisig", file.key_id);
+    let mut judged = JudgedSignature { key_id: file.key_id.clone(), by: None, time: None, worth: Worth::Bad };
+    let found = |code, detail: String| Some(Finding::new(code, place.clone(), detail));
+    if file.bytes.len() as u64 > MAX_SIGNATURE_BYTES {
+        return (judged, found(Code::OverLimit, format!("{} bytes", file.bytes.len())));
+    }
+    let signature = match Signature::decode(&file.bytes) {
+        Ok(signature) => signature,
+        Err(error) => return (judged, found(Code::SignatureForm, error.to_string())),
+    };
+    if signature.key_id().to_string() != file.key_id {
+        let detail = format!("is by key {}, not by the one it is named for", signature.key_id());
+        return (judged, found(Code::SignatureForm, detail));
+    }
+    judged.time = signature.comment().ok().map(|comment| comment.time());
+    let same_id: Vec<_> = keys.iter().filter(|trusted| trusted.key.id() == signature.key_id()).collect();
+    if same_id.is_empty() {
+        judged.worth = Worth::Untrusted;
+        return (judged, found(Code::SignatureUntrusted, format!("by key {}, which is not trusted here", file.key_id)));
+    }
+    let Some(trusted) = same_id.iter().find(|trusted| signature.verify(&trusted.key, content).is_ok()) else {
+        return (judged, found(Code::SignatureBad, "does not fit the manifest".into()));
+    };
+    judged.by = Some(trusted.label.clone());
+    match signature.comment().and_then(|comment| about(&comment, content, archive)) {
+        Ok(()) => {
+            judged.worth = Worth::Good;
+            (judged, None)
+        }
+        Err(error) => (judged, found(Code::SignatureComment, error.to_string())),
+    }
+}
+
+/// Checks that a comment speaks of this manifest; a bundle for no archive may be signed for any.
+fn about(comment: &Comment, content: &[u8], archive: Option<&Origin>) -> Result<(), crate::keys::Error> {
+    let archive = archive.map(Origin::as_str).or(comment.archive());
+    comment.agrees_with(Kind::Manifest, archive, &Digest::of(content))
+}
