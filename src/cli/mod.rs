@@ -1,1 +1,122 @@
-//! cli
+//! The command line: a verb a file. Data goes to stdout, talk to stderr; exit 0 is yes, 1 is no, 2 is "could not run".
+
+mod cat;
+mod completions;
+mod draft;
+mod error;
+mod extract;
+mod input;
+mod key;
+mod keyring;
+mod list;
+mod pack;
+mod recompress;
+mod salvage;
+mod show;
+mod sign;
+mod ui;
+mod verify;
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+pub use error::Failure;
+use ui::Ui;
+
+/// Pack articles into signed, compressed, content-addressed bundles, and check and read them later
+///
+/// A bundle is a plain .tar.zst: `tar`, `zstd`, `sha256sum` and `minisign` open and check it without vellum.
+#[derive(Debug, Parser)]
+#[command(name = "vellum", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 yes, 1 the answer is no (damage, bad or missing signature, not found), 2 could not run."
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options that every verb takes.
+#[derive(Debug, Args)]
+struct Global {
+    /// Say nothing on stderr but errors
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// Print one JSON object a line on stdout
+    #[arg(long, global = true)]
+    json: bool,
+    /// Threads to work with [default: one for each processor]
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    /// Folder of your keys and of the keys you trust [default: ~/.config/vellum]
+    #[arg(long, global = true, value_name = "DIR", env = "VELLUM_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Key(key::KeyArgs),
+    Draft(draft::DraftArgs),
+    Pack(pack::PackArgs),
+    Verify(verify::VerifyArgs),
+    Extract(extract::ExtractArgs),
+    Salvage(salvage::SalvageArgs),
+    Show(show::ShowArgs),
+    List(list::ListArgs),
+    Cat(cat::CatArgs),
+    Sign(sign::SignArgs),
+    Recompress(recompress::RecompressArgs),
+    Completions(completions::CompletionsArgs),
+    Man(completions::ManArgs),
+}
+
+/// What a verb answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Yes,
+    No,
+}
+
+/// Reads the arguments, runs the verb and returns the exit code.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { 2 } else { 0 };
+            // A closed pipe while printing help is nobody's failure.
+            drop(error.print());
+            return ExitCode::from(code);
+        }
+    };
+    let ui = Ui::new(&cli.global);
+    let answer = match cli.command {
+        Command::Key(args) => key::run(args, &ui),
+        Command::Draft(args) => draft::run(args, &ui),
+        Command::Pack(args) => pack::run(args, &ui),
+        Command::Verify(args) => verify::run(&args, &ui),
+        Command::Extract(args) => extract::run(&args, &ui),
+        Command::Salvage(args) => salvage::run(&args, &ui),
+        Command::Show(args) => show::run(&args, &ui),
+        Command::List(args) => list::run(&args, &ui),
+        Command::Cat(args) => cat::run(&args, &ui),
+        Command::Sign(args) => sign::run(&args, &ui),
+        Command::Recompress(args) => recompress::run(&args, &ui),
+        Command::Completions(args) => completions::completions(&args, Cli::command()),
+        Command::Man(args) => completions::man(&args, Cli::command()),
+    };
+    ui.finish();
+    match answer {
+        Ok(Answer::Yes) => ExitCode::SUCCESS,
+        Ok(Answer::No) => ExitCode::from(1),
+        Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(failure) => {
+            ui.failure(&failure);
+            ExitCode::from(failure.code())
+        }
+    }
+}

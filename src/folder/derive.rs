@@ -13,5 +13,5 @@ pub fn rank(_: &str) -> u8 {
     0
 }
 pub fn derive(name: &str, _c: &mut (impl Read + Seek), _size: u64) -> std::io::Result<Derived> {
-    Ok(Derived { article: crate::format::article::Article { title: name.into(), id: None }, from: "file name".into() })
+    Ok(Derived { article: crate::format::article::Article { title: name.into(), ..Default::default() }, from: "file name".into() })
 }

@@ -119,9 +119,7 @@ impl Extraction {
             let path = path.to_owned();
             move |source| Error::Write { path, source }
         };
-        File::open(&folder)
-            .and_then(|open| rustix::fs::syncfs(&open).map_err(io::Error::from))
-            .map_err(write(&folder))?;
+        publish::sync_all(&folder)?;
         match fs::rename(&folder, &self.target) {
             Ok(()) => {}
             Err(_) if overwrite && self.target.is_dir() => {

@@ -5,6 +5,8 @@ pub mod extract;
 pub mod pack;
 mod publish;
 mod read;
+pub mod rewrite;
+pub mod salvage;
 pub mod walk;
 
 pub use publish::BUNDLE_ENDING;

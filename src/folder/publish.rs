@@ -65,6 +65,12 @@ pub(super) fn sync_folder(folder: &Path) -> Result<(), Error> {
     synced.map_err(|source| Error::Write { path: folder.to_owned(), source })
 }
 
+/// Brings everything that lies below a folder to disk: one call for its file system, not one a file.
+pub(super) fn sync_all(folder: &Path) -> Result<(), Error> {
+    let synced = File::open(folder).and_then(|open| rustix::fs::syncfs(&open).map_err(io::Error::from));
+    synced.map_err(|source| Error::Write { path: folder.to_owned(), source })
+}
+
 /// Refuses an output folder inside the folder that is packed.
 pub(super) fn refuse_inside(output: &Path, root: &Path) -> Result<(), Error> {
     let mut existing = output;

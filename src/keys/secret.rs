@@ -60,6 +60,11 @@ impl Passphrase {
         }
         Ok(Self(text))
     }
+
+    /// Says whether two pass phrases, typed by one person, are the same.
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
 }
 
 impl fmt::Debug for Passphrase {

@@ -1,0 +1,70 @@
+//! `vellum cat`: one file of a bundle to stdout, verified before a byte of it is written.
+
+use std::io::{self, Seek, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::format::bundle::{Bundle, Contents};
+use crate::format::checksums::{DATA, METADATA};
+
+use super::input::{ReadArgs, not_found};
+use super::ui::Ui;
+use super::{Answer, Failure};
+
+/// What is held in memory until it is verified, in bytes; the rest goes to a temporary file.
+const MEMORY_BYTES: usize = 8 << 20;
+
+/// Write one file of a bundle to stdout, verified first
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vellum cat library.tar.zst essays/tides              the article's only document
+  vellum cat library.tar.zst essays/tides/tides.md     one file
+  vellum cat library.tar.zst essays/tides/article.toml")]
+pub(super) struct CatArgs {
+    /// Bundle, or - for a pipe
+    #[arg(value_name = "BUNDLE")]
+    bundle: PathBuf,
+    /// A file's path, or an article's path where it has just one document
+    #[arg(value_name = "PATH")]
+    path: String,
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+pub(super) fn run(args: &CatArgs, ui: &Ui) -> Result<Answer, Failure> {
+    let (bundle, contents, _) = args.read.bundle(&args.bundle, ui)?;
+    let line = find(&contents, &args.path)?;
+    copy(&bundle, &contents, line)?;
+    Ok(Answer::Yes)
+}
+
+fn find(contents: &Contents, asked: &str) -> Result<usize, Failure> {
+    let list = &contents.list;
+    let path = format!("{DATA}{}", asked.trim_start_matches(DATA));
+    if let Some(line) = list.find(&path) {
+        return Ok(line);
+    }
+    let Some(metadata) = list.find(&format!("{path}/{METADATA}")) else { return Err(not_found(asked)) };
+    let owners = list.owners();
+    let files: Vec<usize> =
+        (0..list.len()).filter(|&line| owners[line] == owners[metadata] && line != metadata).collect();
+    match files.as_slice() {
+        [one] => Ok(*one),
+        several => {
+            let names: Vec<_> = several.iter().map(|&line| list.path(line).trim_start_matches(DATA)).collect();
+            Err(Failure::new(format!("{asked:?} has {} files", several.len()))
+                .hint(format!("name one of them: {}", names.join(", "))))
+        }
+    }
+}
+
+fn copy(bundle: &Bundle<std::fs::File>, contents: &Contents, line: usize) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::new("cannot keep the file while it is verified").cause(error);
+    let mut held = tempfile::SpooledTempFile::new(MEMORY_BYTES);
+    bundle.read_file(contents, line, &mut held)?;
+    held.rewind().map_err(failed)?;
+    let mut out = io::stdout().lock();
+    io::copy(&mut held, &mut out).and_then(|_| out.flush()).map_err(Failure::stdout)
+}

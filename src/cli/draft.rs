@@ -1,0 +1,88 @@
+//! `vellum draft`: write the metadata that would be derived, for a person to edit.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::folder::derive;
+use crate::folder::walk::{Event, FoundArticle, WalkOptions, walk};
+
+use super::keyring::write_new;
+use super::ui::{self, Ui};
+use super::{Answer, Failure};
+
+/// Write a sidecar with derived metadata beside each bare document, to edit
+///
+/// Existing metadata is never overwritten.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vellum draft essays/tides.md       writes essays/tides.toml
+  vellum draft essays/               the same for every document without metadata")]
+pub(super) struct DraftArgs {
+    /// A document, or a folder of them
+    path: PathBuf,
+}
+
+#[derive(Serialize)]
+struct JsonDraft {
+    file: String,
+    from: String,
+}
+
+pub(super) fn run(args: DraftArgs, ui: &Ui) -> Result<Answer, Failure> {
+    let mut articles: Vec<FoundArticle> = Vec::new();
+    let mut refused = Vec::new();
+    let walked = walk(&args.path, &WalkOptions::default(), &mut |event| {
+        match event {
+            Event::Article(article) => articles.push(article),
+            Event::Refused(refusal) => refused.push(format!("{}: {}", refusal.place, refusal.reason)),
+            Event::Noted(..) => {}
+        }
+        Ok(())
+    });
+    debug_assert!(walked.is_ok());
+    for refusal in &refused {
+        ui.say(format!("warning: {refusal}"));
+    }
+    let single = args.path.is_file();
+    let mut written = 0;
+    for article in articles {
+        if let Some(metadata) = &article.metadata {
+            if single {
+                return Err(Failure::new(format!("{}: exists already", metadata.location().display()))
+                    .hint("edit it, or move it away first"));
+            }
+            continue;
+        }
+        let Some(best) = article.files.iter().min_by_key(|file| (derive::rank(&file.name), file.name.clone())) else {
+            continue;
+        };
+        let place = best.location();
+        let sidecar = place.with_extension("toml");
+        let from = write(&place, &best.name, &sidecar)?;
+        written += 1;
+        if ui.json {
+            ui.print_json("draft", &JsonDraft { file: sidecar.display().to_string(), from })?;
+        } else {
+            ui.print(sidecar.display())?;
+        }
+    }
+    ui.say(format!("drafted {}; edit them, then `vellum pack`", ui::count(written, "sidecar")));
+    Ok(if refused.is_empty() { Answer::Yes } else { Answer::No })
+}
+
+/// Derives a document's metadata and writes it; returns what it came from.
+fn write(place: &Path, name: &str, sidecar: &Path) -> Result<String, Failure> {
+    let unreadable = |error: std::io::Error| Failure::new(format!("{}: cannot be read", place.display())).cause(error);
+    let mut open = std::fs::File::open(place).map_err(unreadable)?;
+    let size = open.metadata().map_err(unreadable)?.len();
+    let derived = derive::derive(name, &mut open, size)
+        .map_err(|error| Failure::new(format!("{}: no metadata can be derived", place.display())).cause(error))?;
+    // A person's own file does not begin like a generated one: it is not replaced when heuristics change.
+    let text = derived.article.to_toml();
+    let head = "# Metadata of the document beside this file; `vellum pack` stores it as it stands here.\n";
+    write_new(sidecar, &format!("{head}{text}"), false)?;
+    Ok(derived.from.to_string())
+}

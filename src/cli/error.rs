@@ -1,0 +1,136 @@
+//! Where the errors of all floors meet: each becomes a message, its causes, a hint with a command to type, and an exit code.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+
+use crate::finding::Code;
+use crate::format::bundle;
+use crate::{folder, keys};
+
+/// Why a verb failed.
+#[derive(Debug)]
+pub struct Failure {
+    message: String,
+    causes: Vec<String>,
+    hint: Option<String>,
+    code: u8,
+    broken_pipe: bool,
+}
+
+impl Failure {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), causes: Vec::new(), hint: None, code: 2, broken_pipe: false }
+    }
+
+    /// Says that the answer is no, rather than that the verb could not run.
+    pub(super) fn no(message: impl Into<String>) -> Self {
+        Self { code: 1, ..Self::new(message) }
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(super) fn cause(mut self, cause: impl fmt::Display) -> Self {
+        self.causes.push(cause.to_string());
+        self
+    }
+
+    /// Names the thing that an error is about.
+    pub(super) fn about(mut self, thing: impl fmt::Display) -> Self {
+        self.message = format!("{thing}: {}", self.message);
+        self
+    }
+
+    pub(super) fn stdout(error: io::Error) -> Self {
+        let broken_pipe = error.kind() == io::ErrorKind::BrokenPipe;
+        Self { broken_pipe, ..Self::new("cannot write to standard output").cause(error) }
+    }
+
+    pub(super) fn is_broken_pipe(&self) -> bool {
+        self.broken_pipe
+    }
+
+    pub(super) fn code(&self) -> u8 {
+        self.code
+    }
+
+    fn of(error: &dyn StdError) -> Self {
+        let mut failure = Self::new(error.to_string());
+        let mut source = error.source();
+        while let Some(cause) = source {
+            failure.causes.push(cause.to_string());
+            source = cause.source();
+        }
+        failure
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "error: {}", self.message)?;
+        for cause in &self.causes {
+            writeln!(f, "  caused by: {cause}")?;
+        }
+        match &self.hint {
+            Some(hint) => writeln!(f, "\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<bundle::Error> for Failure {
+    fn from(error: bundle::Error) -> Self {
+        let failure = Self::of(&error);
+        match &error {
+            bundle::Error::Damaged(finding) => {
+                let hint = match finding.code {
+                    Code::Table | Code::Truncated => {
+                        "is it a whole vellum bundle? `vellum verify FILE` says what is wrong with it"
+                    }
+                    _ => "`vellum verify FILE` lists all that is wrong; `vellum salvage FILE` gets what is still whole",
+                };
+                Self { code: 1, ..failure }.hint(hint)
+            }
+            bundle::Error::Cancelled => Self { code: 130, ..failure },
+            _ => failure,
+        }
+    }
+}
+
+impl From<keys::Error> for Failure {
+    fn from(error: keys::Error) -> Self {
+        Self::of(&error)
+    }
+}
+
+impl From<folder::Error> for Failure {
+    fn from(error: folder::Error) -> Self {
+        use folder::Error as E;
+        match error {
+            E::Bundle(error) => error.into(),
+            E::Keys(error) => error.into(),
+            E::Refused(refusals) => {
+                let mut failure =
+                    Self::no(E::Refused(Vec::new()).to_string().replacen('0', &refusals.len().to_string(), 1));
+                failure.causes = refusals.iter().take(20).map(|r| format!("{}: {}", r.place, r.reason)).collect();
+                if refusals.len() > 20 {
+                    failure.causes.push(format!("and {} more: `--json` lists all", refusals.len() - 20));
+                }
+                let hint = if refusals.iter().any(|r| matches!(r.reason, folder::walk::Reason::Symlink)) {
+                    "`--follow-symlinks` takes what links point to; `--exclude GLOB` leaves files out"
+                } else {
+                    "mend them, or leave them out with `--exclude GLOB`"
+                };
+                failure.hint(hint)
+            }
+            E::Exists(_) => Self::of(&error).hint("`--overwrite` replaces it"),
+            E::NoArticles(_) => Self::of(&error).hint("give a folder that holds documents"),
+            E::OutputInside { .. } => Self::of(&error).hint("give another folder with `--output DIR`"),
+            E::Cancelled => Self { code: 130, ..Self::of(&error) },
+            _ => Self::of(&error),
+        }
+    }
+}

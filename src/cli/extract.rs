@@ -1,0 +1,86 @@
+//! `vellum extract`: write articles out of bundles, verified before they land.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use crate::folder::extract::{Extraction, Shape};
+use crate::format::bundle::Scope;
+use crate::watch::{Task, Watch};
+
+use super::input::{Files, ReadArgs, SelectArgs};
+use super::ui::{self, Ui};
+use super::{Answer, Failure};
+
+/// Write articles out of bundles, verified before they land
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vellum extract --to library/ library.tar.zst
+  vellum extract --to tides/ --article 'essays/tides*' library.tar.zst
+  vellum extract --layout sidecar --to articles/ part-1.tar.zst part-2.tar.zst
+  curl -s https://example.org/b.tar.zst | vellum extract --to b/ -")]
+pub(super) struct ExtractArgs {
+    #[command(flatten)]
+    files: Files,
+    /// Folder to write to; it must be absent or empty
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+    /// The shape of what is written
+    #[arg(long, value_enum, default_value_t)]
+    layout: Layout,
+    /// Write into a folder that holds something, and over files of the same names
+    #[arg(long)]
+    overwrite: bool,
+    #[command(flatten)]
+    select: SelectArgs,
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Layout {
+    /// A folder for each article, its metadata in `article.toml`
+    #[default]
+    Folder,
+    /// `name.ext` with `name.toml` beside it, where an article's files have its name
+    Sidecar,
+}
+
+#[derive(Serialize)]
+struct JsonExtracted {
+    to: String,
+    files: u64,
+    bytes: u64,
+}
+
+pub(super) fn run(args: &ExtractArgs, ui: &Ui) -> Result<Answer, Failure> {
+    let shape = match args.layout {
+        Layout::Folder => Shape::Folders,
+        Layout::Sidecar => Shape::Sidecars,
+    };
+    let mut opened = Vec::new();
+    for file in &args.files.files {
+        opened.push((file, args.read.bundle(file, ui)?));
+    }
+    let mut extraction = Extraction::begin(&args.to, shape, args.overwrite)?;
+    ui.begin(Task::Extract, Some(opened.iter().map(|(_, (_, contents, _))| contents.layout.end()).sum()));
+    for (file, (bundle, contents, _)) in &opened {
+        let lines = args.select.lines(bundle, contents)?;
+        let scope = lines.as_deref().map_or(Scope::Everything, Scope::Lines);
+        if let Err(error) = extraction.add(bundle, contents, scope, ui.threads(), ui) {
+            return Err(Failure::from(error).about(file.display()));
+        }
+    }
+    let extracted = extraction.finish(args.overwrite)?;
+    ui.finish();
+    if ui.json {
+        let (files, bytes) = (extracted.files, extracted.bytes);
+        ui.print_json("extracted", &JsonExtracted { to: args.to.display().to_string(), files, bytes })?;
+    } else {
+        let (files, bytes) = (ui::count(extracted.files, "file"), ui::bytes(extracted.bytes));
+        ui.say(format!("wrote {files}, {bytes}, to {}", args.to.display()));
+    }
+    Ok(Answer::Yes)
+}

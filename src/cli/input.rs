@@ -1,0 +1,207 @@
+//! Opening what a verb reads: a bundle's file, or a pipe.
+//!
+//! A pipe is spooled to an unnamed temporary file, up to a cap, and then read like a file: the findings are the same by construction, and no
+//! decoder sees a byte before the manifest's signature has been looked at.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::finding::{Code, Finding, Severity};
+use crate::folder::BUNDLE_ENDING;
+use crate::format::bundle::{Bundle, Contents};
+use crate::format::manifest::{BundleId, Origin};
+use crate::trust::{self, Judgement, Worth};
+
+use super::keyring::{self, TrustArgs};
+use super::ui::Ui;
+use super::{Failure, ui};
+
+/// The largest bundle taken from a pipe unless `--max-size` says otherwise, in bytes.
+const MAX_PIPED_BYTES: u64 = 16 << 30;
+
+/// Whom a reading verb believes.
+#[derive(Debug, Args)]
+pub(super) struct ReadArgs {
+    #[command(flatten)]
+    trust: TrustArgs,
+    /// Accept only bundles of this archive, signed for it
+    #[arg(long, value_name = "ORIGIN")]
+    archive: Option<Origin>,
+    /// Go on although no trusted key has signed: integrity is checked, authenticity is not
+    #[arg(long)]
+    unsigned: bool,
+    /// The largest bundle to take from a pipe, in bytes [default: 16 GiB]
+    #[arg(long, value_name = "BYTES")]
+    max_size: Option<u64>,
+}
+
+impl ReadArgs {
+    pub(super) fn unsigned(&self) -> bool {
+        self.unsigned
+    }
+
+    /// Opens a file, or `-` for standard input.
+    pub(super) fn file(&self, path: &Path) -> Result<File, Failure> {
+        let failed = |error: io::Error| Failure::new(format!("{}: cannot be read", path.display())).cause(error);
+        if path != Path::new("-") {
+            let file = File::open(path).map_err(failed)?;
+            return match file.metadata().map_err(failed)? {
+                metadata if metadata.is_file() => Ok(file),
+                metadata if metadata.is_dir() => {
+                    Err(Failure::new(format!("{}: is a folder, expected a bundle", path.display()))
+                        .hint(format!("name its bundles: `{}/*{BUNDLE_ENDING}`", path.display())))
+                }
+                _ => self.spool(file).map_err(|failure| failure.about(path.display())),
+            };
+        }
+        self.spool(io::stdin().lock())
+    }
+
+    fn spool(&self, mut pipe: impl Read) -> Result<File, Failure> {
+        let failed = |error: io::Error| Failure::new("cannot spool the pipe").cause(error);
+        let limit = self.max_size.unwrap_or(MAX_PIPED_BYTES);
+        let mut file = tempfile::tempfile().map_err(failed)?;
+        let copied = io::copy(&mut pipe.by_ref().take(limit.saturating_add(1)), &mut file).map_err(failed)?;
+        if copied > limit {
+            return Err(Failure::new(format!("the pipe holds more than {}", ui::bytes(limit)))
+                .hint("`--max-size BYTES` takes more"));
+        }
+        Ok(file)
+    }
+
+    /// Judges a bundle's signatures by the keys that the arguments name.
+    pub(super) fn judge(
+        &self,
+        tail: &crate::format::bundle::Tail,
+        manifest: &crate::format::manifest::Manifest,
+        ui: &Ui,
+    ) -> Result<Judgement, Failure> {
+        Ok(trust::judge(tail, manifest, &keyring::trusted(&self.trust, ui)?, self.archive.as_ref()))
+    }
+
+    /// Opens a bundle whose manifest a trusted key has signed, and its checksum list; with `--unsigned`, any.
+    pub(super) fn bundle(&self, path: &Path, ui: &Ui) -> Result<(Bundle<File>, Contents, Judgement), Failure> {
+        let about = |failure: Failure| failure.about(path.display());
+        let bundle = Bundle::open(self.file(path)?).map_err(|error| about(error.into()))?;
+        let judgement = self.judge(bundle.tail(), bundle.manifest(), ui)?;
+        if !self.unsigned {
+            require(&judgement).map_err(about)?;
+        }
+        if let Some(finding) = file_name_finding(path, bundle.id()) {
+            ui.say(format!("warning: {finding}"));
+        }
+        let contents = bundle.contents().map_err(|error| about(error.into()))?;
+        Ok((bundle, contents, judgement))
+    }
+}
+
+/// Refuses a bundle that no trusted key has signed, and says what to do about it.
+fn require(judgement: &Judgement) -> Result<(), Failure> {
+    let no = judgement.findings.iter().find(|finding| finding.severity() == Severity::Damage);
+    let Some(finding) = no else { return Ok(()) };
+    let failure = Failure::no(finding.detail.clone());
+    Err(match finding.code {
+        Code::Unsigned | Code::Untrusted => failure.hint(trust_hint(judgement)),
+        _ => failure,
+    })
+}
+
+/// Says how to come to trust the signers of a bundle.
+pub(super) fn trust_hint(judgement: &Judgement) -> String {
+    let unknown: Vec<_> =
+        judgement.signatures.iter().filter(|s| s.worth == Worth::Untrusted).map(|s| s.key_id.as_str()).collect();
+    if unknown.is_empty() {
+        return "`--unsigned` goes on without a signature".into();
+    }
+    format!(
+        "it is signed by {}: get that public key from its owner and trust it with `vellum key trust FILE`, or name it with \
+         `--key FILE`; `--unsigned` goes on without",
+        unknown.join(", ")
+    )
+}
+
+/// Finds a file name that claims another id than the bundle has.
+pub(super) fn file_name_finding(path: &Path, id: BundleId) -> Option<Finding> {
+    let name = path.file_name()?.to_str()?;
+    let claimed: BundleId = name.strip_suffix(BUNDLE_ENDING)?.parse().ok()?;
+    (claimed != id).then(|| {
+        Finding::new(Code::FileName, path.display().to_string(), format!("the file's name claims another id than {id}"))
+    })
+}
+
+/// Which articles or files of a bundle a verb is about.
+#[derive(Debug, Args)]
+pub(super) struct SelectArgs {
+    /// Only this article: its path, its id, or a glob such as 'essays/**' (can be repeated)
+    #[arg(long = "article", value_name = "ARTICLE")]
+    pub(super) articles: Vec<String>,
+}
+
+impl SelectArgs {
+    /// Marks the lines of the checksum list that belong to the articles asked for; `None` where all are wanted.
+    pub(super) fn lines(&self, bundle: &Bundle<File>, contents: &Contents) -> Result<Option<Vec<bool>>, Failure> {
+        if self.articles.is_empty() {
+            return Ok(None);
+        }
+        let list = &contents.list;
+        let paths: Vec<(&str, usize)> = list.articles().collect();
+        let mut wanted = vec![false; paths.len()];
+        for asked in &self.articles {
+            let before = wanted.iter().filter(|w| **w).count();
+            if let Ok(n) = paths.binary_search_by(|(path, _)| path.cmp(&asked.as_str())) {
+                wanted[n] = true;
+                continue;
+            }
+            if let Some(n) = paths.iter().position(|(path, _)| path == asked) {
+                wanted[n] = true;
+                continue;
+            }
+            if asked.contains(['*', '?', '[', '{']) {
+                let glob = globset::GlobBuilder::new(asked).literal_separator(true).build();
+                let glob = glob.map_err(|error| Failure::new(format!("{asked:?} is no glob")).cause(error))?;
+                let matcher = glob.compile_matcher();
+                for (wanted, (path, _)) in wanted.iter_mut().zip(&paths) {
+                    *wanted |= matcher.is_match(path);
+                }
+            } else {
+                by_id(bundle, contents, &paths, asked, &mut wanted)?;
+            }
+            if wanted.iter().filter(|w| **w).count() == before {
+                return Err(not_found(asked));
+            }
+        }
+        let owners = list.owners();
+        Ok(Some(owners.iter().map(|owner| owner.is_some_and(|owner| wanted[owner as usize])).collect()))
+    }
+}
+
+/// Looks an id up in the articles' own metadata.
+fn by_id(
+    bundle: &Bundle<File>,
+    contents: &Contents,
+    paths: &[(&str, usize)],
+    id: &str,
+    wanted: &mut [bool],
+) -> Result<(), Failure> {
+    for (n, article) in super::list::read_metadata(bundle, contents)?.into_iter().enumerate() {
+        wanted[n] |= article.is_some_and(|article| article.id.as_deref() == Some(id));
+    }
+    debug_assert_eq!(paths.len(), wanted.len());
+    Ok(())
+}
+
+/// Says that an article is not there.
+pub(super) fn not_found(asked: &str) -> Failure {
+    Failure::no(format!("no article {asked:?}")).hint("`vellum list FILE` shows the articles of a bundle")
+}
+
+/// The bundles that a verb reads.
+#[derive(Debug, Args)]
+pub(super) struct Files {
+    /// Bundle, or - for a pipe
+    #[arg(required = true, value_name = "BUNDLE")]
+    pub(super) files: Vec<PathBuf>,
+}

@@ -1,0 +1,228 @@
+//! `vellum key`: make keys, show them, seal them, trust those of others.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use crate::keys::{Passphrase, SecretKey};
+
+use super::keyring;
+use super::ui::Ui;
+use super::{Answer, Failure};
+
+/// Make signing keys, show them, protect them, trust those of others
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vellum key new                         make a key, protected by a pass phrase
+  vellum key show                        your keys and the keys you trust
+  vellum key trust alice.pub             believe what this key signs
+  vellum key trust 'RWQ…'                the same, from the line itself
+
+Keys are minisign's: `minisign -S -s FILE` and `minisign -V -p FILE` take them as they are.")]
+pub(super) struct KeyArgs {
+    #[command(subcommand)]
+    command: KeyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeyCommand {
+    /// Make a key pair and trust it
+    New {
+        /// Do without a pass phrase: whoever reads the file can sign
+        #[arg(long)]
+        no_passphrase: bool,
+        /// Read the pass phrase from the first line of this file
+        #[arg(long, value_name = "FILE", conflicts_with = "no_passphrase")]
+        passphrase_file: Option<PathBuf>,
+        /// Write FILE.key and FILE.pub instead of keeping the pair in the configuration
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Show your keys and the keys you trust, or one key
+    Show {
+        /// A public key: a file or a line
+        key: Option<String>,
+    },
+    /// Change, set or remove the pass phrase of a secret key
+    Passphrase {
+        /// The secret key: a file, or the id of a key of yours
+        key: String,
+        /// Remove the pass phrase: whoever reads the file can sign
+        #[arg(long)]
+        remove: bool,
+        /// Read the new pass phrase from the first line of this file
+        #[arg(long, value_name = "FILE", conflicts_with = "remove")]
+        new_passphrase_file: Option<PathBuf>,
+        /// Read the old pass phrase from the first line of this file
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Believe what a key signs
+    Trust {
+        /// A public key: a .pub file, a minisign line `RW…`, or an `ssh-ed25519` line
+        key: String,
+    },
+    /// Stop believing a key
+    Distrust {
+        /// The key's id
+        id: String,
+    },
+}
+
+#[derive(Serialize)]
+struct JsonKey<'a> {
+    id: &'a str,
+    public: String,
+    label: &'a str,
+    own: bool,
+    trusted: bool,
+}
+
+pub(super) fn run(args: KeyArgs, ui: &Ui) -> Result<Answer, Failure> {
+    match args.command {
+        KeyCommand::New { no_passphrase, passphrase_file, output } => {
+            let passphrase = if no_passphrase { None } else { Some(new_passphrase(passphrase_file.as_deref())?) };
+            make(passphrase.as_ref(), output.as_deref(), ui)?;
+            Ok(Answer::Yes)
+        }
+        KeyCommand::Show { key: Some(key) } => {
+            let trusted = keyring::public(&key)?;
+            ui.print(trusted.key.to_file().trim_end())?;
+            Ok(Answer::Yes)
+        }
+        KeyCommand::Show { key: None } => show(ui),
+        KeyCommand::Passphrase { key, remove, new_passphrase_file, passphrase_file } => {
+            let new = if remove { None } else { Some(new_passphrase_file) };
+            reseal(&keyring::secret_path(&key, ui)?, new, passphrase_file.as_deref(), ui)
+        }
+        KeyCommand::Trust { key } => trust(&key, ui),
+        KeyCommand::Distrust { id } => distrust(&id, ui),
+    }
+}
+
+fn new_passphrase(file: Option<&Path>) -> Result<Passphrase, Failure> {
+    let first = keyring::passphrase(file, "New pass phrase: ")?;
+    let asked = file.is_none() && std::env::var_os("VELLUM_PASSPHRASE").is_none();
+    if asked {
+        let second = keyring::passphrase(None, "The same again: ")?;
+        if !first.same_as(&second) {
+            return Err(Failure::new("the two pass phrases differ"));
+        }
+    }
+    Ok(first)
+}
+
+fn random<const N: usize>() -> Result<[u8; N], Failure> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| Failure::new("the system gives no random bytes").cause(error))?;
+    Ok(bytes)
+}
+
+/// Makes a key pair; one kept in the configuration is trusted. Returns the secret key.
+pub(super) fn make(passphrase: Option<&Passphrase>, output: Option<&Path>, ui: &Ui) -> Result<SecretKey, Failure> {
+    let key = SecretKey::generate(random()?);
+    let public = crate::keys::Signer::public(&key);
+    let id = public.id().to_string();
+    let folder = keyring::folder(ui)?;
+    let (secret_path, public_path) = match output {
+        Some(path) => (with_ending(path, "key"), with_ending(path, "pub")),
+        None => (folder.join("keys").join(format!("{id}.key")), folder.join("keys").join(format!("{id}.pub"))),
+    };
+    keyring::write_new(&secret_path, &key.seal(passphrase, random()?), true)?;
+    keyring::write_new(&public_path, &public.to_file(), false)?;
+    ui.say(format!("made key {id}\n  secret  {}\n  public  {}", secret_path.display(), public_path.display()));
+    if output.is_none() {
+        keyring::write_new(&folder.join("trusted").join(format!("{id}.pub")), &public.to_file(), false)?;
+        ui.say("  it is trusted here; keep a copy of the secret file in a safe place");
+    }
+    Ok(key)
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+fn show(ui: &Ui) -> Result<Answer, Failure> {
+    let trusted = keyring::trusted_by_default(ui)?;
+    let mut rows = Vec::new();
+    for path in keyring::own_keys(ui)? {
+        let public = keyring::public(&path.with_extension("pub").display().to_string())?;
+        rows.push((public, true));
+    }
+    for key in &trusted {
+        if rows.iter().all(|(own, _)| own.key != key.key) {
+            rows.push((key.clone(), false));
+        }
+    }
+    if rows.is_empty() {
+        ui.say("you have no keys, and trust none: `vellum key new` makes one, `vellum key trust FILE` trusts one");
+    }
+    for (key, own) in &rows {
+        let id = key.key.id().to_string();
+        let is_trusted = trusted.iter().any(|trusted| trusted.key == key.key);
+        if ui.json {
+            let public = key.key.to_line();
+            ui.print_json("key", &JsonKey { id: &id, public, label: &key.label, own: *own, trusted: is_trusted })?;
+        } else {
+            let words = match (own, is_trusted) {
+                (true, true) => "yours, trusted",
+                (true, false) => "yours, not trusted",
+                (false, _) => "trusted",
+            };
+            ui.print(format!("{id}  {words:<18}  {}", key.key.to_line()))?;
+        }
+    }
+    Ok(Answer::Yes)
+}
+
+fn reseal(path: &Path, new: Option<Option<PathBuf>>, old: Option<&Path>, ui: &Ui) -> Result<Answer, Failure> {
+    let file = keyring::read_key_file(path)?;
+    let about = |error: crate::keys::Error| Failure::from(error).about(path.display());
+    let old = match SecretKey::is_sealed(&file).map_err(about)? {
+        true => Some(keyring::passphrase(old, "Old pass phrase: ")?),
+        false => None,
+    };
+    let key = SecretKey::open(&file, old.as_ref()).map_err(about)?;
+    let new = new.map(|file| new_passphrase(file.as_deref())).transpose()?;
+    let sealed = key.seal(new.as_ref(), random()?);
+    let beside = with_ending(path, "new");
+    keyring::write_new(&beside, &sealed, true)?;
+    fs::rename(&beside, path)
+        .map_err(|error| Failure::new(format!("{}: cannot be replaced", path.display())).cause(error))?;
+    let words = if new.is_some() { "is protected by its new pass phrase" } else { "has no pass phrase any more" };
+    ui.say(format!("{} {words}", path.display()));
+    Ok(Answer::Yes)
+}
+
+fn trust(named: &str, ui: &Ui) -> Result<Answer, Failure> {
+    let key = keyring::public(named)?.key;
+    let path = keyring::folder(ui)?.join("trusted").join(format!("{}.pub", key.id()));
+    if path.exists() {
+        if keyring::public(&path.display().to_string())?.key == key {
+            ui.say(format!("{} is trusted already", key.id()));
+            return Ok(Answer::Yes);
+        }
+        return Err(Failure::new(format!("another key with the id {} is trusted already", key.id()))
+            .hint(format!("`vellum key distrust {}` first, if that is what you want", key.id())));
+    }
+    keyring::write_new(&path, &key.to_file(), false)?;
+    ui.say(format!("{} is trusted now", key.id()));
+    Ok(Answer::Yes)
+}
+
+fn distrust(id: &str, ui: &Ui) -> Result<Answer, Failure> {
+    let path = keyring::folder(ui)?.join("trusted").join(format!("{}.pub", id.to_uppercase()));
+    match fs::remove_file(&path) {
+        Ok(()) => {
+            ui.say(format!("{} is not trusted any more", id.to_uppercase()));
+            Ok(Answer::Yes)
+        }
+        Err(_) => Err(Failure::no(format!("no trusted key {id:?}")).hint("`vellum key show` lists them")),
+    }
+}

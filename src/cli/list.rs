@@ -1,0 +1,143 @@
+//! `vellum list`: the articles of a bundle, as a table or as JSON.
+
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::format::article::Article;
+use crate::format::bundle::{Bundle, Contents, Piece, Receiver, Scope, prove};
+use crate::watch::Silent;
+
+use super::input::{Files, ReadArgs};
+use super::ui::{self, Ui};
+use super::{Answer, Failure};
+
+/// List the articles of bundles: title, authors, date, language, size
+///
+/// Only the metadata is read, and checked against the signed checksum list.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vellum list library.tar.zst
+  vellum list --json library.tar.zst | jq -r .title")]
+pub(super) struct ListArgs {
+    #[command(flatten)]
+    files: Files,
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+#[derive(Serialize)]
+struct JsonArticle<'a> {
+    bundle: &'a str,
+    path: &'a str,
+    files: u64,
+    bytes: u64,
+    #[serde(flatten)]
+    article: Option<&'a Article>,
+}
+
+pub(super) fn run(args: &ListArgs, ui: &Ui) -> Result<Answer, Failure> {
+    let mut rows = vec![["TITLE", "AUTHORS", "DATE", "LANG", "SIZE", "PATH"].map(str::to_owned)];
+    for file in &args.files.files {
+        let (bundle, contents, _) = args.read.bundle(file, ui)?;
+        let id = bundle.id().to_string();
+        let articles = read_metadata(&bundle, &contents)?;
+        let mut sizes = vec![(0_u64, 0_u64); articles.len()];
+        for (line, owner) in contents.list.owners().into_iter().enumerate() {
+            if let Some((files, bytes)) = owner.and_then(|owner| sizes.get_mut(owner as usize)) {
+                *files += 1;
+                *bytes += contents.place(line).size;
+            }
+        }
+        for (((path, _), article), (files, bytes)) in contents.list.articles().zip(&articles).zip(sizes) {
+            if ui.json {
+                let article = article.as_ref();
+                ui.print_json("article", &JsonArticle { bundle: &id, path, files, bytes, article })?;
+            } else {
+                rows.push(row(path, article.as_ref(), bytes));
+            }
+        }
+    }
+    if !ui.json {
+        print_table(&rows, ui)?;
+    }
+    Ok(Answer::Yes)
+}
+
+fn row(path: &str, article: Option<&Article>, bytes: u64) -> [String; 6] {
+    let Some(article) = article else {
+        return ["(metadata cannot be read)", "", "", "", &ui::bytes(bytes), path].map(ui::plain);
+    };
+    let authors: Vec<_> = article.authors.iter().map(|author| author.name.as_str()).collect();
+    let date = article.published.as_ref().map(ToString::to_string).unwrap_or_default();
+    let language = article.language.clone().unwrap_or_default();
+    [&article.title, &authors.join(", "), &date, &language, &ui::bytes(bytes), path].map(|cell| ui::plain(cell))
+}
+
+/// Prints rows in columns as wide as needed; on a terminal the long ones are cut.
+fn print_table(rows: &[[String; 6]], ui: &Ui) -> Result<(), Failure> {
+    const WIDEST: [usize; 6] = [48, 24, 10, 8, 9, usize::MAX];
+    let cut = io::stdout().is_terminal();
+    let shown = |cell: &str, column: usize| {
+        if cut && cell.chars().count() > WIDEST[column] {
+            cell.chars().take(WIDEST[column] - 1).chain(['…']).collect()
+        } else {
+            cell.replace(['\t', '\n'], " ")
+        }
+    };
+    if !cut {
+        return rows
+            .iter()
+            .try_for_each(|row| ui.print(row.iter().map(|cell| shown(cell, 5)).collect::<Vec<_>>().join("\t")));
+    }
+    let mut widths = [0; 6];
+    for row in rows {
+        for (column, cell) in row.iter().enumerate() {
+            widths[column] = widths[column].max(shown(cell, column).chars().count());
+        }
+    }
+    for row in rows {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let cell = shown(cell, column);
+            let space = widths[column] - cell.chars().count();
+            let (before, after) = if column == 4 { (space, 0) } else { (0, space) };
+            line.push_str(&format!("{}{cell}{}  ", " ".repeat(before), " ".repeat(after)));
+        }
+        ui.print(line.trim_end())?;
+    }
+    Ok(())
+}
+
+/// Reads the metadata of all articles, checked against the list; `None` for one that is not of the vocabulary.
+pub(super) fn read_metadata(bundle: &Bundle<File>, contents: &Contents) -> Result<Vec<Option<Article>>, Failure> {
+    struct Reader {
+        /// For each line of the list, the article's number.
+        numbers: Vec<Option<usize>>,
+        articles: Mutex<Vec<Option<Article>>>,
+    }
+    impl Receiver for Reader {
+        fn piece(&self, piece: Piece<'_>) -> io::Result<()> {
+            let parsed = Article::parse(piece.bytes).ok().map(|(article, _)| article);
+            if let Some(number) = self.numbers[piece.line].filter(|_| piece.bytes.len() as u64 == piece.size) {
+                self.articles.lock().unwrap_or_else(PoisonError::into_inner)[number] = parsed;
+            }
+            Ok(())
+        }
+    }
+    let lines: Vec<bool> = (0..contents.list.len()).map(|line| contents.list.is_metadata(line)).collect();
+    let mut numbers = vec![None; lines.len()];
+    let mut count = 0;
+    for (_, line) in contents.list.articles() {
+        numbers[line] = Some(count);
+        count += 1;
+    }
+    let reader = Reader { numbers, articles: Mutex::new(vec![None; count]) };
+    prove(bundle, contents, Scope::Lines(&lines), &reader, crate::pipeline::processors(), &Silent)?;
+    Ok(reader.articles.into_inner().unwrap_or_else(PoisonError::into_inner))
+}

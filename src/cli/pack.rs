@@ -1,0 +1,261 @@
+//! `vellum pack`: a folder of articles becomes a signed bundle.
+
+use std::env;
+use std::path::PathBuf;
+
+use clap::Args;
+use globset::{Glob, GlobSetBuilder};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::folder::pack::{BUNDLE_BYTES, LEVEL, PackOptions, Packed, pack};
+use crate::folder::walk::{Note, WalkOptions, root_name};
+use crate::format::bundle::check;
+use crate::format::frame::MAX_LEVEL;
+use crate::format::framing::{FRAME_BYTES, MAX_FRAME_TARGET, MIN_FRAME_TARGET};
+use crate::format::manifest::{Name, Origin, is_title};
+use crate::keys::Signer;
+use crate::watch::{Task, Watch};
+
+use super::keyring::{self, SignerArgs};
+use super::ui::{self, Ui};
+use super::{Answer, Failure, key};
+
+/// Notes of one kind that are printed before the rest is only counted.
+const MAX_SHOWN: usize = 5;
+
+/// Pack a folder of articles into a signed bundle
+///
+/// An article is a folder with an `article.toml`; or `name.ext` with `name.toml` beside it; or a bare document, whose metadata is then
+/// derived from it. Nothing is skipped silently.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vellum pack essays/                      makes <id>.tar.zst here, signed by your key
+  vellum pack --init --check essays/       the first time: makes a key if you have none, and reads the bundle back
+  vellum pack --title 'Essays, 2026' --output bundles/ essays/
+  vellum pack --exclude '**/.git' --strict --portable essays/")]
+pub(super) struct PackArgs {
+    /// Folder of articles, or a single document
+    path: PathBuf,
+    /// Folder to write the bundle to
+    #[arg(long, short, value_name = "DIR", default_value = ".")]
+    output: PathBuf,
+    /// The bundle's name and top folder: lower-case letters, digits, `.`, `_`, `-` [default: after the folder]
+    #[arg(long)]
+    name: Option<Name>,
+    /// The bundle's title [default: the folder's name]
+    #[arg(long)]
+    title: Option<String>,
+    /// The archive that the bundle is made for, such as example.org/library
+    #[arg(long, value_name = "ORIGIN")]
+    archive: Option<Origin>,
+    #[command(flatten)]
+    signers: SignerArgs,
+    /// Make a key, without a pass phrase, if you have none
+    #[arg(long)]
+    init: bool,
+    /// Make a bundle that nobody has signed; `vellum sign` can do so later
+    #[arg(long, conflicts_with = "init")]
+    unsigned: bool,
+    /// Read the finished bundle back and verify it
+    #[arg(long)]
+    check: bool,
+    /// Refuse articles without metadata, and unknown keys in it
+    #[arg(long)]
+    strict: bool,
+    /// Refuse names that differ only by case, or that Windows refuses
+    #[arg(long)]
+    portable: bool,
+    /// Pack what symbolic links point to
+    #[arg(long)]
+    follow_symlinks: bool,
+    /// Pack names that hold %0A, %0D or %25, which some BagIt tools misread
+    #[arg(long)]
+    allow_percent: bool,
+    /// Leave out paths that fit this glob (can be repeated)
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<Glob>,
+    /// Level of zstd
+    #[arg(long, default_value_t = LEVEL, value_parser = clap::value_parser!(i32).range(1..=i64::from(MAX_LEVEL)))]
+    level: i32,
+    /// Fill frames up to this, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = FRAME_BYTES,
+          value_parser = clap::value_parser!(u64).range(MIN_FRAME_TARGET..=MAX_FRAME_TARGET))]
+    frame_size: u64,
+    /// Close a bundle before the article that would bring its content over this, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = BUNDLE_BYTES)]
+    bundle_size: u64,
+    /// Replace a bundle of the same id
+    #[arg(long)]
+    overwrite: bool,
+    /// Print every note in full
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+#[derive(Serialize)]
+struct JsonBundle {
+    id: String,
+    file: String,
+    name: String,
+    title: String,
+    articles: u64,
+    files: u64,
+    bytes: u64,
+    file_bytes: u64,
+    kept: bool,
+}
+
+#[derive(Serialize)]
+struct JsonNote<'a> {
+    place: &'a str,
+    note: String,
+}
+
+pub(super) fn run(args: PackArgs, ui: &Ui) -> Result<Answer, Failure> {
+    let folder = root_name(&args.path);
+    let name = match &args.name {
+        Some(name) => name.clone(),
+        None => Name::like(&folder).unwrap_or(Name::like("articles").ok_or_else(|| Failure::new("no name"))?),
+    };
+    let title = args.title.clone().unwrap_or(folder);
+    if !is_title(&title) {
+        return Err(
+            Failure::new(format!("the title must be one line of text: {title:?}")).hint("give one with `--title`")
+        );
+    }
+    let mut signers = if args.unsigned { Vec::new() } else { keyring::signers(&args.signers, ui)? };
+    if signers.is_empty() && args.init {
+        ui.say("you have no key yet");
+        signers.push(Box::new(key::make(None, None, ui)?));
+        ui.say("  it has no pass phrase: `vellum key passphrase KEYID` sets one");
+    }
+    if signers.is_empty() && !args.unsigned {
+        return Err(Failure::new("no key to sign with")
+            .hint("`vellum key new` makes one, `--init` makes one on the way, `--unsigned` does without"));
+    }
+    let mut exclude = GlobSetBuilder::new();
+    for glob in &args.exclude {
+        exclude.add(glob.clone());
+    }
+    let exclude = exclude.build().map_err(|error| Failure::new("--exclude").cause(error))?;
+    let options = PackOptions {
+        archive: args.archive.clone(),
+        walk: WalkOptions { follow_symlinks: args.follow_symlinks, allow_percent: args.allow_percent, exclude },
+        strict: args.strict,
+        portable: args.portable,
+        level: args.level,
+        frame_bytes: args.frame_size,
+        bundle_bytes: args.bundle_size,
+        threads: ui.threads(),
+        overwrite: args.overwrite,
+        ..PackOptions::new(name, title, now()?)
+    };
+    let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
+    let packed = pack(&args.path, &args.output, &options, &signers, ui);
+    ui.finish();
+    if let (Err(crate::folder::Error::Refused(refusals)), true) = (&packed, ui.json) {
+        for refusal in refusals {
+            ui.print_json("refusal", &JsonNote { place: &refusal.place, note: refusal.reason.to_string() })?;
+        }
+    }
+    let packed = packed?;
+    report(&packed, args.verbose, ui)?;
+    if args.check { read_back(&packed, ui) } else { Ok(Answer::Yes) }
+}
+
+/// Returns the time that signatures claim: SOURCE_DATE_EPOCH, or now.
+pub(super) fn now() -> Result<Timestamp, Failure> {
+    let Some(epoch) = env::var_os("SOURCE_DATE_EPOCH") else {
+        return Ok(Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default());
+    };
+    let seconds = epoch.to_str().and_then(|text| text.parse().ok()).and_then(|s: i64| Timestamp::from_second(s).ok());
+    seconds.ok_or_else(|| Failure::new(format!("SOURCE_DATE_EPOCH is no count of seconds: {}", epoch.display())))
+}
+
+fn report(packed: &Packed, verbose: bool, ui: &Ui) -> Result<(), Failure> {
+    if ui.json {
+        for (place, note) in &packed.notes {
+            ui.print_json("note", &JsonNote { place, note: note.to_string() })?;
+        }
+    } else {
+        say_notes(&packed.notes, verbose, ui);
+    }
+    for bundle in &packed.bundles {
+        if ui.json {
+            let manifest = &bundle.manifest;
+            let (articles, files, bytes) = (manifest.articles, manifest.files, manifest.bytes);
+            let (name, title) = (manifest.name.to_string(), manifest.title.clone());
+            let (id, file) = (bundle.id.to_string(), bundle.file.display().to_string());
+            let (file_bytes, kept) = (bundle.file_bytes, bundle.kept);
+            let json = JsonBundle { id, file, name, title, articles, files, bytes, file_bytes, kept };
+            ui.print_json("bundle", &json)?;
+        } else {
+            ui.print(bundle.file.display())?;
+        }
+        if bundle.kept {
+            ui.say(format!("{} was there already and stays as it was", bundle.file.display()));
+        }
+    }
+    let sum = |of: fn(&crate::folder::pack::PackedBundle) -> u64| packed.bundles.iter().map(of).sum::<u64>();
+    let bytes_in = sum(|bundle| bundle.manifest.bytes);
+    let bytes_out = sum(|bundle| bundle.file_bytes);
+    ui.say(format!(
+        "packed {}, {}, {} into {}, {} ({:.1} : 1)",
+        ui::count(sum(|bundle| bundle.manifest.articles), "article"),
+        ui::count(sum(|bundle| bundle.manifest.files), "file"),
+        ui::bytes(bytes_in),
+        ui::count(packed.bundles.len() as u64, "bundle"),
+        ui::bytes(bytes_out),
+        bytes_in as f64 / bytes_out.max(1) as f64,
+    ));
+    if !packed.derived.is_empty() {
+        let from: Vec<_> =
+            packed.derived.iter().map(|(from, n)| format!("{} from {from}", ui::thousands(*n))).collect();
+        ui.say(format!("derived metadata: {}", from.join(", ")));
+    }
+    Ok(())
+}
+
+fn say_notes(notes: &[(String, Note)], verbose: bool, ui: &Ui) {
+    let mut notes: Vec<_> = notes.iter().collect();
+    let kind = |note: &Note| match note {
+        Note::Renamed(_) => "brought to NFC",
+        Note::Case(_) => "differ only by case (--portable refuses them)",
+        Note::Windows => "have names that Windows refuses (--portable refuses them)",
+        Note::Nested(_) => "articles inside other articles' folders",
+        Note::EmptyFolder => "empty folders, left out",
+        Note::Excluded => "left out by --exclude",
+        Note::Metadata(_) => "unknown keys in metadata, kept as they are",
+        Note::Changed => "changed while they were read, and were read again",
+    };
+    notes.sort_by_key(|(_, note)| kind(note));
+    for same in notes.chunk_by(|a, b| kind(&a.1) == kind(&b.1)) {
+        ui.say(format!("{} {}:", ui::thousands(same.len() as u64), kind(&same[0].1)));
+        let shown = if verbose { same.len() } else { MAX_SHOWN };
+        for (place, note) in same.iter().take(shown) {
+            ui.say(format!("  {}: {}", ui::plain(place), ui::plain(&note.to_string())));
+        }
+        if same.len() > shown {
+            ui.say(format!("  and {} more; `--verbose` shows all", same.len() - shown));
+        }
+    }
+}
+
+fn read_back(packed: &Packed, ui: &Ui) -> Result<Answer, Failure> {
+    for bundle in &packed.bundles {
+        let open = std::fs::File::open(&bundle.file);
+        let open =
+            open.map_err(|error| Failure::new(format!("{}: cannot be read", bundle.file.display())).cause(error))?;
+        ui.begin(Task::Verify, None);
+        let report = check(&open, ui.threads(), ui)?;
+        ui.finish();
+        super::verify::print_findings(&report.findings, ui)?;
+        if !report.findings.is_empty() || report.id() != Some(bundle.id) {
+            return Ok(Answer::No);
+        }
+    }
+    ui.say("read back and verified, every byte");
+    Ok(Answer::Yes)
+}

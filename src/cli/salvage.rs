@@ -1,0 +1,96 @@
+//! `vellum salvage`: what is still whole in a truncated or damaged bundle.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::finding::{Code, Severity};
+use crate::folder::salvage::salvage;
+use crate::format::bundle::FileState;
+use crate::trust::Judgement;
+use crate::watch::{Task, Watch};
+
+use super::input::{ReadArgs, trust_hint};
+use super::ui::{self, Ui};
+use super::verify::print_findings;
+use super::{Answer, Failure};
+
+/// Get out of a truncated or damaged bundle what is still whole
+///
+/// Files are written only where their digest stands in the checksum list that a trusted key has signed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vellum salvage --to rescued/ damaged.tar.zst
+  vellum salvage --to rescued/ --unsigned truncated.tar.zst   the end is lost, and the signatures with it
+
+Exit code 1 means that something was lost.")]
+pub(super) struct SalvageArgs {
+    /// Damaged bundle, or - for a pipe
+    #[arg(value_name = "BUNDLE")]
+    bundle: PathBuf,
+    /// Folder to write to; it must be absent
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+    /// Also write the whole files of articles that are damaged
+    #[arg(long)]
+    partial: bool,
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+#[derive(Serialize)]
+struct JsonSalvaged<'a> {
+    to: String,
+    files: u64,
+    vouched: bool,
+    lost: Vec<&'a str>,
+}
+
+pub(super) fn run(args: &SalvageArgs, ui: &Ui) -> Result<Answer, Failure> {
+    let about = |failure: Failure| failure.about(args.bundle.display());
+    let file = args.read.file(&args.bundle)?;
+    if !args.read.unsigned() {
+        let bundle = crate::format::bundle::Bundle::open(&file);
+        let judgement = match &bundle {
+            Ok(bundle) => args.read.judge(bundle.tail(), bundle.manifest(), ui)?,
+            Err(_) => Judgement::default(),
+        };
+        if !judgement.authentic() {
+            let failure = match bundle {
+                Ok(_) => Failure::no("no trusted key has signed it").hint(trust_hint(&judgement)),
+                Err(error) => Failure::no("its signatures cannot be read")
+                    .cause(error)
+                    .hint("`--unsigned` salvages what can be read, without a signature to vouch for it"),
+            };
+            return Err(about(failure));
+        }
+    }
+    ui.begin(Task::Salvage, None);
+    let salvaged = salvage(&file, &args.to, args.partial, args.read.unsigned(), ui);
+    ui.finish();
+    let salvaged = salvaged.map_err(|error| about(error.into()))?;
+    let articles = salvaged.report.articles.as_deref();
+    let lost: Vec<_> = articles.unwrap_or_default().iter().filter(|a| a.state != FileState::Whole).collect();
+    if ui.json {
+        for finding in &salvaged.report.findings {
+            ui.print_json("finding", finding)?;
+        }
+        let lost = lost.iter().map(|article| article.path.as_str()).collect();
+        let to = args.to.display().to_string();
+        ui.print_json("salvaged", &JsonSalvaged { to, files: salvaged.files, vouched: articles.is_some(), lost })?;
+    } else {
+        print_findings(&salvaged.report.findings, ui)?;
+        for article in &lost {
+            let state = if article.state == FileState::Missing { "missing" } else { "damaged" };
+            ui.print(format!("{state}: {}", ui::plain(&article.path)))?;
+        }
+        if articles.is_none() {
+            ui.say("the checksum list is lost: nothing vouches for what was written, and what is missing is not known");
+        }
+        ui.say(format!("wrote {} to {}", ui::count(salvaged.files, "file"), args.to.display()));
+    }
+    let damage = |f: &crate::finding::Finding| f.severity() == Severity::Damage && f.code != Code::Untrusted;
+    Ok(if salvaged.report.findings.iter().any(damage) { Answer::No } else { Answer::Yes })
+}

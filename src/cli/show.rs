@@ -1,0 +1,109 @@
+//! `vellum show`: what a bundle says of itself, who has signed it, and the metadata of its articles.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::format::article::Article;
+use crate::format::checksums::{DATA, METADATA};
+use crate::trust::JudgedSignature;
+
+use super::input::{ReadArgs, not_found};
+use super::ui::{self, Ui};
+use super::verify::{describe, signature_line};
+use super::{Answer, Failure};
+
+/// Show a bundle's manifest and signatures, or one article's metadata
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vellum show library.tar.zst
+  vellum show library.tar.zst essays/tides")]
+pub(super) struct ShowArgs {
+    /// Bundle, or - for a pipe
+    #[arg(value_name = "BUNDLE")]
+    bundle: PathBuf,
+    /// An article's path
+    article: Option<String>,
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+#[derive(Serialize)]
+struct JsonShow<'a> {
+    id: String,
+    manifest: &'a str,
+    authentic: bool,
+    signatures: &'a [JudgedSignature],
+    file_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct JsonFile<'a> {
+    path: &'a str,
+    bytes: u64,
+    sha256: String,
+}
+
+#[derive(Serialize)]
+struct JsonArticle<'a> {
+    path: &'a str,
+    article: Option<&'a Article>,
+    contents: Vec<JsonFile<'a>>,
+}
+
+pub(super) fn run(args: &ShowArgs, ui: &Ui) -> Result<Answer, Failure> {
+    let (bundle, contents, judgement) = args.read.bundle(&args.bundle, ui)?;
+    if let Some(asked) = &args.article {
+        return article(asked, &bundle, &contents, ui);
+    }
+    let text = String::from_utf8_lossy(&bundle.tail().manifest).into_owned();
+    if ui.json {
+        let (id, file_bytes) = (bundle.id().to_string(), bundle.file_bytes());
+        let (authentic, signatures) = (judgement.authentic(), judgement.signatures.as_slice());
+        ui.print_json("show", &JsonShow { id, manifest: &text, authentic, signatures, file_bytes })?;
+        return Ok(Answer::Yes);
+    }
+    ui.print(format!("bundle     {}", bundle.id()))?;
+    ui.print(format!("content    {}", describe(bundle.manifest())))?;
+    ui.print(format!("file       {}", ui::bytes(bundle.file_bytes())))?;
+    for signature in &judgement.signatures {
+        ui.print(format!("signature  {}", signature_line(signature)))?;
+    }
+    ui.print(format!("\n{}", text.trim_end()))?;
+    Ok(Answer::Yes)
+}
+
+fn article(
+    asked: &str,
+    bundle: &crate::format::bundle::Bundle<std::fs::File>,
+    contents: &crate::format::bundle::Contents,
+    ui: &Ui,
+) -> Result<Answer, Failure> {
+    let list = &contents.list;
+    let metadata = list.find(&format!("{DATA}{asked}/{METADATA}")).ok_or_else(|| not_found(asked))?;
+    let mut text = Vec::new();
+    bundle.read_file(contents, metadata, &mut text)?;
+    let owners = list.owners();
+    let lines = (0..list.len()).filter(|&line| owners[line] == owners[metadata]);
+    if ui.json {
+        let contents = lines.map(|line| JsonFile {
+            path: list.path(line).trim_start_matches(DATA),
+            bytes: contents.place(line).size,
+            sha256: list.digest(line).to_string(),
+        });
+        let parsed = Article::parse(&text).ok().map(|(article, _)| article);
+        ui.print_json("article", &JsonArticle { path: asked, article: parsed.as_ref(), contents: contents.collect() })?;
+        return Ok(Answer::Yes);
+    }
+    for line in String::from_utf8_lossy(&text).lines() {
+        ui.print(ui::plain(&line.replace('\t', "    ")))?;
+    }
+    ui.print("")?;
+    for line in lines {
+        let path = list.path(line).trim_start_matches(DATA);
+        ui.print(format!("{}  {:>9}  {path}", list.digest(line), ui::bytes(contents.place(line).size)))?;
+    }
+    Ok(Answer::Yes)
+}

@@ -1,0 +1,78 @@
+//! `vellum sign`: add a signature to a bundle without touching the rest.
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::folder::rewrite;
+use crate::format::bundle::{Bundle, Nobody, Scope, prove};
+use crate::format::manifest::Origin;
+use crate::keys::Signer;
+use crate::watch::{Task, Watch};
+
+use super::input::Files;
+use super::keyring::{self, SignerArgs};
+use super::pack::now;
+use super::ui::Ui;
+use super::{Answer, Failure};
+
+/// Add your signature to bundles, after checking every byte of them
+///
+/// The id and all other bytes of the content stay; signatures of others stay.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vellum sign library.tar.zst
+  vellum sign --ssh-agent alice@example.org library.tar.zst
+  vellum sign --archive example.org/library deposit.tar.zst")]
+pub(super) struct SignArgs {
+    #[command(flatten)]
+    files: Files,
+    #[command(flatten)]
+    signers: SignerArgs,
+    /// Sign for this archive [default: the one that the manifest names]
+    #[arg(long, value_name = "ORIGIN")]
+    archive: Option<Origin>,
+}
+
+#[derive(Serialize)]
+struct JsonSigned {
+    file: String,
+    id: String,
+    by: Vec<String>,
+}
+
+pub(super) fn run(args: &SignArgs, ui: &Ui) -> Result<Answer, Failure> {
+    let signers = keyring::signers(&args.signers, ui)?;
+    if signers.is_empty() {
+        return Err(Failure::new("no key to sign with").hint("`vellum key new` makes one"));
+    }
+    let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
+    for path in &args.files.files {
+        let about = |failure: Failure| failure.about(path.display());
+        let file = std::fs::File::open(path)
+            .map_err(|error| Failure::new(format!("{}: cannot be read", path.display())).cause(error))?;
+        let bundle = Bundle::open(file).map_err(|error| about(error.into()))?;
+        if let (Some(asked), Some(named)) = (&args.archive, &bundle.manifest().archive)
+            && asked != named
+        {
+            return Err(about(Failure::no(format!("it is made for the archive {named}, not for {asked}"))));
+        }
+        let contents = bundle.contents().map_err(|error| about(error.into()))?;
+        if let Some(finding) = bundle.list_findings(&contents).into_iter().next() {
+            return Err(about(crate::format::bundle::Error::from(finding).into()));
+        }
+        ui.begin(Task::Verify, Some(contents.layout.end()));
+        let proved = prove(&bundle, &contents, Scope::Everything, &Nobody, ui.threads(), ui);
+        ui.finish();
+        proved.map_err(|error| about(error.into()))?;
+        rewrite::sign(&bundle, path, args.archive.as_ref(), now()?, &signers).map_err(|error| about(error.into()))?;
+        let by: Vec<_> = signers.iter().map(|signer| signer.public().id().to_string()).collect();
+        if ui.json {
+            let (file, id) = (path.display().to_string(), bundle.id().to_string());
+            ui.print_json("signed", &JsonSigned { file, id, by })?;
+        } else {
+            ui.say(format!("{}: signed by {}", path.display(), by.join(", ")));
+        }
+    }
+    Ok(Answer::Yes)
+}

@@ -1,0 +1,276 @@
+//! `vellum verify`: is every byte of a bundle what somebody trusted has signed?
+
+use std::path::Path;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::finding::{Code, Finding, Severity};
+use crate::format::bundle::{FileState, Nobody, Report, Scope, check, prove};
+use crate::format::manifest::Manifest;
+use crate::trust::{JudgedSignature, Judgement, Worth};
+use crate::watch::{Task, Watch};
+
+use super::input::{Files, ReadArgs, SelectArgs, file_name_finding, trust_hint};
+use super::ui::{self, Ui};
+use super::{Answer, Failure};
+
+/// The findings of one code that are printed before the rest is only counted.
+const MAX_SHOWN: usize = 20;
+
+/// Check that bundles are whole and signed by a key you trust
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vellum verify library.tar.zst                 every byte, by the keys you trust
+  vellum verify --key RWQ… *.tar.zst            several bundles, by one public key
+  curl -s https://example.org/b.tar.zst | vellum verify -
+  vellum verify --article essays/tides b.tar.zst   just one article, reading little else
+
+Exit code 1 means that something is damaged, or not signed by a key you trust.")]
+pub(super) struct VerifyArgs {
+    #[command(flatten)]
+    files: Files,
+    #[command(flatten)]
+    read: ReadArgs,
+    #[command(flatten)]
+    select: SelectArgs,
+}
+
+#[derive(Serialize)]
+struct JsonFinding<'a> {
+    file: &'a str,
+    severity: Severity,
+    #[serde(flatten)]
+    finding: &'a Finding,
+}
+
+#[derive(Serialize)]
+struct JsonVerdict<'a> {
+    file: &'a str,
+    id: Option<String>,
+    name: Option<&'a str>,
+    intact: bool,
+    authentic: bool,
+    signatures: &'a [JudgedSignature],
+    articles: Option<u64>,
+    files: Option<u64>,
+    bytes: Option<u64>,
+    whole: Option<u64>,
+    damaged: Vec<&'a str>,
+    missing: Vec<&'a str>,
+}
+
+pub(super) fn run(args: &VerifyArgs, ui: &Ui) -> Result<Answer, Failure> {
+    let mut answer = Answer::Yes;
+    for file in &args.files.files {
+        let good = if args.select.articles.is_empty() { whole(args, file, ui)? } else { some(args, file, ui)? };
+        if !good {
+            answer = Answer::No;
+        }
+    }
+    Ok(answer)
+}
+
+/// Verifies a whole bundle and reports.
+fn whole(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
+    let file = args.read.file(path)?;
+    ui.begin(Task::Verify, None);
+    let report = check(&file, ui.threads(), ui).map_err(|error| Failure::from(error).about(path.display()))?;
+    ui.finish();
+    let judgement = match (&report.tail, &report.manifest) {
+        (Some(tail), Some(manifest)) => args.read.judge(tail, manifest, ui)?,
+        _ => Judgement::default(),
+    };
+    let mut findings = report.findings.clone();
+    findings.extend(report.id().and_then(|id| file_name_finding(path, id)));
+    let intact = findings.is_empty();
+    findings.extend(judgement.findings.iter().cloned().map(|finding| (finding, args.read.unsigned())).filter_map(
+        |(finding, unsigned)| {
+            let asked_for = unsigned && matches!(finding.code, Code::Unsigned | Code::Untrusted);
+            (!asked_for).then_some(finding)
+        },
+    ));
+    findings.sort_by_key(|finding| finding.code);
+    let good = findings.iter().all(|finding| finding.severity() == Severity::Notice);
+    let shown = path.display().to_string();
+    if ui.json {
+        print_json(&shown, &report, &judgement, &findings, intact, ui)?;
+    } else {
+        print(&shown, &report, &judgement, &findings, intact, good, ui)?;
+    }
+    Ok(good)
+}
+
+fn print_json(
+    file: &str,
+    report: &Report,
+    judgement: &Judgement,
+    findings: &[Finding],
+    intact: bool,
+    ui: &Ui,
+) -> Result<(), Failure> {
+    for finding in findings {
+        ui.print_json("finding", &JsonFinding { file, severity: finding.severity(), finding })?;
+    }
+    let articles = report.articles.as_deref();
+    let of = |state| {
+        let states = articles.unwrap_or_default().iter();
+        states.filter(|article| article.state == state).map(|article| article.path.as_str()).collect::<Vec<_>>()
+    };
+    let manifest = report.manifest.as_ref();
+    let verdict = JsonVerdict {
+        file,
+        id: report.id().map(|id| id.to_string()),
+        name: manifest.map(|manifest| manifest.name.as_str()),
+        intact,
+        authentic: judgement.authentic(),
+        signatures: &judgement.signatures,
+        articles: manifest.map(|manifest| manifest.articles),
+        files: manifest.map(|manifest| manifest.files),
+        bytes: manifest.map(|manifest| manifest.bytes),
+        whole: articles.map(|_| of(FileState::Whole).len() as u64),
+        damaged: of(FileState::Damaged),
+        missing: of(FileState::Missing),
+    };
+    ui.print_json("verdict", &verdict)
+}
+
+fn print(
+    file: &str,
+    report: &Report,
+    judgement: &Judgement,
+    findings: &[Finding],
+    intact: bool,
+    good: bool,
+    ui: &Ui,
+) -> Result<(), Failure> {
+    print_findings(findings, ui)?;
+    let what = report.manifest.as_ref().map_or_else(|| "no readable manifest".to_owned(), describe);
+    ui.print(format!("{file}: {}", if good { "OK" } else { "NOT OK" }))?;
+    if let Some(id) = report.id() {
+        ui.print(format!("  bundle     {id}"))?;
+    }
+    ui.print(format!("  content    {what}"))?;
+    let states = report.articles.as_deref();
+    let damage = match states {
+        _ if intact => "yes, every byte".to_owned(),
+        None => "no; without a checksum list to believe, no article can be vouched for".to_owned(),
+        Some(articles) => {
+            let n = |state| articles.iter().filter(|article| article.state == state).count() as u64;
+            let [whole, damaged, missing] = [FileState::Whole, FileState::Damaged, FileState::Missing].map(n);
+            format!("no; {} whole, {damaged} damaged, {missing} missing", ui::count(whole, "article"))
+        }
+    };
+    ui.print(format!("  intact     {damage}"))?;
+    for signature in &judgement.signatures {
+        ui.print(format!("  signature  {}", signature_line(signature)))?;
+    }
+    let authentic = if judgement.authentic() {
+        "yes"
+    } else if good {
+        "not asked for (--unsigned)"
+    } else {
+        "no"
+    };
+    ui.print(format!("  authentic  {authentic}"))?;
+    for article in states.unwrap_or_default().iter().filter(|a| a.state != FileState::Whole).take(MAX_SHOWN) {
+        let state = if article.state == FileState::Missing { "missing" } else { "damaged" };
+        ui.print(format!("  {state:<10} {}", ui::plain(&article.path)))?;
+    }
+    if !intact {
+        ui.say(format!("\nhint: `vellum salvage {file}` gets out what is still whole"));
+    } else if !good {
+        ui.say(format!("\nhint: {}", trust_hint(judgement)));
+    }
+    Ok(())
+}
+
+/// Prints findings, those of one code cut short.
+pub(super) fn print_findings(findings: &[Finding], ui: &Ui) -> Result<(), Failure> {
+    for same in findings.chunk_by(|a, b| a.code == b.code) {
+        for finding in same.iter().take(MAX_SHOWN) {
+            ui.print(ui::plain(&finding.to_string()))?;
+        }
+        if same.len() > MAX_SHOWN {
+            ui.print(format!("{}: and {} more; `--json` lists all", same[0].code, same.len() - MAX_SHOWN))?;
+        }
+    }
+    Ok(())
+}
+
+/// Describes a bundle's content in a line.
+pub(super) fn describe(manifest: &Manifest) -> String {
+    let mut text = format!(
+        "{:?}, {}, {}, {}",
+        manifest.title,
+        ui::count(manifest.articles, "article"),
+        ui::count(manifest.files, "file"),
+        ui::bytes(manifest.bytes)
+    );
+    if let Some(part) = &manifest.part {
+        text.push_str(&format!(", part {}{}", part.number, if part.last { ", the last" } else { "" }));
+    }
+    text
+}
+
+/// Describes a signature in a line.
+pub(super) fn signature_line(signature: &JudgedSignature) -> String {
+    let time = signature.time.map(|time| format!(", says {time}")).unwrap_or_default();
+    match (signature.worth, &signature.by) {
+        (Worth::Good, Some(by)) if *by != signature.key_id => format!("{} ({by}), good{time}", signature.key_id),
+        (Worth::Good, _) => format!("{}, good{time}", signature.key_id),
+        (Worth::Untrusted, _) => format!("{}, not a key trusted here, not checked{time}", signature.key_id),
+        (Worth::Bad, _) => format!("{}, BAD", signature.key_id),
+    }
+}
+
+/// Verifies the articles asked for and nothing else.
+fn some(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
+    let (bundle, contents, judgement) = args.read.bundle(path, ui)?;
+    let lines = args.select.lines(&bundle, &contents)?.unwrap_or_default();
+    let files = lines.iter().filter(|wanted| **wanted).count() as u64;
+    let shown = path.display().to_string();
+    match prove(&bundle, &contents, Scope::Lines(&lines), &Nobody, ui.threads(), ui) {
+        Ok(()) => {
+            let articles = contents.list.articles().filter(|(_, line)| lines[*line]).count() as u64;
+            if ui.json {
+                #[derive(Serialize)]
+                struct Part<'a> {
+                    file: &'a str,
+                    id: String,
+                    authentic: bool,
+                    articles: u64,
+                    files: u64,
+                }
+                let authentic = judgement.authentic();
+                ui.print_json(
+                    "articles",
+                    &Part { file: &shown, id: bundle.id().to_string(), authentic, articles, files },
+                )?;
+            } else {
+                let signed =
+                    if judgement.authentic() { "signed by a key you trust" } else { "signature not asked for" };
+                ui.print(format!(
+                    "{shown}: OK: {}, {}, {signed}",
+                    ui::count(articles, "article"),
+                    ui::count(files, "file")
+                ))?;
+            }
+            Ok(true)
+        }
+        Err(crate::format::bundle::Error::Damaged(finding)) => {
+            if ui.json {
+                ui.print_json(
+                    "finding",
+                    &JsonFinding { file: &shown, severity: finding.severity(), finding: &finding },
+                )?;
+            } else {
+                ui.print(ui::plain(&finding.to_string()))?;
+                ui.print(format!("{shown}: NOT OK"))?;
+            }
+            Ok(false)
+        }
+        Err(error) => Err(Failure::from(error).about(shown)),
+    }
+}

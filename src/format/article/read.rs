@@ -1,0 +1,368 @@
+//! Reading an `article.toml`: every key typed and checked, every fault with its place.
+
+use std::ops::Range;
+
+use serde_json::{Map, Value};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::path::{EntryPath, MAX_ID_BYTES};
+
+use super::{
+    Article, ArticleError, Author, Date, Fault, KEYS, MAX_ARTICLE_TOML_BYTES, MAX_AUTHORS, MAX_TAGS, Note, Publisher,
+    grammar,
+};
+
+/// How many edits a known key may be away to be suggested.
+const NEAR: usize = 2;
+
+pub(super) fn read(bytes: &[u8]) -> Result<(Article, Vec<Note>), ArticleError> {
+    let alone = |line, column, what: String| ArticleError(vec![Fault { line, column, what }]);
+    if bytes.len() as u64 > MAX_ARTICLE_TOML_BYTES {
+        let what = format!("{} bytes long, at most {MAX_ARTICLE_TOML_BYTES} are allowed", bytes.len());
+        return Err(alone(1, 1, what));
+    }
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+            let (line, column) = place(&good, good.len());
+            return Err(alone(line, column, "not UTF-8".into()));
+        }
+    };
+    let table = DeTable::parse(text).map_err(|error| {
+        let (line, column) = place(text, error.span().map_or(0, |span| span.start));
+        alone(line, column, error.message().to_owned())
+    })?;
+    let mut reader = Reader { text, faults: Vec::new(), notes: Vec::new() };
+    let article = reader.article(table.get_ref());
+    if reader.faults.is_empty() { Ok((article, reader.notes)) } else { Err(ArticleError(reader.faults)) }
+}
+
+/// Returns line and column of a byte, both counted from 1, the column in characters.
+fn place(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.bytes().filter(|&b| b == b'\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or(before).chars().count() + 1;
+    (line, column)
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    faults: Vec<Fault>,
+    notes: Vec<Note>,
+}
+
+type Field<'a> = Spanned<DeValue<'a>>;
+
+impl Reader<'_> {
+    fn fault(&mut self, at: &Range<usize>, what: String) {
+        let (line, column) = place(self.text, at.start);
+        self.faults.push(Fault { line, column, what });
+    }
+
+    /// Notes that a value is not what its key needs.
+    fn mismatch(&mut self, key: &str, expected: &str, found: &Field<'_>) {
+        let found_words = match found.get_ref() {
+            DeValue::String(text) => format!("{:?}", text.chars().take(60).collect::<String>()),
+            DeValue::Integer(number) => format!("the integer {number}"),
+            DeValue::Datetime(date) => date.to_string(),
+            other => {
+                format!("{} {}", if other.type_str().starts_with(['a', 'i']) { "an" } else { "a" }, other.type_str())
+            }
+        };
+        self.fault(&found.span(), format!("{key}: expected {expected}, found {found_words}"));
+    }
+
+    fn article(&mut self, table: &DeTable<'_>) -> Article {
+        let mut article = Article::default();
+        let mut titled = false;
+        for (name, value) in table {
+            match name.get_ref().as_ref() {
+                "id" => article.id = self.id("id", value),
+                "title" => {
+                    titled = true;
+                    article.title = self.line("title", value).unwrap_or_default();
+                }
+                "subtitle" => article.subtitle = self.line("subtitle", value),
+                "authors" => article.authors = self.authors(value),
+                "publisher" => article.publisher = self.publisher(value),
+                "published" => article.published = self.date("published", value),
+                "modified" => article.modified = self.date("modified", value),
+                "captured" => article.captured = self.date("captured", value),
+                "language" => {
+                    article.language = self.checked("language", "a BCP 47 language tag", value, grammar::is_language);
+                }
+                "summary" => article.summary = self.string("summary", "a text", value),
+                "tags" => article.tags = self.tags(value),
+                "section" => article.section = self.line("section", value),
+                "kind" => article.kind = self.line("kind", value),
+                "source" => article.source = self.checked("source", "an absolute URL", value, grammar::is_uri),
+                "license" => {
+                    article.license =
+                        self.checked("license", "an SPDX licence expression or a URL", value, grammar::is_license);
+                }
+                "rights" => article.rights = self.string("rights", "a text", value),
+                "replaces" => article.replaces = self.id("replaces", value),
+                "citation" => article.citation = self.string("citation", "a text", value),
+                "extra" => match value.get_ref() {
+                    DeValue::Table(table) => article.extra = self.json_table(table),
+                    _ => self.mismatch("extra", "a table", value),
+                },
+                unknown => {
+                    let (line, column) = place(self.text, name.span().start);
+                    self.notes.push(Note { line, column, key: unknown.to_owned(), nearest: nearest(unknown) });
+                }
+            }
+        }
+        if !titled {
+            self.fault(&(0..0), "title: expected a text, found none".into());
+        }
+        self.notes.sort_by_key(|note| (note.line, note.column));
+        self.faults.sort_by_key(|fault| (fault.line, fault.column));
+        article
+    }
+
+    /// A string without control characters but tab and line feed.
+    fn string(&mut self, key: &str, expected: &str, value: &Field<'_>) -> Option<String> {
+        let DeValue::String(text) = value.get_ref() else {
+            self.mismatch(key, expected, value);
+            return None;
+        };
+        if let Some(c) = text.chars().find(|c| c.is_control() && !matches!(c, '\t' | '\n')) {
+            self.fault(
+                &value.span(),
+                format!("{key}: expected {expected}, found the control character U+{:04X}", u32::from(c)),
+            );
+            return None;
+        }
+        Some(text.to_string())
+    }
+
+    /// A string that is not blank.
+    fn line(&mut self, key: &str, value: &Field<'_>) -> Option<String> {
+        let text = self.string(key, "a text", value)?;
+        if text.trim().is_empty() {
+            self.mismatch(key, "a text", value);
+            return None;
+        }
+        Some(text)
+    }
+
+    fn checked(&mut self, key: &str, expected: &str, value: &Field<'_>, good: fn(&str) -> bool) -> Option<String> {
+        let text = self.string(key, expected, value)?;
+        if !good(&text) {
+            self.mismatch(key, expected, value);
+            return None;
+        }
+        Some(text)
+    }
+
+    fn id(&mut self, key: &str, value: &Field<'_>) -> Option<String> {
+        let expected = "an id that obeys the path grammar";
+        let text = self.string(key, expected, value)?;
+        if let Err(fault) = EntryPath::parse(&text) {
+            self.fault(&value.span(), format!("{key}: expected {expected}, found {text:?}, which {fault}"));
+            return None;
+        }
+        if text.len() > MAX_ID_BYTES {
+            let what = format!("{key}: {} bytes long, at most {MAX_ID_BYTES} are allowed", text.len());
+            self.fault(&value.span(), what);
+            return None;
+        }
+        Some(text)
+    }
+
+    fn date(&mut self, key: &str, value: &Field<'_>) -> Option<Date> {
+        let expected = "a date, or a time with its offset from UTC";
+        let text = match value.get_ref() {
+            DeValue::Datetime(date) => date.to_string(),
+            DeValue::String(text) => text.to_string(),
+            _ => {
+                self.mismatch(key, expected, value);
+                return None;
+            }
+        };
+        let date = Date::parse(&text);
+        if date.is_none() {
+            self.mismatch(key, expected, value);
+        }
+        date
+    }
+
+    fn authors(&mut self, value: &Field<'_>) -> Vec<Author> {
+        let expected = "an array of names or of tables with name, uri, role";
+        let one = std::slice::from_ref(value);
+        let items = match value.get_ref() {
+            DeValue::Array(items) => &items[..],
+            DeValue::String(_) => one,
+            _ => {
+                self.mismatch("authors", expected, value);
+                return Vec::new();
+            }
+        };
+        if items.len() > MAX_AUTHORS {
+            let what = format!("authors: {} of them, at most {MAX_AUTHORS} are allowed", items.len());
+            self.fault(&value.span(), what);
+            return Vec::new();
+        }
+        let mut authors = Vec::new();
+        for item in items {
+            match item.get_ref() {
+                DeValue::String(_) => {
+                    let name = self.line("authors", item).unwrap_or_default();
+                    authors.push(Author { name, ..Author::default() });
+                }
+                DeValue::Table(table) => {
+                    let (name, uri, role) = self.agent("authors", table, item, true);
+                    authors.push(Author { name, uri, role });
+                }
+                _ => self.mismatch("authors", expected, item),
+            }
+        }
+        authors
+    }
+
+    fn publisher(&mut self, value: &Field<'_>) -> Option<Publisher> {
+        match value.get_ref() {
+            DeValue::Table(table) => {
+                let (name, uri, _) = self.agent("publisher", table, value, false);
+                Some(Publisher { name, uri })
+            }
+            _ => self.line("publisher", value).map(|name| Publisher { name, uri: None }),
+        }
+    }
+
+    /// Reads a table with a name, an address and perhaps a role.
+    fn agent(
+        &mut self,
+        key: &str,
+        table: &DeTable<'_>,
+        whole: &Field<'_>,
+        role: bool,
+    ) -> (String, Option<String>, Option<String>) {
+        let (mut name, mut uri, mut part) = (None, None, None);
+        for (field, value) in table {
+            match field.get_ref().as_ref() {
+                "name" => name = Some(self.line(&format!("{key}: name"), value).unwrap_or_default()),
+                "uri" => uri = self.checked(&format!("{key}: uri"), "an absolute URI", value, grammar::is_uri),
+                "role" if role => part = self.line(&format!("{key}: role"), value),
+                unknown => {
+                    let (line, column) = place(self.text, field.span().start);
+                    self.notes.push(Note { line, column, key: format!("{key}.{unknown}"), nearest: None });
+                }
+            }
+        }
+        if name.is_none() {
+            self.fault(&whole.span(), format!("{key}: expected a table with a name, found none"));
+        }
+        (name.unwrap_or_default(), uri, part)
+    }
+
+    fn tags(&mut self, value: &Field<'_>) -> Vec<String> {
+        let DeValue::Array(items) = value.get_ref() else {
+            self.mismatch("tags", "an array of texts", value);
+            return Vec::new();
+        };
+        if items.len() > MAX_TAGS {
+            self.fault(&value.span(), format!("tags: {} of them, at most {MAX_TAGS} are allowed", items.len()));
+            return Vec::new();
+        }
+        items.iter().filter_map(|item| self.line("tags", item)).collect()
+    }
+
+    fn json_table(&mut self, table: &DeTable<'_>) -> Map<String, Value> {
+        table.iter().map(|(key, value)| (key.get_ref().to_string(), self.json(value))).collect()
+    }
+
+    /// Turns a free value into JSON's terms; TOML's own limit bounds the depth.
+    fn json(&mut self, value: &Field<'_>) -> Value {
+        match value.get_ref() {
+            DeValue::String(_) => self.string("extra", "a text", value).map_or(Value::Null, Value::String),
+            DeValue::Boolean(truth) => Value::Bool(*truth),
+            DeValue::Integer(number) => {
+                let parsed = i64::from_str_radix(number.as_str(), number.radix());
+                parsed.map_or_else(|_| Value::String(number.to_string()), Value::from)
+            }
+            DeValue::Float(number) => {
+                let parsed = number.as_str().parse::<f64>().ok().and_then(serde_json::Number::from_f64);
+                parsed.map_or_else(|| Value::String(number.as_str().to_owned()), Value::Number)
+            }
+            DeValue::Datetime(date) => Value::String(date.to_string()),
+            DeValue::Array(items) => Value::Array(items.iter().map(|item| self.json(item)).collect()),
+            DeValue::Table(table) => Value::Object(self.json_table(table)),
+        }
+    }
+}
+
+/// Returns the known key that an unknown one is likeliest meant for.
+fn nearest(unknown: &str) -> Option<&'static str> {
+    let near = KEYS.iter().map(|key| (distance(key, unknown), *key)).min()?;
+    (near.0 <= NEAR && unknown.len() > NEAR).then_some(near.1)
+}
+
+/// Returns how many letters must be put in, left out or changed to make one word the other.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().take(32).collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (n, a) in one.chars().enumerate() {
+        let mut corner = row[0];
+        row[0] = n + 1;
+        for (m, b) in other.iter().enumerate() {
+            let changed = corner + usize::from(a != *b);
+            corner = row[m + 1];
+            row[m + 1] = changed.min(corner + 1).min(row[m] + 1);
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Article;
+
+    fn fault(text: &str) -> String {
+        Article::parse(text.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn names_line_column_expectation_and_what_was_found() {
+        assert_eq!(
+            fault("title = \"a\"\n\npublished = 7\n"),
+            "line 3, column 13: published: expected a date, or a time with its offset from UTC, found the integer 7"
+        );
+        assert!(fault("published = 2026-01-01\n").starts_with("line 1, column 1: title: expected a text"));
+        assert!(fault("title = ").starts_with("line 1, column "));
+        assert!(fault("title = \"a\"\ncaptured = 2026-01-01T00:00:00\n").contains("offset"));
+    }
+
+    #[test]
+    fn names_every_fault_of_a_file() {
+        let text =
+            "title = 1\nauthors = [1]\nlanguage = \"en_US\"\nlicense = \"all mine\"\nsource = \"x\"\nid = \"../a\"\n";
+        assert_eq!(fault(text).matches("line ").count(), 6);
+    }
+
+    #[test]
+    fn notes_unknown_keys_with_the_nearest_known_one() {
+        let (_, notes) = Article::parse(b"title = \"a\"\nautors = [\"b\"]\ncolour = 1\n").unwrap();
+        let words: Vec<_> = notes.iter().map(ToString::to_string).collect();
+        assert_eq!(words[0], "line 2, column 1: unknown key \"autors\", did you mean \"authors\"?");
+        assert_eq!(words[1], "line 3, column 1: unknown key \"colour\"");
+    }
+
+    #[test]
+    fn refuses_terminal_escapes_and_what_is_too_long() {
+        assert!(fault("title = \"\\u001b[31m\"").contains("U+001B"));
+        assert!(fault(&format!("title = \"{}\"", "x".repeat(300_000))).contains("bytes long"));
+        assert!(fault(&format!("title = \"a\"\nextra.x = {}1{}", "[".repeat(500), "]".repeat(500))).contains("recurs"));
+    }
+
+    #[test]
+    fn takes_every_form_of_an_author() {
+        let text =
+            "title = \"a\"\nauthors = [\"A\", { name = \"B\", uri = \"https://b.example\", role = \"translator\" }]\n";
+        let (article, _) = Article::parse(text.as_bytes()).unwrap();
+        assert_eq!(article.authors[1].role.as_deref(), Some("translator"));
+    }
+}

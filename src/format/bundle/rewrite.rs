@@ -1,0 +1,104 @@
+//! Making a bundle anew without touching what it says: with further signatures, or compressed otherwise. Its id stays.
+
+use std::num::NonZeroUsize;
+
+use crate::format::frame::{FrameDecoder, FrameEncoder};
+use crate::format::framing::{self, Cut, Kind};
+use crate::format::layout::{Layout, Place};
+use crate::format::tar;
+use crate::pipeline::ordered;
+use crate::watch::Watch;
+
+use super::open::read_frame;
+use super::{Bundle, BundleWriter, Contents, Error, MAX_SIGNATURES, Output, SignatureFile, Source, Tail};
+
+/// Writes the bundle with these signatures in place of those it has; every other frame is copied as it is.
+///
+/// # Errors
+/// Where there are too many signatures, or reading or writing fails.
+pub fn countersign<S: Source, W: Output>(
+    bundle: &Bundle<S>,
+    signatures: Vec<SignatureFile>,
+    level: i32,
+    out: W,
+) -> Result<(W, u64), Error> {
+    if signatures.len() > MAX_SIGNATURES {
+        let (found, limit) = (signatures.len() as u64, MAX_SIGNATURES as u64);
+        return Err(Error::OverLimit { what: "signatures", found, limit });
+    }
+    let mut writer = BundleWriter::new(out);
+    let mut packed = Vec::new();
+    let content = bundle.frames.split_last().map_or(&[][..], |(_, before)| before);
+    for frame in content {
+        packed.resize(frame.size.packed as usize, 0);
+        bundle.source.read_at(&mut packed, frame.packed_at).map_err(Error::io("reading the bundle"))?;
+        writer.push(&packed, u64::from(frame.size.plain))?;
+    }
+    let tail = Tail { signatures, ..bundle.tail().clone() };
+    writer.finish(&tail, &mut FrameEncoder::new(level))
+}
+
+/// Writes the bundle compressed at another level, cut into frames anew. The old frames are not proved here.
+///
+/// # Errors
+/// Where a frame does not decode, or reading or writing fails.
+pub fn recompress<S: Source, W: Output>(
+    bundle: &Bundle<S>,
+    contents: &Contents,
+    level: i32,
+    frame_bytes: u64,
+    threads: NonZeroUsize,
+    out: W,
+    watch: &dyn Watch,
+) -> Result<(W, u64), Error> {
+    let mut writer = BundleWriter::new(out);
+    let tail_at = bundle.frames.last().map_or(0, |frame| frame.plain_at);
+    let cuts = cuts(contents, tail_at, frame_bytes);
+    ordered(
+        threads,
+        cuts.into_iter(),
+        || {
+            let mut encoder = FrameEncoder::new(level);
+            let (mut decoder, mut packed, mut plain) = (FrameDecoder::default(), Vec::new(), Vec::new());
+            move |cut: Cut| -> Result<(Vec<u8>, u64), Error> {
+                let mut piece = Vec::with_capacity((cut.to - cut.from) as usize);
+                let first = bundle.frames.partition_point(|f| f.plain_at + u64::from(f.size.plain) <= cut.from);
+                for frame in bundle.frames[first..].iter().take_while(|frame| frame.plain_at < cut.to) {
+                    read_frame(&bundle.source, frame, &mut decoder, &mut packed, &mut plain)?;
+                    let from = cut.from.saturating_sub(frame.plain_at) as usize;
+                    let to = plain.len().min((cut.to - frame.plain_at) as usize);
+                    piece.extend_from_slice(&plain[from..to]);
+                }
+                let mut out = Vec::new();
+                encoder.encode(&piece, &mut out).map_err(|fault| Error::Io {
+                    doing: "compressing",
+                    source: std::io::Error::other(fault.to_string()),
+                })?;
+                Ok((out, piece.len() as u64))
+            }
+        },
+        |done| {
+            let (packed, plain) = done?;
+            writer.push(&packed, plain)?;
+            watch.advance(plain);
+            if watch.cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+        },
+    )?;
+    writer.finish(bundle.tail(), &mut FrameEncoder::new(level))
+}
+
+/// Cuts content, metadata and checksum list, each by itself, up to the tail.
+fn cuts(contents: &Contents, tail_at: u64, frame_bytes: u64) -> Vec<Cut> {
+    let places = contents.layout.places();
+    let is_metadata = |member: usize| contents.list.is_metadata(contents.line(member));
+    let metadata = (0..places.len()).position(is_metadata).unwrap_or(places.len());
+    let kinds = (0..metadata).map(|member| Kind::of(contents.list.path(contents.line(member))));
+    let mut cuts = framing::cut(places[..metadata].iter().copied().zip(kinds), frame_bytes);
+    let plain = |places: &[Place]| framing::cut(places.iter().map(|&place| (place, Kind::Plain)), frame_bytes);
+    cuts.extend(plain(&places[metadata..]));
+    let mut list = Layout::at(contents.layout.end());
+    let size = contents.list.text().len() as u64;
+    list.push(tail_at - contents.layout.end() - size - tar::padding(size), size);
+    cuts.extend(plain(list.places()));
+    cuts
+}
