@@ -15,8 +15,8 @@ use std::sync::{Mutex, PoisonError};
 
 use super::{Error, PublicKey, SIGNATURE_BYTES, Signer, ssh};
 
-/// Longest reply that is read from an agent, in bytes after its length.
-pub const MAX_REPLY_BYTES: u32 = 256 * 1024;
+/// Longest message to or from an agent, in bytes after its length.
+pub const MAX_MESSAGE_BYTES: u32 = 256 * 1024;
 
 const FAILURE: u8 = 5;
 const REQUEST_IDENTITIES: u8 = 11;
@@ -45,7 +45,7 @@ impl Agent {
     /// Anything outside the protocol, and a weak ed25519 key.
     pub fn identities(&mut self) -> Result<Vec<(PublicKey, String)>, Error> {
         let reply = self.ask("list its keys", IDENTITIES_ANSWER, &[REQUEST_IDENTITIES])?;
-        let malformed = || Error::AgentReply { rule: "expected a list of keys" };
+        let malformed = || Error::AgentProtocol { rule: "expected a list of keys" };
         let (count, mut rest) = reply.split_first_chunk::<4>().ok_or_else(malformed)?;
         let mut found = Vec::new();
         for _ in 0..u32::from_be_bytes(*count) {
@@ -64,8 +64,12 @@ impl Agent {
         AgentKey { agent: Mutex::new(self), public: key }
     }
 
-    /// Sends one request and returns the reply, without its type.
+    /// Sends one request and returns the reply, without its type. Waits as long as the agent does: it may be asking a
+    /// person to confirm.
     fn ask(&mut self, what: &'static str, expected: u8, request: &[u8]) -> Result<Vec<u8>, Error> {
+        if request.len() > MAX_MESSAGE_BYTES as usize {
+            return Err(Error::AgentProtocol { rule: "expected a request of at most 256 KiB" });
+        }
         let mut frame = Vec::with_capacity(4 + request.len());
         ssh::put_string(&mut frame, request);
         self.0.write_all(&frame).map_err(Error::AgentConnection)?;
@@ -73,8 +77,8 @@ impl Agent {
         let mut length = [0; 4];
         self.0.read_exact(&mut length).map_err(Error::AgentConnection)?;
         let length = u32::from_be_bytes(length);
-        if !(1..=MAX_REPLY_BYTES).contains(&length) {
-            return Err(Error::AgentReply { rule: "expected a reply of 1 byte to 256 KiB" });
+        if !(1..=MAX_MESSAGE_BYTES).contains(&length) {
+            return Err(Error::AgentProtocol { rule: "expected a reply of 1 byte to 256 KiB" });
         }
         let mut kind = [0; 1];
         self.0.read_exact(&mut kind).map_err(Error::AgentConnection)?;
@@ -83,7 +87,7 @@ impl Agent {
         match kind {
             [found] if found == expected => Ok(body),
             [FAILURE] => Err(Error::AgentRefused { request: what }),
-            _ => Err(Error::AgentReply { rule: "expected a reply of the kind asked for" }),
+            _ => Err(Error::AgentProtocol { rule: "expected a reply of the kind asked for" }),
         }
     }
 }
@@ -106,7 +110,7 @@ impl Signer for AgentKey {
         request.extend_from_slice(&0u32.to_be_bytes());
 
         let reply = self.agent.lock().unwrap_or_else(PoisonError::into_inner).ask("sign", SIGN_RESPONSE, &request)?;
-        let malformed = || Error::AgentReply { rule: "expected an ssh-ed25519 signature" };
+        let malformed = || Error::AgentProtocol { rule: "expected an ssh-ed25519 signature" };
         let mut rest = reply.as_slice();
         let blob = ssh::take_string(&mut rest).filter(|_| rest.is_empty()).ok_or_else(malformed)?;
         let signature = ssh::ed25519_body(blob).ok_or_else(malformed)?;

@@ -195,9 +195,9 @@ pub enum Error {
         /// What it was asked for.
         request: &'static str,
     },
-    /// The ssh-agent answered outside the protocol or beyond the caps.
+    /// A message to or from the ssh-agent is outside the protocol or beyond the caps.
     #[error("ssh-agent: {rule}")]
-    AgentReply {
+    AgentProtocol {
         /// The rule that is broken.
         rule: &'static str,
     },

@@ -170,3 +170,46 @@ impl fmt::Debug for PublicKey {
         write!(f, "PublicKey({})", self.to_line())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
+
+    use super::*;
+
+    #[test]
+    fn names_what_is_wrong_with_a_weak_key() {
+        let id = KeyId::from_bytes([0; KEY_ID_BYTES]);
+        let number = |low: u8| {
+            let mut bytes = [0; PUBLIC_KEY_BYTES];
+            bytes[0] = low;
+            bytes
+        };
+        // The field's prime is 2^255 - 19, so this spells 1 as the prime plus 1.
+        let mut second_spelling = [0xff; PUBLIC_KEY_BYTES];
+        (second_spelling[0], second_spelling[PUBLIC_KEY_BYTES - 1]) = (0xee, 0x7f);
+        let mixed = (ED25519_BASEPOINT_POINT + EIGHT_TORSION[1]).compress().to_bytes();
+        let mut cases = vec![
+            (number(2), KeyFault::NotOnCurve),
+            (second_spelling, KeyFault::NotCanonical),
+            (mixed, KeyFault::Torsion),
+        ];
+        cases.extend(EIGHT_TORSION.map(|point| (point.compress().to_bytes(), KeyFault::SmallOrder)));
+        for (bytes, expected) in cases {
+            let outcome = PublicKey::from_bytes(id, bytes);
+            assert!(matches!(outcome, Err(Error::WeakPublicKey { fault, .. }) if fault == expected), "{outcome:?}");
+        }
+        assert!(PublicKey::from_bytes(id, ED25519_BASEPOINT_POINT.compress().to_bytes()).is_ok());
+    }
+
+    #[test]
+    fn orders_by_the_key_then_by_the_id() {
+        let key = |seed: u8, id: u8| {
+            let key = ed25519_dalek::SigningKey::from_bytes(&[seed; 32]).verifying_key();
+            PublicKey::derived(KeyId::from_bytes([id; KEY_ID_BYTES]), key)
+        };
+        assert_eq!(key(1, 1), key(1, 1));
+        assert!(key(1, 1) < key(1, 2));
+        assert_eq!(key(1, 2).cmp(&key(2, 1)), key(1, 1).as_bytes().cmp(key(2, 1).as_bytes()));
+    }
+}

@@ -80,7 +80,8 @@ pub struct SecretKey {
 }
 
 impl SecretKey {
-    /// Makes a key of `random` bytes: 32 of seed, 8 of key id. They must come from the system's random source.
+    /// Makes a key of `random` bytes: 32 of seed, 8 of key id. They must come from the system's random source, and the
+    /// caller zeroes its own copy of them.
     pub fn generate(mut random: [u8; SEED_BYTES + KEY_ID_BYTES]) -> Self {
         let mut seed = Zeroizing::new([0; SEED_BYTES]);
         let mut id = [0; KEY_ID_BYTES];

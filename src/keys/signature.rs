@@ -187,3 +187,66 @@ fn prehash(content: &[u8]) -> [u8; 64] {
 fn global_message(signature: &[u8; SIGNATURE_BYTES], trusted: &str) -> Vec<u8> {
     [signature, trusted.as_bytes()].concat()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PUBLISHED_KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+    const PUBLISHED: &str = "untrusted comment: signature from minisign secret key
+RUQf6LRCGA9i559r3g7V1qNyJDApGip8MfqcadIgT9CuhV3EMhHoN1mGTkUidF/z7SrlQgXdy8ofjb7bNJJylDOocrCo8KLzZwo=
+trusted comment: timestamp:1633700835\tfile:test\tprehashed
+wLMDjy9FLAuxZ3q4NlEvkgtyhrr0gtTu6KC4KBJdITbbOeAi1zBIYo0v4iTgt8jJpIidRJnp94ABQkJAgAooBQ==
+";
+
+    #[test]
+    fn verifies_the_signature_that_minisign_publishes() {
+        let (key, read) = (PublicKey::parse(PUBLISHED_KEY).unwrap(), Signature::parse(PUBLISHED).unwrap());
+        assert_eq!(read.to_string(), PUBLISHED);
+        assert_eq!(read.key_id().to_string(), "E7620F1842B4E81F");
+        assert_eq!(read.untrusted_comment(), "signature from minisign secret key");
+        assert_eq!(read.trusted_comment(), "timestamp:1633700835\tfile:test\tprehashed");
+        read.verify(&key, b"test").unwrap();
+    }
+
+    #[test]
+    fn names_the_line_and_the_rule_of_every_refusal() {
+        let lines: Vec<&str> = PUBLISHED.lines().collect();
+        let with = |number: usize, line: &str| {
+            let mut lines = lines.clone();
+            lines[number - 1] = line;
+            lines.join("\n") + "\n"
+        };
+        // The last character before `=` holds two unused bits: `o` and `p` would decode to the same bytes.
+        let (loose, loose_global) = (lines[1].replace("wo=", "wp="), lines[3].replace("BQ==", "BR=="));
+        for (line, text) in [
+            (1, ""),
+            (1, "untrusted comment:none"),
+            (1, "Untrusted comment: x"),
+            (1, "untrusted comment: \u{1b}[2J"),
+            (1, "untrusted comment: x\r"),
+            (2, ""),
+            (2, &lines[1][4..]),
+            (2, &loose),
+            (2, &lines[1].replace("RUQ", "RUR")),
+            (3, "trusted comment:x"),
+            (3, "trusted comment: \u{9b}31m"),
+            (3, "trusted comment: \u{7f}"),
+            (4, ""),
+            (4, lines[3].trim_end_matches('=')),
+            (4, &loose_global),
+            (4, &format!("{} ", lines[3])),
+        ] {
+            let outcome = Signature::parse(&with(line, text));
+            let named = matches!(outcome, Err(Error::SignatureFormat { line: found, .. }) if found == line);
+            assert!(named, "{text:?}: {outcome:?}");
+        }
+        let mut bytes = PUBLISHED.as_bytes().to_vec();
+        let place = PUBLISHED.find("timestamp").unwrap();
+        bytes[place] = 0xff;
+        assert!(matches!(Signature::decode(&bytes), Err(Error::SignatureFormat { line: 3, .. })));
+        assert!(Signature::decode(&vec![b'\n'; MAX_SIGNATURE_FILE_BYTES + 1]).is_err());
+        let legacy = PUBLISHED.replace("\nRUQ", "\nRWQ");
+        assert!(matches!(Signature::parse(&legacy), Err(Error::LegacySignature { .. })));
+    }
+}

@@ -22,7 +22,7 @@ pub(super) fn take_string<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(string)
 }
 
-/// Appends one string of at most a few kilobytes.
+/// Appends one string; one of 4 GiB gets a length that no reader accepts.
 pub(super) fn put_string(out: &mut Vec<u8>, string: &[u8]) {
     let length = u32::try_from(string.len()).unwrap_or(u32::MAX);
     out.extend_from_slice(&length.to_be_bytes());
