@@ -16,7 +16,7 @@ use super::Error;
 /// The ending of a bundle's file name.
 pub const BUNDLE_ENDING: &str = ".tar.zst";
 /// How the names of unfinished files and folders begin.
-pub const UNFINISHED: &str = ".vellum-";
+const UNFINISHED: &str = ".vellum-";
 
 /// Makes an unfinished file in `folder`, creating the folder where it is absent.
 pub(super) fn unnamed(folder: &Path) -> Result<NamedTempFile, Error> {

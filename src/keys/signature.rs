@@ -228,7 +228,7 @@ wLMDjy9FLAuxZ3q4NlEvkgtyhrr0gtTu6KC4KBJdITbbOeAi1zBIYo0v4iTgt8jJpIidRJnp94ABQkJA
             (2, ""),
             (2, &lines[1][4..]),
             (2, &loose),
-            (2, &lines[1].replace("RUQ", "RUR")),
+            (2, &lines[1].replace("RUQ", "RVQ")),
             (3, "trusted comment:x"),
             (3, "trusted comment: \u{9b}31m"),
             (3, "trusted comment: \u{7f}"),

@@ -4,7 +4,7 @@
 //! stands there is a finding.
 
 use crate::finding::{Code, Finding};
-use crate::format::manifest::{self, Manifest, Name};
+use crate::format::manifest::{self, Manifest};
 use crate::format::tar::{self, Entry};
 use crate::format::{bagit, index};
 
@@ -188,9 +188,4 @@ fn key_id_of(name: &str) -> Option<&str> {
     let id = name.strip_prefix(manifest::NAME)?.strip_prefix('.')?.strip_suffix(SIGNATURE_END)?;
     let hex = |b: u8| matches!(b, b'0'..=b'9' | b'A'..=b'F');
     (id.len() == 16 && id.bytes().all(hex)).then_some(id)
-}
-
-/// Says whether a path below the top folder belongs to the tail or is the checksum list.
-pub(super) fn is_tag_file(top: &Name, path: &str) -> bool {
-    path.strip_prefix(top.as_str()).is_some_and(|rest| !rest.starts_with("/data/"))
 }
