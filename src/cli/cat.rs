@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::format::bundle::{Bundle, Contents};
-use crate::format::checksums::{DATA, METADATA};
+use crate::format::checksums::DATA;
 
 use super::input::{ReadArgs, not_found};
 use super::ui::Ui;
@@ -46,10 +46,11 @@ fn find(contents: &Contents, asked: &str) -> Result<usize, Failure> {
     if let Some(line) = list.find(&path) {
         return Ok(line);
     }
-    let Some(metadata) = list.find(&format!("{path}/{METADATA}")) else { return Err(not_found(asked)) };
-    let owners = list.owners();
-    let files: Vec<usize> =
-        (0..list.len()).filter(|&line| owners[line] == owners[metadata] && line != metadata).collect();
+    let mut files = list.article_lines(&path[DATA.len()..]);
+    if files.is_empty() {
+        return Err(not_found(asked));
+    }
+    files.retain(|&line| !list.is_metadata(line));
     match files.as_slice() {
         [one] => Ok(*one),
         several => {

@@ -85,8 +85,7 @@ fn article(
     let metadata = list.find(&format!("{DATA}{asked}/{METADATA}")).ok_or_else(|| not_found(asked))?;
     let mut text = Vec::new();
     bundle.read_file(contents, metadata, &mut text)?;
-    let owners = list.owners();
-    let lines = (0..list.len()).filter(|&line| owners[line] == owners[metadata]);
+    let lines = list.article_lines(asked).into_iter();
     if ui.json {
         let contents = lines.map(|line| JsonFile {
             path: list.path(line).trim_start_matches(DATA),

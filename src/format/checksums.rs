@@ -5,7 +5,7 @@
 //! One line a file, ascending bytewise by path, no path twice. `sha256sum -c` and BagIt tools read it as it is; a `%` in a
 //! name stands literally.
 
-use std::collections::HashMap;
+use std::cmp::Ordering;
 
 use crate::digest::Digest;
 use crate::path::{EntryPath, PathFault};
@@ -98,10 +98,10 @@ impl ChecksumList {
         Self { text, starts }
     }
 
-    /// Finds the lines of a list and looks no closer; for a list that its manifest vouches for.
+    /// Finds the lines of a list and looks no closer; for a list that its manifest vouches for, and that [`Self::faults`] examines.
     ///
     /// # Errors
-    /// Where a line is too short to hold a digest and a path, or a digest is none.
+    /// Where a line is not a digest's length, two spaces, a path below `data/` and LF.
     pub fn decode(bytes: Vec<u8>) -> Result<Self, ListFault> {
         let text = String::from_utf8(bytes).map_err(|_| ListFault::NotUtf8)?;
         if text.len() as u64 > MAX_LIST_BYTES {
@@ -113,7 +113,7 @@ impl ChecksumList {
             let fault = |what| ListFault::Line { line: starts.len(), what };
             let rest = &text.as_bytes()[at..];
             let lead = rest.get(..LEAD).ok_or(fault("too short"))?;
-            if !lead[..HEX].iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) || lead[HEX..] != *b"  " {
+            if lead[HEX..] != *b"  " {
                 return Err(fault("does not begin with a digest and two spaces"));
             }
             if !rest[LEAD..].starts_with(DATA.as_bytes()) {
@@ -138,8 +138,12 @@ impl ChecksumList {
         }
         let mut before = "";
         let mut parents: Vec<&str> = Vec::new();
-        for (n, (_, path)) in self.iter().enumerate() {
+        for n in 0..self.len() {
+            let path = self.path(n);
             let owned = || path.to_owned();
+            if self.stated(n).is_none() {
+                faults.push(ListFault::Line { line: n + 1, what: "does not begin with a digest" });
+            }
             if let Err(fault) = EntryPath::parse(path) {
                 faults.push(ListFault::Path { line: n + 1, path: owned(), fault });
             }
@@ -175,10 +179,14 @@ impl ChecksumList {
         &self.text[self.starts[n] as usize + LEAD..self.starts[n + 1] as usize - 1]
     }
 
-    /// Returns line `n`'s digest.
+    /// Returns line `n`'s digest; one that nothing has where the line holds none, which [`Self::faults`] finds.
     pub fn digest(&self, n: usize) -> Digest {
+        self.stated(n).unwrap_or(Digest::from_bytes([0; 32]))
+    }
+
+    fn stated(&self, n: usize) -> Option<Digest> {
         let start = self.starts[n] as usize;
-        Digest::from_hex(&self.text.as_bytes()[start..start + HEX]).unwrap_or(Digest::from_bytes([0; 32]))
+        Digest::from_hex(&self.text.as_bytes()[start..start + HEX]).ok()
     }
 
     /// Walks digests and paths in order.
@@ -188,16 +196,18 @@ impl ChecksumList {
 
     /// Finds the line of a path, `data/` included.
     pub fn find(&self, path: &str) -> Option<usize> {
+        let line = self.lower_bound(path);
+        (line < self.len() && self.path(line) == path).then_some(line)
+    }
+
+    /// Returns the first line whose path is not before `path`.
+    fn lower_bound(&self, path: &str) -> usize {
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = low.midpoint(high);
-            match self.path(middle).cmp(path) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Equal => return Some(middle),
-                std::cmp::Ordering::Greater => high = middle,
-            }
+            if self.path(middle) < path { low = middle + 1 } else { high = middle }
         }
-        None
+        low
     }
 
     /// Says whether line `n` is an article's metadata.
@@ -216,10 +226,32 @@ impl ChecksumList {
         (0..self.len()).filter_map(|n| article_of_metadata(self.path(n)).map(|path| (path, n)))
     }
 
+    /// Returns the lines of one article, named by its path without `data/`; empty where there is no such article.
+    pub fn article_lines(&self, article: &str) -> Vec<usize> {
+        let folder = format!("{DATA}{article}/");
+        if self.find(&format!("{folder}{METADATA}")).is_none() {
+            return Vec::new();
+        }
+        let first = self.lower_bound(&folder);
+        let below = (first..self.len()).take_while(|&line| self.path(line).starts_with(&folder));
+        let deeper: Vec<&str> = below
+            .clone()
+            .filter_map(|line| article_of_metadata(self.path(line)))
+            .filter(|path| path.len() > article.len())
+            .collect();
+        below
+            .filter(|&line| {
+                let path = &self.path(line)[DATA.len()..];
+                deeper.iter().all(|deeper| path.strip_prefix(deeper).is_none_or(|rest| !rest.starts_with('/')))
+            })
+            .collect()
+    }
+
     /// Returns for each line the number of its article in order of [`Self::articles`]: the one whose path is the longest
     /// prefix; `None` where there is none.
     pub fn owners(&self) -> Vec<Option<u32>> {
-        let by_path: HashMap<&str, u32> = self.articles().zip(0..).map(|((path, _), n)| (path, n)).collect();
+        let articles: Vec<&str> = self.articles().map(|(path, _)| path).collect();
+        let numbered = |path: &str| articles.binary_search_by(|other| as_folder(other, path)).ok().map(|n| n as u32);
         let mut before: Option<(&str, Option<u32>)> = None;
         (0..self.len())
             .map(|n| {
@@ -232,7 +264,7 @@ impl ChecksumList {
                 let mut prefix = folder.strip_prefix(DATA);
                 let owner = loop {
                     let Some(path) = prefix else { break None };
-                    if let Some(&owner) = by_path.get(path) {
+                    if let Some(owner) = numbered(path) {
                         break Some(owner);
                     }
                     prefix = path.rsplit_once('/').map(|(up, _)| up);
@@ -242,6 +274,14 @@ impl ChecksumList {
             })
             .collect()
     }
+}
+
+/// Compares two folders as their contents sort: each with a slash at its end.
+fn as_folder(one: &str, other: &str) -> Ordering {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let same = one.len().min(other.len());
+    let rest = |path: &[u8]| path.get(same).copied().unwrap_or(b'/');
+    one[..same].cmp(&other[..same]).then(rest(one).cmp(&rest(other))).then(one.len().cmp(&other.len()))
 }
 
 /// Says whether a path is an article's metadata.

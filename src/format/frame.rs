@@ -106,7 +106,14 @@ impl FrameDecoder {
     /// # Errors
     /// Names what is not as declared; `out` is then empty.
     pub fn decode(&mut self, packed: &[u8], plain: u64, out: &mut Vec<u8>) -> Result<(), FrameFault> {
-        out.clear();
+        let done = self.decode_into(packed, plain, out);
+        if done.is_err() {
+            out.clear();
+        }
+        done
+    }
+
+    fn decode_into(&mut self, packed: &[u8], plain: u64, out: &mut Vec<u8>) -> Result<(), FrameFault> {
         let found = declared_size(packed)?;
         if found != plain || plain > MAX_FRAME_BYTES {
             return Err(FrameFault::Size { expected: plain.min(MAX_FRAME_BYTES), found });
@@ -115,18 +122,11 @@ impl FrameDecoder {
         if length != packed.len() {
             return Err(FrameFault::Length { expected: packed.len() as u64, found: length as u64 });
         }
+        // What is left from the frame before is overwritten whole, so it need not be zeroed.
         out.resize(plain as usize, 0);
-        let done = self.0.decompress(&mut out[..], packed).map_err(decode_fault);
-        match done {
-            Ok(written) if written as u64 == plain => Ok(()),
-            Ok(written) => {
-                out.clear();
-                Err(FrameFault::Size { expected: plain, found: written as u64 })
-            }
-            Err(fault) => {
-                out.clear();
-                Err(fault)
-            }
+        match self.0.decompress(&mut out[..], packed).map_err(decode_fault)? {
+            written if written as u64 == plain => Ok(()),
+            written => Err(FrameFault::Size { expected: plain, found: written as u64 }),
         }
     }
 }

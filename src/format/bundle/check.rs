@@ -1,6 +1,7 @@
 //! Checking a bundle: proved in parallel where it is whole, diagnosed where it is not.
 
 use std::num::NonZeroUsize;
+use std::thread;
 
 use crate::finding::{Code, Finding};
 use crate::format::index::Index;
@@ -17,9 +18,14 @@ use super::{Bundle, Contents, Error, Source};
 pub fn check<S: Source>(source: &S, threads: NonZeroUsize, watch: &dyn Watch) -> Result<Report, Error> {
     let proved = Bundle::open(source).and_then(|bundle| {
         let contents = bundle.contents()?;
-        let findings = bundle.list_findings(&contents);
-        watch.total(bundle.manifest().bytes);
-        prove(&bundle, &contents, Scope::Everything, &Nobody, threads, watch)?;
+        watch.total(contents.layout.end());
+        let (findings, proved) = thread::scope(|scope| {
+            let findings = scope.spawn(|| bundle.list_findings(&contents));
+            let proved = prove(&bundle, &contents, Scope::Everything, &Nobody, threads, watch);
+            (findings.join(), proved)
+        });
+        proved?;
+        let findings = findings.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let states = vec![FileState::Whole; contents.list.len()];
         let articles = Some(article_states(&contents.list, &states));
         let (tail, manifest) = (Some(bundle.tail().clone()), Some(bundle.manifest().clone()));

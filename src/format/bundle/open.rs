@@ -5,6 +5,7 @@
 //! judge by its signatures.
 
 use std::io::Write;
+use std::num::NonZeroUsize;
 
 use crate::digest::{Digest, Hasher};
 use crate::finding::{Code, Finding};
@@ -15,6 +16,7 @@ use crate::format::layout::{Layout, Place};
 use crate::format::manifest::{BundleId, Manifest};
 use crate::format::seekable::{self, ENTRY_BYTES, FIXED_BYTES, FOOTER_BYTES, FrameSize};
 use crate::format::tar;
+use crate::pipeline::{ordered, processors};
 
 use super::{Error, Source, Tail};
 
@@ -225,14 +227,11 @@ impl<S: Source> Bundle<S> {
         let content_end = place.content().saturating_add(place.size);
         let end = content_end.saturating_add(tar::padding(place.size));
         let first = self.frames.partition_point(|f| f.plain_at + u64::from(f.size.plain) <= place.offset);
+        let count = self.frames[first..].iter().take_while(|frame| frame.plain_at < end).count();
         let mut hasher = Hasher::new();
-        let (mut decoder, mut packed, mut plain) = (FrameDecoder::default(), Vec::new(), Vec::new());
         let mut at = place.offset;
-        for frame in &self.frames[first..] {
-            if at >= end {
-                break;
-            }
-            read_frame(&self.source, frame, &mut decoder, &mut packed, &mut plain)?;
+        let take = |read: Result<(Frame, Vec<u8>), Error>| -> Result<(), Error> {
+            let (frame, plain) = read?;
             let frame_end = frame.plain_at + u64::from(frame.size.plain);
             let mut bytes = &plain[(at - frame.plain_at) as usize..(end.min(frame_end) - frame.plain_at) as usize];
             if at < place.content() {
@@ -254,7 +253,22 @@ impl<S: Source> Bundle<S> {
             hasher.update(bytes);
             out.write_all(bytes).map_err(Error::io("writing what was read"))?;
             at = end.min(frame_end);
-        }
+            Ok(())
+        };
+        let frames = self.frames[first..first + count].iter();
+        let threads = if count > 1 { processors() } else { NonZeroUsize::MIN };
+        ordered(
+            threads,
+            frames,
+            || {
+                let (mut decoder, mut packed) = (FrameDecoder::default(), Vec::new());
+                move |frame| {
+                    let mut plain = Vec::new();
+                    read_frame(&self.source, frame, &mut decoder, &mut packed, &mut plain).map(|()| (*frame, plain))
+                }
+            },
+            take,
+        )?;
         if at < end {
             return Err(Finding::new(Code::Index, "index", format!("leads beyond the tar for {path:?}")).into());
         }
