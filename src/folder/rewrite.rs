@@ -37,7 +37,7 @@ pub fn sign<S: Source>(
     let mut signatures = bundle.tail().signatures.clone();
     signatures.retain(|old| added.iter().all(|new| new.key_id != old.key_id));
     signatures.extend(added);
-    rewrite(path, |out| countersign(bundle, signatures, super::pack::LEVEL, out).map(|(_, bytes)| bytes))
+    rewrite(path, |out| countersign(bundle, signatures, out).map(|(_, bytes)| bytes))
 }
 
 /// Compresses a proved bundle anew and writes it to `path`. Returns the new size, in bytes.

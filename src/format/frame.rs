@@ -1,8 +1,12 @@
 //! One zstd frame: content size and checksum in it, no dictionary, a window of at most 8 MiB. (FORMAT.md, "Frames")
 //!
+//! The last frame of a bundle is stored: its blocks are raw, so manifest and signatures can be read without any decoder, and it has one
+//! form only. Of a compressed frame many forms decode to the same bytes; [`mark`] tells them apart.
+//!
 //! Frames are compressed and decoded whole, in buffers whose sizes are known beforehand; a frame from outside is refused before
 //! it is decoded where its header claims more than the table or the format allows.
 
+use twox_hash::XxHash64;
 use zstd::zstd_safe::{self, CCtx, CParameter, DCtx};
 
 /// The largest plain size of a frame, in bytes; also the largest window.
@@ -15,6 +19,35 @@ const SINGLE_SEGMENT: u8 = 1 << 5;
 const UNUSED_BITS: u8 = 0b0001_1000;
 const CHECKSUM: u8 = 1 << 2;
 const DICTIONARY_BITS: u8 = 0b11;
+
+/// The size of a raw block, the largest that zstd allows, in bytes.
+const RAW_BLOCK_BYTES: usize = 128 << 10;
+
+/// Returns a frame's mark, XXH64 of its packed bytes: against accidents, not against malice.
+pub fn mark(packed: &[u8]) -> u64 {
+    XxHash64::oneshot(0, packed)
+}
+
+/// Returns the stored frame of `plain`: a single segment, an eight-byte content size, raw blocks, the checksum.
+pub fn store(plain: &[u8]) -> Vec<u8> {
+    const EIGHT_BYTE_SIZE: u8 = 3 << 6;
+    let mut out = MAGIC.to_vec();
+    out.push(EIGHT_BYTE_SIZE | SINGLE_SEGMENT | CHECKSUM);
+    out.extend_from_slice(&(plain.len() as u64).to_le_bytes());
+    let blocks = plain.chunks(RAW_BLOCK_BYTES);
+    let last = blocks.len().saturating_sub(1);
+    for (n, block) in blocks.enumerate() {
+        let header = (block.len() as u32) << 3 | u32::from(n == last);
+        out.extend_from_slice(&header.to_le_bytes()[..3]);
+        out.extend_from_slice(block);
+    }
+    if plain.is_empty() {
+        out.extend_from_slice(&[1, 0, 0]);
+    }
+    // The frame's checksum is the low half of XXH64 of the content.
+    out.extend_from_slice(&XxHash64::oneshot(0, plain).to_le_bytes()[..4]);
+    out
+}
 
 /// Why bytes are no frame of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -207,6 +240,15 @@ mod tests {
             let decoded = FrameDecoder::default().decode(&bad, plain.len() as u64, &mut out);
             assert!(decoded.is_err() || out == plain, "byte {at}");
             assert!(FrameDecoder::default().decode(&good[..at], plain.len() as u64, &mut out).is_err(), "cut {at}");
+        }
+    }
+
+    #[test]
+    fn zstd_decodes_what_is_stored() {
+        for len in [0, 1, RAW_BLOCK_BYTES, RAW_BLOCK_BYTES + 1, 300_000] {
+            let plain: Vec<u8> = (0..len).map(|n| (n % 251) as u8).collect();
+            assert_eq!(zstd::decode_all(&store(&plain)[..]).unwrap(), plain);
+            assert_eq!(declared_size(&store(&plain)), Ok(len as u64));
         }
     }
 

@@ -2,20 +2,23 @@
 //!
 //!     vellum-index/1
 //!     list 1048576 3490
+//!     frame ef46db3751d8e999
 //!     5120
 //!     311
 //!
-//! After the format, where the checksum list begins and how long it is; then the size of each of its files in its order. With
-//! the order of the tar these give every place. It is unsigned, a hint: whatever is read through it is checked.
+//! After the format, where the checksum list begins and how long it is; the mark of each frame but the last; then the size of each file
+//! of the list in its order. With the order of the tar these give every place. It is unsigned, a hint: whatever is read through it is
+//! checked.
 
 use super::checksums::{ChecksumList, MAX_FILES};
 use super::layout::Layout;
+use super::seekable::MAX_FRAMES;
 use super::tar;
 
 /// The name of the index in the bundle.
 pub const NAME: &str = "index";
 /// The longest index, in bytes.
-pub const MAX_INDEX_BYTES: u64 = 64 + 21 * MAX_FILES;
+pub const MAX_INDEX_BYTES: u64 = 64 + 21 * MAX_FILES + 23 * MAX_FRAMES as u64;
 
 const FORMAT: &str = "vellum-index/1\n";
 
@@ -26,6 +29,8 @@ pub struct Index {
     pub list_offset: u64,
     /// Size of the checksum list, in bytes.
     pub list_size: u64,
+    /// The mark of each frame but the last, in order.
+    pub frames: Vec<u64>,
     /// Size of each file, in order of the checksum list, in bytes.
     pub sizes: Vec<u64>,
 }
@@ -45,21 +50,30 @@ impl Index {
         let rest = rest.strip_prefix(b"list ").ok_or(IndexFault)?;
         let (list_offset, rest) = number(rest, b' ')?;
         let (list_size, mut rest) = number(rest, b'\n')?;
+        let mut frames = Vec::new();
+        while let Some(after) = rest.strip_prefix(b"frame ") {
+            let (mark, after) = mark(after)?;
+            frames.push(mark);
+            rest = after;
+        }
         let mut sizes = Vec::new();
         while !rest.is_empty() {
             let (size, after) = number(rest, b'\n')?;
             sizes.push(size);
             rest = after;
         }
-        if sizes.len() as u64 > MAX_FILES {
+        if sizes.len() as u64 > MAX_FILES || frames.len() > MAX_FRAMES {
             return Err(IndexFault);
         }
-        Ok(Self { list_offset, list_size, sizes })
+        Ok(Self { list_offset, list_size, frames, sizes })
     }
 
     /// Returns the index's bytes.
     pub fn encode(&self) -> String {
         let mut out = format!("{FORMAT}list {} {}\n", self.list_offset, self.list_size);
+        for mark in &self.frames {
+            out.push_str(&format!("frame {mark:016x}\n"));
+        }
         for size in &self.sizes {
             out.push_str(&size.to_string());
             out.push('\n');
@@ -87,6 +101,17 @@ impl Index {
     }
 }
 
+/// Reads sixteen lower-case hex digits and a line feed.
+fn mark(bytes: &[u8]) -> Result<(u64, &[u8]), IndexFault> {
+    let (digits, rest) = bytes.split_at_checked(16).ok_or(IndexFault)?;
+    if !digits.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        return Err(IndexFault);
+    }
+    let text = std::str::from_utf8(digits).map_err(|_| IndexFault)?;
+    let mark = u64::from_str_radix(text, 16).map_err(|_| IndexFault)?;
+    Ok((mark, rest.strip_prefix(b"\n").ok_or(IndexFault)?))
+}
+
 /// Reads a canonical decimal number up to `end`.
 fn number(bytes: &[u8], end: u8) -> Result<(u64, &[u8]), IndexFault> {
     let mut value = 0_u64;
@@ -112,8 +137,9 @@ mod tests {
         #[test]
         fn reads_back_what_it_prints(
             list_offset in any::<u64>(), list_size in any::<u64>(), sizes in proptest::collection::vec(any::<u64>(), 0..20),
+            frames in proptest::collection::vec(any::<u64>(), 0..4),
         ) {
-            let index = Index { list_offset, list_size, sizes };
+            let index = Index { list_offset, list_size, frames, sizes };
             prop_assert_eq!(Index::decode(index.encode().as_bytes()), Ok(index));
         }
 

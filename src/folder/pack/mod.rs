@@ -234,13 +234,13 @@ impl Packer<'_> {
         let index = Index {
             list_offset,
             list_size: list.text().len() as u64,
+            frames: Vec::new(),
             sizes: files.iter().map(|file| file.2).collect(),
         };
         let text = manifest.to_string();
         let id = BundleId(Digest::of(text.as_bytes()));
         let signatures = sign_manifest(&text, self.options.archive.as_ref(), self.options.time, self.signers)?;
-        let tail = Tail::new(&manifest, signatures, index.encode());
-        let (_, file_bytes) = writer.finish(&tail, &mut encoder)?;
+        let (_, file_bytes) = writer.finish(Tail::new(&manifest, signatures), index)?;
         file.as_file().sync_all().map_err(write)?;
         let path = self.output.join(format!("{id}{}", publish::BUNDLE_ENDING));
         Ok(Unnamed { file, bundle: PackedBundle { file: path, id, manifest, file_bytes, kept: false } })

@@ -51,6 +51,7 @@ impl<S: Source> Bundle<S> {
         let index = Index {
             list_offset: contents.layout.end(),
             list_size: contents.list.text().len() as u64,
+            frames: self.index.frames.clone(),
             sizes: (0..contents.list.len()).map(|line| contents.place(line).size).collect(),
         };
         if index.encode().as_bytes() != self.tail().index {

@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 use crate::digest::{Digest, Hasher};
 use crate::finding::{Code, Finding};
 use crate::format::checksums::{self, ChecksumList, MAX_LIST_BYTES};
-use crate::format::frame::{FrameDecoder, MAX_FRAME_BYTES};
+use crate::format::frame::{self, FrameDecoder, MAX_FRAME_BYTES};
 use crate::format::index::Index;
 use crate::format::layout::{Layout, Place};
 use crate::format::manifest::{BundleId, Manifest};
@@ -38,7 +38,7 @@ pub struct Bundle<S> {
     file_bytes: u64,
     tail: Tail,
     manifest: Manifest,
-    index: Index,
+    pub(super) index: Index,
 }
 
 /// The checksum list of a bundle, checked against its manifest, and where its files lie.
@@ -110,6 +110,11 @@ pub(super) fn frame_finding(frame: &Frame, fault: impl std::fmt::Display) -> Fin
     Finding::new(Code::Frame, format!("bytes {from}..{}", from + u64::from(frame.size.packed)), fault)
 }
 
+/// Finds a last frame that is not in its one form, stored.
+pub(super) fn stored_finding(last: &Frame, packed: &[u8], plain: &[u8]) -> Option<Finding> {
+    (frame::store(plain) != packed).then(|| frame_finding(last, "the last frame is not stored"))
+}
+
 /// Reads and decodes one frame into `plain`; `packed` is room to work in.
 pub(super) fn read_frame<S: Source + ?Sized>(
     source: &S,
@@ -131,22 +136,27 @@ impl<S: Source> Bundle<S> {
     pub fn open(source: S) -> Result<Self, Error> {
         let (frames, file_bytes, end) = read_frames(&source)?;
         let last = *frames.last().ok_or_else(|| Finding::new(Code::Table, "seek table", "has no frames"))?;
-        let mut plain = Vec::new();
-        let back = (file_bytes - last.packed_at) as usize;
+        let (mut packed, mut plain) = (Vec::new(), Vec::new());
         let mut decoder = FrameDecoder::default();
-        match end.len().checked_sub(back) {
-            Some(at) => decoder
-                .decode(&end[at..at + last.size.packed as usize], u64::from(last.size.plain), &mut plain)
-                .map_err(|fault| frame_finding(&last, fault))?,
-            None => read_frame(&source, &last, &mut decoder, &mut Vec::new(), &mut plain)?,
+        match end.len().checked_sub((file_bytes - last.packed_at) as usize) {
+            Some(at) => {
+                packed.extend_from_slice(&end[at..at + last.size.packed as usize]);
+                let decoded = decoder.decode(&packed, u64::from(last.size.plain), &mut plain);
+                decoded.map_err(|fault| frame_finding(&last, fault))?;
+            }
+            None => read_frame(&source, &last, &mut decoder, &mut packed, &mut plain)?,
         }
-        let (tail, findings) = Tail::decode(&plain);
+        let (tail, mut findings) = Tail::decode(&plain);
+        findings.extend(stored_finding(&last, &packed, &plain));
         let (manifest, more) = tail.manifest();
         if let Some(finding) = findings.into_iter().chain(more).next() {
             return Err(finding.into());
         }
         let manifest = manifest.ok_or_else(|| Finding::new(Code::Manifest, "manifest.toml", "absent"))?;
         let index = Index::decode(&tail.index).map_err(|fault| Finding::new(Code::Index, "index", fault))?;
+        if index.frames.len() + 1 != frames.len() {
+            return Err(Finding::new(Code::Index, "index", "knows another number of frames").into());
+        }
         Ok(Self { source, frames, file_bytes, tail, manifest, index })
     }
 

@@ -9,13 +9,13 @@ use std::num::NonZeroUsize;
 
 use crate::digest::{Digest, Hasher};
 use crate::finding::{Code, Finding};
-use crate::format::frame::FrameDecoder;
+use crate::format::frame::{self, FrameDecoder};
 use crate::format::layout::{Part, Segment};
 use crate::format::tar;
 use crate::pipeline::{Relay, ordered};
 use crate::watch::Watch;
 
-use super::open::{Frame, read_frame};
+use super::open::{Frame, frame_finding, read_frame};
 use super::{Bundle, Contents, Error, Source};
 
 /// A piece of a file's content.
@@ -102,6 +102,7 @@ pub fn prove<S: Source>(
             move |n| {
                 let frame = &prover.bundle.frames[n];
                 let done = read_frame(&prover.bundle.source, frame, &mut decoder, &mut packed, &mut plain)
+                    .and_then(|()| prover.check_mark(n, &packed))
                     .and_then(|()| prover.check(n, &plain));
                 if done.is_err() && prover.spans_beyond(frame) {
                     prover.relay.pass(n as u64 + 1, None);
@@ -123,7 +124,8 @@ impl<S: Source> Prover<'_, S> {
         let end = frame.plain_at + u64::from(frame.size.plain);
         let first = self.contents.layout.member_at(frame.plain_at);
         match self.scope {
-            Scope::Everything => first < places.len(),
+            // The last frame is the tail, which has been read already.
+            Scope::Everything => frame.plain_at < self.bundle.frames.last().map_or(0, |last| last.plain_at),
             Scope::Lines(_) => (first..places.len())
                 .take_while(|&member| places[member].offset < end)
                 .any(|member| self.scope.holds(self.contents.line(member))),
@@ -140,6 +142,15 @@ impl<S: Source> Prover<'_, S> {
         })
     }
 
+    /// Checks that a frame is the one that was written, not another that decodes to the same bytes.
+    fn check_mark(&self, n: usize, packed: &[u8]) -> Result<(), Error> {
+        if matches!(self.scope, Scope::Everything) && self.bundle.index.frames.get(n) != Some(&frame::mark(packed)) {
+            let fault = "decodes, but is not as it was written";
+            return Err(frame_finding(&self.bundle.frames[n], fault).into());
+        }
+        Ok(())
+    }
+
     fn check(&self, n: usize, plain: &[u8]) -> Result<(), Error> {
         let from = self.bundle.frames[n].plain_at;
         let layout = &self.contents.layout;
@@ -147,7 +158,8 @@ impl<S: Source> Prover<'_, S> {
         let mut path = format!("{}/", self.bundle.tail().top);
         let top = path.len();
         let mut at = 0;
-        for segment in layout.segments(from, from + plain.len() as u64) {
+        let to = (from + plain.len() as u64).min(layout.end());
+        for segment in layout.segments(from, to) {
             let bytes = &plain[at..at + segment.len as usize];
             at += bytes.len();
             let line = self.contents.line(segment.member);

@@ -18,8 +18,7 @@ use super::{Bundle, BundleWriter, Contents, Error, MAX_SIGNATURES, Output, Signa
 /// Where there are too many signatures, or reading or writing fails.
 pub fn countersign<S: Source, W: Output>(
     bundle: &Bundle<S>,
-    signatures: Vec<SignatureFile>,
-    level: i32,
+    mut signatures: Vec<SignatureFile>,
     out: W,
 ) -> Result<(W, u64), Error> {
     if signatures.len() > MAX_SIGNATURES {
@@ -34,8 +33,9 @@ pub fn countersign<S: Source, W: Output>(
         bundle.source.read_at(&mut packed, frame.packed_at).map_err(Error::io("reading the bundle"))?;
         writer.push(&packed, u64::from(frame.size.plain))?;
     }
+    signatures.sort_by(|a, b| a.key_id.cmp(&b.key_id));
     let tail = Tail { signatures, ..bundle.tail().clone() };
-    writer.finish(&tail, &mut FrameEncoder::new(level))
+    writer.finish(tail, bundle.index.clone())
 }
 
 /// Writes the bundle compressed at another level, cut into frames anew. The old frames are not proved here.
@@ -84,7 +84,7 @@ pub fn recompress<S: Source, W: Output>(
             if watch.cancelled() { Err(Error::Cancelled) } else { Ok(()) }
         },
     )?;
-    writer.finish(bundle.tail(), &mut FrameEncoder::new(level))
+    writer.finish(bundle.tail().clone(), bundle.index.clone())
 }
 
 /// Cuts content, metadata and checksum list, each by itself, up to the tail.

@@ -44,8 +44,8 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// Makes the tail of a manifest.
-    pub fn new(manifest: &Manifest, mut signatures: Vec<SignatureFile>, index: String) -> Self {
+    /// Makes the tail of a manifest; the index is the writer's to add.
+    pub fn new(manifest: &Manifest, mut signatures: Vec<SignatureFile>) -> Self {
         signatures.sort_by(|a, b| a.key_id.cmp(&b.key_id));
         Self {
             top: manifest.name.to_string(),
@@ -54,7 +54,7 @@ impl Tail {
             manifest: manifest.to_string().into(),
             tag_manifest: bagit::tag_manifest(manifest).into(),
             signatures,
-            index: index.into(),
+            index: Vec::new(),
         }
     }
 

@@ -6,7 +6,8 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 
-use crate::format::frame::{FrameEncoder, MAX_FRAME_BYTES};
+use crate::format::frame::{self, MAX_FRAME_BYTES};
+use crate::format::index::Index;
 use crate::format::seekable::{self, FrameSize, MAX_FRAMES};
 
 use super::{Error, Tail};
@@ -45,6 +46,7 @@ impl Output for Vec<u8> {
 pub struct BundleWriter<W> {
     out: W,
     frames: Vec<FrameSize>,
+    marks: Vec<u64>,
     packed: u64,
     plain: u64,
 }
@@ -60,7 +62,7 @@ pub struct Mark {
 impl<W: Output> BundleWriter<W> {
     /// Starts a bundle at the beginning of `out`.
     pub fn new(out: W) -> Self {
-        Self { out, frames: Vec::new(), packed: 0, plain: 0 }
+        Self { out, frames: Vec::new(), marks: Vec::new(), packed: 0, plain: 0 }
     }
 
     /// Appends a frame that holds `plain` bytes of the tar.
@@ -77,6 +79,7 @@ impl<W: Output> BundleWriter<W> {
         }
         self.out.write_all(packed).map_err(Error::io("writing the bundle"))?;
         self.frames.push(FrameSize { packed: packed.len() as u32, plain: plain as u32 });
+        self.marks.push(frame::mark(packed));
         self.packed += packed.len() as u64;
         self.plain += plain;
         Ok(())
@@ -99,6 +102,7 @@ impl<W: Output> BundleWriter<W> {
     pub fn cut_back(&mut self, mark: Mark) -> Result<(), Error> {
         self.out.cut_back(mark.packed).map_err(Error::io("cutting the bundle back"))?;
         self.frames.truncate(mark.frames);
+        self.marks.truncate(mark.frames);
         (self.packed, self.plain) = (mark.packed, mark.plain);
         Ok(())
     }
@@ -119,18 +123,14 @@ impl<W: Output> BundleWriter<W> {
         Ok(())
     }
 
-    /// Writes the tail and the table; returns the output and its length in bytes.
+    /// Writes the tail, with an index that knows the frames' marks, and the table; returns the output and its length in bytes.
     ///
     /// # Errors
-    /// Where writing fails.
-    pub fn finish(mut self, tail: &Tail, encoder: &mut FrameEncoder) -> Result<(W, u64), Error> {
+    /// Where writing fails, or the tail is too long for a frame.
+    pub fn finish(mut self, mut tail: Tail, index: Index) -> Result<(W, u64), Error> {
+        tail.index = Index { frames: std::mem::take(&mut self.marks), ..index }.encode().into_bytes();
         let plain = tail.encode();
-        let mut packed = Vec::new();
-        encoder.encode(&plain, &mut packed).map_err(|fault| Error::Io {
-            doing: "compressing the tail",
-            source: io::Error::other(fault.to_string()),
-        })?;
-        self.push(&packed, plain.len() as u64)?;
+        self.push(&frame::store(&plain), plain.len() as u64)?;
         let table = seekable::encode(&self.frames);
         self.out.write_all(&table).map_err(Error::io("writing the bundle"))?;
         self.out.flush().map_err(Error::io("writing the bundle"))?;

@@ -10,13 +10,13 @@ mod walk;
 use crate::digest::Digest;
 use crate::finding::{Code, Finding};
 use crate::format::checksums::{self, ChecksumList, MAX_LIST_BYTES};
-use crate::format::frame::FrameDecoder;
+use crate::format::frame::{self, FrameDecoder};
 use crate::format::index::Index;
 use crate::format::manifest::{BundleId, Manifest};
 use crate::format::tar;
 use crate::watch::Watch;
 
-use super::open::{frame_finding, read_frame};
+use super::open::{Frame, frame_finding, read_frame, stored_finding};
 use super::{Bundle, Error, Source, Tail};
 
 /// What is known of one file of the checksum list.
@@ -128,6 +128,7 @@ pub fn diagnose<S: Source>(source: &S, salvor: &mut dyn Salvor, watch: &dyn Watc
                 content_frames = before;
                 let (tail, findings) = Tail::decode(&plain);
                 report.findings.extend(findings);
+                report.findings.extend(stored_finding(last, &packed, &plain));
                 let (manifest, findings) = tail.manifest();
                 report.findings.extend(findings);
                 (report.tail, report.manifest) = (Some(tail), manifest);
@@ -161,7 +162,8 @@ pub fn diagnose<S: Source>(source: &S, salvor: &mut dyn Salvor, watch: &dyn Watc
     };
     if let Some(list) = list {
         seen.retain(|seen| seen.path != checksums::NAME);
-        compare(&list, &seen, &mut report);
+        let marks = marks(source, content_frames)?;
+        compare(&list, &seen, content_frames, marks, &mut report);
     }
     report.findings.sort_by(|a, b| a.code.cmp(&b.code));
     report.findings.dedup();
@@ -187,7 +189,7 @@ fn vouched_list(
 }
 
 /// Holds what was seen against the list, and the list against the manifest.
-fn compare(list: &ChecksumList, seen: &[Seen], report: &mut Report) {
+fn compare(list: &ChecksumList, seen: &[Seen], frames: &[Frame], marks: Vec<u64>, report: &mut Report) {
     let mut states = vec![FileState::Missing; list.len()];
     let mut sizes: Vec<Option<u64>> = vec![None; list.len()];
     for (n, file) in seen.iter().enumerate() {
@@ -221,13 +223,33 @@ fn compare(list: &ChecksumList, seen: &[Seen], report: &mut Report) {
     }
     report.findings.extend(list_findings(list, report.manifest.as_ref(), sizes.iter().copied().sum()));
     if let (Some(tail), Some(sizes)) = (&report.tail, sizes.into_iter().collect::<Option<Vec<_>>>()) {
-        let index = Index { list_offset: 0, list_size: list.text().len() as u64, sizes };
+        let index = Index { list_offset: 0, list_size: list.text().len() as u64, frames: marks, sizes };
         let offset = index.layout(&tail.top, list).map_or(0, |layout| layout.end());
-        if tail.index != (Index { list_offset: offset, ..index }).encode().as_bytes() {
-            report.findings.push(Finding::new(Code::Index, "index", "does not say where the members lie"));
+        let index = Index { list_offset: offset, ..index };
+        match Index::decode(&tail.index) {
+            Ok(said) if said == index => {}
+            Ok(said) if (Index { frames: index.frames.clone(), ..said.clone() }) == index => {
+                let other = (0..frames.len()).filter(|&n| said.frames.get(n) != index.frames.get(n));
+                let fault = "decodes, but is not as it was written";
+                report.findings.extend(other.map(|n| frame_finding(&frames[n], fault)));
+            }
+            _ => report.findings.push(Finding::new(Code::Index, "index", "does not say where the members lie")),
         }
     }
     report.articles = Some(article_states(list, &states));
+}
+
+/// Returns the marks of frames as they are.
+fn marks<S: Source>(source: &S, frames: &[Frame]) -> Result<Vec<u64>, Error> {
+    let mut packed = Vec::new();
+    frames
+        .iter()
+        .map(|at| {
+            packed.resize(at.size.packed as usize, 0);
+            source.read_at(&mut packed, at.packed_at).map_err(Error::io("reading the bundle"))?;
+            Ok(frame::mark(&packed))
+        })
+        .collect()
 }
 
 /// Content before metadata, each by path.
@@ -286,7 +308,7 @@ pub(super) fn article_states(list: &ChecksumList, states: &[FileState]) -> Vec<A
 /// The longest content that a walk keeps in memory.
 const MAX_KEPT_BYTES: u64 = MAX_LIST_BYTES + tar::BLOCK_BYTES;
 
-fn damaged(frame: &super::open::Frame, error: Error) -> Result<Finding, Error> {
+fn damaged(frame: &Frame, error: Error) -> Result<Finding, Error> {
     match error {
         Error::Damaged(finding) => Ok(*finding),
         Error::Io { source, .. } if source.kind() == std::io::ErrorKind::UnexpectedEof => {

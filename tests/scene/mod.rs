@@ -1,0 +1,137 @@
+//! What the tests share: a temporary stage with a key of its own, small inputs, and the binary run as a person would.
+#![allow(dead_code, reason = "each test binary uses its own part of the stage")]
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+use vellum::folder::pack::{PackOptions, Packed, pack};
+use vellum::keys::{SecretKey, Signer};
+use vellum::trust::TrustedKey;
+use vellum::watch::Silent;
+
+/// A temporary folder with a configuration in it.
+pub struct Scene {
+    pub folder: TempDir,
+}
+
+/// What a run of the binary said.
+pub struct Said {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Scene {
+    pub fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// A stage whose configuration holds a key without pass phrase.
+    pub fn with_key() -> Self {
+        let scene = Self::new();
+        assert_eq!(scene.run(&["key", "new", "--no-passphrase"]).code, 0);
+        scene
+    }
+
+    pub fn path(&self, below: &str) -> PathBuf {
+        self.folder.path().join(below)
+    }
+
+    pub fn write(&self, below: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(below);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vellum"));
+        command.args(args).current_dir(self.folder.path()).env("VELLUM_CONFIG", self.path("config"));
+        command.env("SOURCE_DATE_EPOCH", "1772323200").env_remove("VELLUM_PASSPHRASE").env_remove("SSH_AUTH_SOCK");
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Said {
+        said(self.command(args).output().unwrap())
+    }
+
+    /// Runs the binary and expects it to end with `code`.
+    pub fn expect(&self, code: i32, args: &[&str]) -> Said {
+        let said = self.run(args);
+        assert_eq!(said.code, code, "{args:?}\n{}\n{}", said.stdout, said.stderr);
+        said
+    }
+
+    /// Packs `input` and returns the bundle's path.
+    pub fn pack(&self, input: &str) -> PathBuf {
+        let said = self.expect(0, &["pack", "--quiet", "--output", "bundles", input]);
+        PathBuf::from(self.path(said.stdout.trim()))
+    }
+
+    /// A few articles in all three shapes.
+    pub fn articles(&self) -> PathBuf {
+        self.write("in/essays/tides.md", "# On tides\n\nThe sea comes twice a day.\n");
+        self.write("in/essays/tides.toml", "title = \"On tides\"\nauthors = [\"Ada Moll\"]\nlanguage = \"en\"\n");
+        self.write("in/letters/first/article.toml", "title = \"A letter\"\nid = \"letter-1\"\n");
+        self.write("in/letters/first/letter.html", "<title>A letter</title><p>Dear Jun</p>");
+        self.write("in/letters/first/pictures/sea.png", [0x89, b'P', b'N', b'G', 1, 2, 3]);
+        self.write("in/notes/empty.txt", "");
+        self.write("in/notes/随筆.txt", "随筆\n");
+        self.path("in")
+    }
+}
+
+pub fn said(output: Output) -> Said {
+    Said {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// A fixed key for tests in the library.
+pub fn key(seed: u8) -> SecretKey {
+    SecretKey::generate([seed; 40])
+}
+
+pub fn trusted(key: &SecretKey) -> Vec<TrustedKey> {
+    vec![TrustedKey { key: key.public().clone(), label: "test".into() }]
+}
+
+pub fn options() -> PackOptions {
+    let time = jiff::Timestamp::from_second(1_772_323_200).unwrap();
+    PackOptions {
+        threads: NonZeroUsize::new(2).unwrap(),
+        ..PackOptions::new("test".parse().unwrap(), "Test".into(), time)
+    }
+}
+
+/// Packs a folder with the library.
+pub fn packed(input: &Path, output: &Path, options: &PackOptions, key: &SecretKey) -> Packed {
+    pack(input, output, options, &[key], &Silent).unwrap()
+}
+
+/// Returns whether a tool of others is installed; says loudly if it is not.
+pub fn installed(tool: &str) -> bool {
+    let there = Command::new("sh").args(["-c", &format!("command -v {tool}")]).output().unwrap().status.success();
+    if !there {
+        eprintln!("SKIPPED: {tool} is not installed, what it would say is not known");
+    }
+    there
+}
+
+/// Runs a tool of others and expects it to succeed; returns its stdout.
+pub fn tool(folder: &Path, command: &str, args: &[&str]) -> String {
+    let output = Command::new(command).args(args).current_dir(folder).output().unwrap();
+    let said = said(output);
+    assert_eq!(said.code, 0, "{command} {args:?}\n{}\n{}", said.stdout, said.stderr);
+    said.stdout
+}
+
+/// Compares two folders byte for byte.
+pub fn same_tree(one: &Path, other: &Path) {
+    tool(Path::new("/"), "diff", &["-r", &one.display().to_string(), &other.display().to_string()]);
+}
