@@ -75,7 +75,8 @@ fn a_reader_written_from_the_format_alone_verifies_and_extracts() {
     same_tree(&scene.path("read"), &scene.path("ours"));
     let other = Scene::with_key();
     let stranger = other.expect(0, &["key", "show"]).stdout;
-    let key = other.write("stranger.pub", format!("untrusted comment: x\n{}\n", stranger.split_whitespace().last().unwrap()));
+    let key =
+        other.write("stranger.pub", format!("untrusted comment: x\n{}\n", stranger.split_whitespace().last().unwrap()));
     let refused = std::process::Command::new("python3").args([&reader, &bundle]).arg(key).output().unwrap();
     assert!(!refused.status.success());
 }

@@ -178,6 +178,7 @@ impl Reader<'_> {
         let text = match value.get_ref() {
             DeValue::Datetime(date) => date.to_string(),
             DeValue::String(text) => text.to_string(),
+            DeValue::Integer(year) if year.radix() == 10 && year.as_str().len() == 4 => year.as_str().to_owned(),
             _ => {
                 self.mismatch(key, expected, value);
                 return None;
