@@ -10,6 +10,7 @@
 //!
 //! The library never prints and never reads the clock, the environment or a user's configuration: time, randomness and
 //! progress come in as arguments.
+#![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used))]
 
 pub mod digest;
 pub mod finding;

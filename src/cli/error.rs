@@ -5,8 +5,9 @@ use std::fmt;
 use std::io;
 
 use crate::finding::Code;
+use crate::folder;
 use crate::format::bundle;
-use crate::{folder, keys};
+use crate::keys;
 
 /// Why a verb failed.
 #[derive(Debug)]

@@ -76,7 +76,7 @@ fn row(path: &str, article: Option<&Article>, bytes: u64) -> [String; 6] {
     let authors: Vec<_> = article.authors.iter().map(|author| author.name.as_str()).collect();
     let date = article.published.as_ref().map(ToString::to_string).unwrap_or_default();
     let language = article.language.clone().unwrap_or_default();
-    [&article.title, &authors.join(", "), &date, &language, &ui::bytes(bytes), path].map(|cell| ui::plain(cell))
+    [&article.title, &authors.join(", "), &date, &language, &ui::bytes(bytes), path].map(ui::plain)
 }
 
 /// Prints rows in columns as wide as needed; on a terminal the long ones are cut.

@@ -81,6 +81,10 @@ impl Extraction {
         watch: &dyn Watch,
     ) -> Result<(), Error> {
         let list = &contents.list;
+        // A signature says who made the list, not that its paths stay below the target.
+        if let Some(fault) = list.faults().into_iter().next() {
+            return Err(Error::List(fault));
+        }
         let wanted = |line: usize| match scope {
             Scope::Everything => true,
             Scope::Lines(lines) => lines.get(line).copied().unwrap_or(false),
@@ -93,10 +97,10 @@ impl Extraction {
                 return Err(Error::SamePlace { path: place.clone(), one: other, other: path.to_owned() });
             }
             self.bytes += contents.place(line).size;
-            if let Some((folder, _)) = place.rsplit_once('/') {
-                if !folders.contains(folder) {
-                    folders.insert(folder.to_owned());
-                }
+            if let Some((folder, _)) = place.rsplit_once('/')
+                && !folders.contains(folder)
+            {
+                folders.insert(folder.to_owned());
             }
         }
         let root = self.folder();

@@ -72,8 +72,8 @@ pub enum Error {
         /// The other.
         other: String,
     },
-    /// The bundle would break a rule of its checksum list.
-    #[error("the articles make no valid bundle: {0}")]
+    /// A checksum list that is being written or read breaks a rule of the format.
+    #[error("the checksum list is not valid: {0}")]
     List(ListFault),
     /// A bundle's name cannot carry its number.
     #[error("no name for the next part: {0}")]

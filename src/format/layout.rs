@@ -68,7 +68,7 @@ impl Layout {
     /// Adds a member after the last; the sum saturates, and a reader compares it with what is there.
     pub fn push(&mut self, header: u64, size: u64) {
         let offset = self.end();
-        self.places.push(Place { offset, header: header, size });
+        self.places.push(Place { offset, header, size });
     }
 
     /// Returns where the last member ends.

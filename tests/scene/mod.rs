@@ -1,5 +1,5 @@
 //! What the tests share: a temporary stage with a key of its own, small inputs, and the binary run as a person would.
-#![allow(dead_code, reason = "each test binary uses its own part of the stage")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of the stage")]
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -68,7 +68,7 @@ impl Scene {
     /// Packs `input` and returns the bundle's path.
     pub fn pack(&self, input: &str) -> PathBuf {
         let said = self.expect(0, &["pack", "--quiet", "--output", "bundles", input]);
-        PathBuf::from(self.path(said.stdout.trim()))
+        self.path(said.stdout.trim())
     }
 
     /// A few articles in all three shapes.

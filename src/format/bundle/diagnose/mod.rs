@@ -165,7 +165,7 @@ pub fn diagnose<S: Source>(source: &S, salvor: &mut dyn Salvor, watch: &dyn Watc
         let marks = marks(source, content_frames)?;
         compare(&list, &seen, content_frames, marks, &mut report);
     }
-    report.findings.sort_by(|a, b| a.code.cmp(&b.code));
+    report.findings.sort_by_key(|finding| finding.code);
     report.findings.dedup();
     Ok(report)
 }
