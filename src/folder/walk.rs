@@ -498,7 +498,7 @@ impl Walker<'_> {
         for n in (0..files.len()).rev() {
             let name = &files[n].name;
             let place = format!("{path}/{name}");
-            if path::fold(name) == METADATA {
+            if path::fold(name.rsplit('/').next().unwrap_or(name)) == METADATA {
                 self.refuse(&place, Reason::PassesForMetadata)?;
                 files.swap_remove(n);
             } else if let Err(fault) = EntryPath::parse(&format!("data/{place}")) {
