@@ -12,6 +12,9 @@ pub const FRAME_BYTES: u64 = 2 << 20;
 pub const MIN_FRAME_TARGET: u64 = 64 << 10;
 /// The largest frame target that may be asked for, in bytes.
 pub const MAX_FRAME_TARGET: u64 = 4 << 20;
+/// The plain size of the checksum list's frames, in bytes: digests do not compress, and small frames are decoded side by side into
+/// buffers that are used again.
+pub const LIST_FRAME_BYTES: u64 = 256 << 10;
 /// A run of packed content shorter than this stays in its neighbours' frame, in bytes.
 const PACKED_RUN_BYTES: u64 = 512 << 10;
 

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use tempfile::NamedTempFile;
 
 use crate::digest::Digest;
-use crate::format::bundle::{BundleWriter, SignatureFile, Spool, Tail};
+use crate::format::bundle::{BundleWriter, Output, SignatureFile, Spool, Tail};
 use crate::format::checksums::{self, ChecksumList, MAX_ARTICLES, MAX_FILES, METADATA};
 use crate::format::frame::FrameEncoder;
 use crate::format::framing;
@@ -36,6 +36,8 @@ use super::{Error, derive};
 pub const BUNDLE_BYTES: u64 = 1 << 30;
 /// The level of zstd, if nothing else is asked.
 pub const LEVEL: i32 = 3;
+/// The level of zstd for the checksum list: higher ones make more of it, as they take digests for matches.
+const LIST_LEVEL: i32 = 1;
 /// Articles that the walk may be ahead.
 const WALK_AHEAD: usize = 4096;
 
@@ -217,9 +219,8 @@ impl Packer<'_> {
         if let Some(fault) = list.faults().into_iter().next() {
             return Err(Error::List(fault));
         }
-        let mut encoder = FrameEncoder::new(self.options.level);
         let list_offset = writer.plain();
-        push_list(&draft.name, &list, self.options, &mut encoder, &mut writer)?;
+        push_list(&draft.name, &list, &mut writer)?;
         let manifest = Manifest {
             archive: self.options.archive.clone(),
             name: draft.name,
@@ -272,19 +273,14 @@ impl Packer<'_> {
 }
 
 /// Writes the checksum list's member in frames of its own.
-pub(crate) fn push_list<W: crate::format::bundle::Output>(
-    name: &Name,
-    list: &ChecksumList,
-    options: &PackOptions,
-    encoder: &mut FrameEncoder,
-    writer: &mut BundleWriter<W>,
-) -> Result<(), Error> {
+fn push_list<W: Output>(name: &Name, list: &ChecksumList, writer: &mut BundleWriter<W>) -> Result<(), Error> {
     let mut plain = Vec::new();
     tar::encode_header(&format!("{name}/{}", checksums::NAME), list.text().len() as u64, &mut plain);
     plain.extend_from_slice(list.text().as_bytes());
     plain.resize(plain.len() + tar::padding(list.text().len() as u64) as usize, 0);
+    let mut encoder = FrameEncoder::new(LIST_LEVEL);
     let mut packed = Vec::new();
-    for piece in plain.chunks(options.frame_bytes as usize) {
+    for piece in plain.chunks(framing::LIST_FRAME_BYTES as usize) {
         packed.clear();
         encoder.encode(piece, &mut packed).map_err(Error::Frame)?;
         writer.push(&packed, piece.len() as u64)?;

@@ -94,11 +94,11 @@ fn cuts(contents: &Contents, tail_at: u64, frame_bytes: u64) -> Vec<Cut> {
     let metadata = (0..places.len()).position(is_metadata).unwrap_or(places.len());
     let kinds = (0..metadata).map(|member| Kind::of(contents.list.path(contents.line(member))));
     let mut cuts = framing::cut(places[..metadata].iter().copied().zip(kinds), frame_bytes);
-    let plain = |places: &[Place]| framing::cut(places.iter().map(|&place| (place, Kind::Plain)), frame_bytes);
-    cuts.extend(plain(&places[metadata..]));
+    let plain = |places: &[Place], target| framing::cut(places.iter().map(|&place| (place, Kind::Plain)), target);
+    cuts.extend(plain(&places[metadata..], frame_bytes));
     let mut list = Layout::at(contents.layout.end());
     let size = contents.list.text().len() as u64;
     list.push(tail_at - contents.layout.end() - size - tar::padding(size), size);
-    cuts.extend(plain(list.places()));
+    cuts.extend(plain(list.places(), framing::LIST_FRAME_BYTES));
     cuts
 }
