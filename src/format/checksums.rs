@@ -1,6 +1,8 @@
 //! The checksum list, `manifest-sha256.txt`: digest and path of every file under `data/`. (FORMAT.md, "The checksum list")
 //!
-//!     9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08  data/essays/tides/tides.md
+//! ```text
+//! 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08  data/essays/tides/tides.md
+//! ```
 //!
 //! One line a file, ascending bytewise by path, no path twice. `sha256sum -c` and BagIt tools read it as it is; a `%` in a
 //! name stands literally.

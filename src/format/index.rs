@@ -1,10 +1,12 @@
 //! The index: where each member lies in the tar, so that one article is read without the rest. (FORMAT.md, "The index")
 //!
-//!     vellum-index/1
-//!     list 1048576 3490
-//!     frame ef46db3751d8e999
-//!     5120
-//!     311
+//! ```text
+//! vellum-index/1
+//! list 1048576 3490
+//! frame ef46db3751d8e999
+//! 5120
+//! 311
+//! ```
 //!
 //! After the format, where the checksum list begins and how long it is; the mark of each frame but the last; then the size of each file
 //! of the list in its order. With the order of the tar these give every place. It is unsigned, a hint: whatever is read through it is

@@ -1,12 +1,14 @@
 //! `manifest.toml`, the small signed heart of a bundle. (FORMAT.md, "The manifest")
 //!
-//!     format = "vellum-manifest/1"
-//!     name = "library-2026-11"
-//!     title = "The library"
-//!     articles = 1234
-//!     files = 2470
-//!     bytes = 123456789
-//!     checksums = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+//! ```text
+//! format = "vellum-manifest/1"
+//! name = "library-2026-11"
+//! title = "The library"
+//! articles = 1234
+//! files = 2470
+//! bytes = 123456789
+//! checksums = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+//! ```
 //!
 //! One form only: what is parsed is printed again and must give the same bytes. Unknown keys are refused. The SHA-256 of
 //! these bytes is the bundle's id.

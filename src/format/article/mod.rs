@@ -1,9 +1,11 @@
 //! `article.toml`, the metadata of one article. (FORMAT.md, "Article metadata")
 //!
-//!     title = "On tides"
-//!     authors = ["Ada Moll", { name = "Jun Abe", role = "translator" }]
-//!     published = 2026-03-01
-//!     language = "en"
+//! ```text
+//! title = "On tides"
+//! authors = ["Ada Moll", { name = "Jun Abe", role = "translator" }]
+//! published = 2026-03-01
+//! language = "en"
+//! ```
 //!
 //! `title` is required; known keys are typed and checked; unknown ones are kept in the file and noted with the nearest known
 //! name. The file itself is stored as it stands: this is a reading of it.
