@@ -3,7 +3,7 @@
 //! A tour in floor order, from the ground; arrows point downward only:
 //!
 //! - *words*: [`digest`], [`path`], [`finding`], [`watch`], [`pipeline`]
-//! - *formats*: [`format`] says what every byte of a bundle means, [`keys`] what a key and a signature are; neither knows the other
+//! - *formats*: [`mod@format`] says what every byte of a bundle means, [`keys`] what a key and a signature are; neither knows the other
 //! - *trust*: [`trust`] judges a bundle's signatures by the keys that a person trusts
 //! - *works*: [`folder`] packs folders and writes them out again
 //! - *faces*: [`cli`], the command line

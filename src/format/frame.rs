@@ -84,12 +84,14 @@ pub enum FrameFault {
 pub struct FrameEncoder {
     context: CCtx<'static>,
     level: i32,
+    /// Room for the longest frame so far; used again, since fresh memory costs more than the copy.
+    room: Vec<u8>,
 }
 
 impl FrameEncoder {
     /// Makes an encoder for one level of zstd, 1 to [`MAX_LEVEL`].
     pub fn new(level: i32) -> Self {
-        let mut encoder = Self { context: CCtx::create(), level: 0 };
+        let mut encoder = Self { context: CCtx::create(), level: 0, room: Vec::new() };
         encoder.set_level(level);
         encoder
     }
@@ -115,11 +117,12 @@ impl FrameEncoder {
     /// # Errors
     /// Only when zstd cannot allocate its tables; its own word for that is returned.
     pub fn encode(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), FrameFault> {
-        let start = out.len();
-        out.resize(start + zstd_safe::compress_bound(plain.len()), 0);
-        let room = out.get_mut(start..).unwrap_or_default();
-        let written = self.context.compress2(room, plain).map_err(decode_fault)?;
-        out.truncate(start + written);
+        let bound = zstd_safe::compress_bound(plain.len());
+        if self.room.len() < bound {
+            self.room.resize(bound, 0);
+        }
+        let written = self.context.compress2(&mut self.room[..], plain).map_err(decode_fault)?;
+        out.extend_from_slice(&self.room[..written]);
         Ok(())
     }
 }
