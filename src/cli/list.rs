@@ -7,6 +7,7 @@ use std::sync::PoisonError;
 
 use clap::Args;
 use serde::Serialize;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::format::article::Article;
 use crate::format::bundle::{Bundle, Contents, Piece, Receiver, Scope, prove};
@@ -84,8 +85,8 @@ fn print_table(rows: &[[String; 6]], ui: &Ui) -> Result<(), Failure> {
     const WIDEST: [usize; 6] = [48, 24, 10, 8, 9, usize::MAX];
     let cut = io::stdout().is_terminal();
     let shown = |cell: &str, column: usize| {
-        if cut && cell.chars().count() > WIDEST[column] {
-            cell.chars().take(WIDEST[column] - 1).chain(['…']).collect()
+        if cut && cell.width() > WIDEST[column] {
+            shortened(cell, WIDEST[column])
         } else {
             cell.replace(['\t', '\n'], " ")
         }
@@ -98,20 +99,30 @@ fn print_table(rows: &[[String; 6]], ui: &Ui) -> Result<(), Failure> {
     let mut widths = [0; 6];
     for row in rows {
         for (column, cell) in row.iter().enumerate() {
-            widths[column] = widths[column].max(shown(cell, column).chars().count());
+            widths[column] = widths[column].max(shown(cell, column).width());
         }
     }
     for row in rows {
         let mut line = String::new();
         for (column, cell) in row.iter().enumerate() {
             let cell = shown(cell, column);
-            let space = widths[column] - cell.chars().count();
+            let space = widths[column] - cell.width();
             let (before, after) = if column == 4 { (space, 0) } else { (0, space) };
             line.push_str(&format!("{}{cell}{}  ", " ".repeat(before), " ".repeat(after)));
         }
         ui.print(line.trim_end())?;
     }
     Ok(())
+}
+
+/// Cuts a text to a number of terminal columns, the last of them an ellipsis.
+fn shortened(text: &str, columns: usize) -> String {
+    let mut used = 1;
+    let fits = |c: &char| {
+        used += c.width().unwrap_or(0);
+        used <= columns
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
 }
 
 /// Reads the metadata of all articles, checked against the list; `None` for one that is not of the vocabulary.

@@ -81,8 +81,12 @@ impl Packer<'_> {
         let mut digests = vec![Digest::from_bytes([0; 32]); members.len()];
         let mut marks: Vec<Mark> = Vec::new();
         let mut before: Vec<Cut> = Vec::new();
-        for _ in 0..read::MAX_TRIES {
+        for attempt in 0..read::MAX_TRIES {
             let plan = Plan::new(name, &members, self.options.frame_bytes);
+            if attempt == 0 {
+                self.planned += plan.layout.end();
+                self.watch.total(self.planned);
+            }
             let shared = plan.shared_with(&before, marks.len());
             if let Some(mark) = marks.get(shared) {
                 writer.cut_back(*mark)?;

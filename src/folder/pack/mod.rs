@@ -131,7 +131,8 @@ pub fn pack(
     let (sender, receiver) = mpsc::sync_channel(WALK_AHEAD);
     thread::scope(|scope| {
         scope.spawn(move || walk(root, &options.walk, &mut |event| sender.send(event).map_err(|_| Stopped)));
-        Packer { root, output, options, signers, watch, found: Packed::default(), refusals: Vec::new() }.run(receiver)
+        Packer { root, output, options, signers, watch, found: Packed::default(), refusals: Vec::new(), planned: 0 }
+            .run(receiver)
     })
 }
 
@@ -143,6 +144,8 @@ struct Packer<'a> {
     watch: &'a dyn Watch,
     found: Packed,
     refusals: Vec<Refusal>,
+    /// How much of all tars is content, as far as it is known, in bytes.
+    planned: u64,
 }
 
 /// A finished bundle that has no name yet.
@@ -155,7 +158,6 @@ impl Packer<'_> {
     fn run(mut self, mut walked: mpsc::Receiver<Event>) -> Result<Packed, Error> {
         let mut unnamed: Vec<Unnamed> = Vec::new();
         let mut waiting = None;
-        let mut content_total = 0;
         loop {
             let name = self.options.name.part(unnamed.len() as u64 + 1).map_err(Error::Name)?;
             let draft = self.gather(&mut walked, &mut waiting, name)?;
@@ -167,8 +169,6 @@ impl Packer<'_> {
                 return Err(Error::NoArticles(self.root.to_owned()));
             }
             let more = draft.more;
-            content_total += draft.articles.iter().flat_map(|a| &a.found.files).map(|f| f.stat.size).sum::<u64>();
-            self.watch.total(content_total);
             let before = unnamed.last().map(|before| before.bundle.id);
             let number = unnamed.len() as u64 + 1;
             let part = (more || number > 1).then_some(PartOf { number, after: before, last: !more });
