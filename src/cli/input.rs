@@ -151,10 +151,6 @@ impl SelectArgs {
         let mut wanted = vec![false; paths.len()];
         for asked in &self.articles {
             let before = wanted.iter().filter(|w| **w).count();
-            if let Ok(n) = paths.binary_search_by(|(path, _)| path.cmp(&asked.as_str())) {
-                wanted[n] = true;
-                continue;
-            }
             if let Some(n) = paths.iter().position(|(path, _)| path == asked) {
                 wanted[n] = true;
                 continue;
@@ -167,7 +163,7 @@ impl SelectArgs {
                     *wanted |= matcher.is_match(path);
                 }
             } else {
-                by_id(bundle, contents, &paths, asked, &mut wanted)?;
+                by_id(bundle, contents, asked, &mut wanted)?;
             }
             if wanted.iter().filter(|w| **w).count() == before {
                 return Err(not_found(asked));
@@ -179,17 +175,10 @@ impl SelectArgs {
 }
 
 /// Looks an id up in the articles' own metadata.
-fn by_id(
-    bundle: &Bundle<File>,
-    contents: &Contents,
-    paths: &[(&str, usize)],
-    id: &str,
-    wanted: &mut [bool],
-) -> Result<(), Failure> {
+fn by_id(bundle: &Bundle<File>, contents: &Contents, id: &str, wanted: &mut [bool]) -> Result<(), Failure> {
     for (n, article) in super::list::read_metadata(bundle, contents)?.into_iter().enumerate() {
         wanted[n] |= article.is_some_and(|article| article.id.as_deref() == Some(id));
     }
-    debug_assert_eq!(paths.len(), wanted.len());
     Ok(())
 }
 

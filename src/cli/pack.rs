@@ -117,7 +117,7 @@ pub(super) fn run(args: PackArgs, ui: &Ui) -> Result<Answer, Failure> {
     let folder = root_name(&args.path);
     let name = match &args.name {
         Some(name) => name.clone(),
-        None => Name::like(&folder).unwrap_or(Name::like("articles").ok_or_else(|| Failure::new("no name"))?),
+        None => Name::like(&folder).or_else(|| Name::like("articles")).ok_or_else(|| Failure::new("no name"))?,
     };
     let title = args.title.clone().unwrap_or(folder);
     if !is_title(&title) {
