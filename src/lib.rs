@@ -14,6 +14,7 @@
 
 pub mod digest;
 pub mod finding;
+pub mod merkle;
 pub mod path;
 pub mod pipeline;
 pub mod watch;
@@ -21,8 +22,13 @@ pub mod watch;
 pub mod format;
 pub mod keys;
 
+pub mod store;
 pub mod trust;
 
+pub mod archive;
+
 pub mod folder;
+
+pub mod collection;
 
 pub mod cli;

@@ -181,6 +181,11 @@ impl ChecksumList {
         &self.text[self.starts[n] as usize + LEAD..self.starts[n + 1] as usize - 1]
     }
 
+    /// Returns the whole of line `n`, its LF included.
+    pub fn line(&self, n: usize) -> &str {
+        &self.text[self.starts[n] as usize..self.starts[n + 1] as usize]
+    }
+
     /// Returns line `n`'s digest; one that nothing has where the line holds none, which [`Self::faults`] finds.
     pub fn digest(&self, n: usize) -> Digest {
         self.stated(n).unwrap_or(Digest::from_bytes([0; 32]))

@@ -4,11 +4,16 @@
 pub mod article;
 pub mod bagit;
 pub mod bundle;
+pub mod checkpoint;
 pub mod checksums;
 pub mod frame;
 pub mod framing;
 pub mod index;
 pub mod layout;
+pub mod leaf;
 pub mod manifest;
+pub mod proof;
 pub mod seekable;
 pub mod tar;
+pub mod tile;
+pub mod withdrawal;

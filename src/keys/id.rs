@@ -5,7 +5,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Error, excerpt};
+use super::{Error, PUBLIC_KEY_BYTES, excerpt};
+use crate::digest::Digest;
 
 /// Length of a key id, in bytes.
 pub const KEY_ID_BYTES: usize = 8;
@@ -18,6 +19,12 @@ impl KeyId {
     /// Wraps the eight bytes as they lie in a key or signature.
     pub const fn from_bytes(bytes: [u8; KEY_ID_BYTES]) -> Self {
         Self(bytes)
+    }
+
+    /// Returns the id of a key that came without one: the first bytes of the SHA-256 of its 32 bytes.
+    pub(super) fn of_bare_key(key: &[u8; PUBLIC_KEY_BYTES]) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = *Digest::of(key).as_bytes();
+        Self([a, b, c, d, e, f, g, h])
     }
 
     /// Returns the eight bytes as they lie in a key or signature.

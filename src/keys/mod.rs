@@ -11,6 +11,7 @@ pub mod agent;
 mod comment;
 mod id;
 mod minisign;
+mod note;
 mod public;
 mod secret;
 mod signature;
@@ -22,6 +23,7 @@ use crate::digest::Digest;
 
 pub use comment::{Comment, Kind, MAX_ORIGIN_BYTES};
 pub use id::{KEY_ID_BYTES, KeyId};
+pub use note::{MAX_NOTE_BYTES, Note, VerifierKey};
 pub use public::{MAX_PUBLIC_KEY_FILE_BYTES, PUBLIC_KEY_BYTES, PublicKey};
 pub use secret::{
     MAX_PASSPHRASE_BYTES, MAX_SCRYPT_BYTES, MAX_SCRYPT_LOG2_N, MAX_SECRET_KEY_FILE_BYTES, Passphrase, SecretKey,
@@ -185,6 +187,18 @@ pub enum Error {
         expected: Digest,
         /// Digest in the comment.
         found: Digest,
+    },
+    /// A signed note or a verifier key outside its grammar.
+    #[error("signed note: {rule}")]
+    NoteFormat {
+        /// The rule that is broken.
+        rule: &'static str,
+    },
+    /// A note that the key at hand has not signed.
+    #[error("signed note: expected a signature by {by}, found none")]
+    NoteUnsigned {
+        /// The name of the key.
+        by: String,
     },
     /// The ssh-agent could not be reached, or the connection broke.
     #[error("ssh-agent: connection failed")]

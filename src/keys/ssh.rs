@@ -5,9 +5,8 @@
 //! ```
 //! An ssh key has no minisign key id; it gets the first 8 bytes of the SHA-256 of its 32 bytes.
 
-use super::id::{KEY_ID_BYTES, KeyId};
+use super::id::KeyId;
 use super::{Error, PUBLIC_KEY_BYTES, PublicKey};
-use crate::digest::Digest;
 
 /// The one key type read.
 pub(super) const KEY_TYPE: &str = "ssh-ed25519";
@@ -41,7 +40,7 @@ pub(super) fn ed25519_body<const N: usize>(blob: &[u8]) -> Option<[u8; N]> {
 pub(super) fn public_key(blob: &[u8]) -> Result<PublicKey, Error> {
     let bytes: [u8; PUBLIC_KEY_BYTES] = ed25519_body(blob)
         .ok_or(Error::PublicKeyFormat { rule: "expected an ssh-ed25519 key of 32 bytes after `ssh-ed25519`" })?;
-    PublicKey::from_bytes(key_id(&bytes), bytes)
+    PublicKey::from_bytes(KeyId::of_bare_key(&bytes), bytes)
 }
 
 /// Returns the blob of `key`.
@@ -50,10 +49,4 @@ pub(super) fn blob(key: &PublicKey) -> Vec<u8> {
     put_string(&mut out, KEY_TYPE.as_bytes());
     put_string(&mut out, key.as_bytes());
     out
-}
-
-fn key_id(key: &[u8; PUBLIC_KEY_BYTES]) -> KeyId {
-    let mut id = [0; KEY_ID_BYTES];
-    id.copy_from_slice(&Digest::of(key).as_bytes()[..KEY_ID_BYTES]);
-    KeyId::from_bytes(id)
 }

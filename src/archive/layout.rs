@@ -1,0 +1,47 @@
+//! Every path inside an archive, made here only. (FORMAT.md, "The archive")
+
+use crate::digest::Digest;
+use crate::format::manifest::BundleId;
+use crate::format::withdrawal;
+
+/// What the archive is: format, origin, log key.
+pub const HEADER: &str = "archive.toml";
+/// The folder of bundles.
+pub const BUNDLES: &str = "bundles";
+/// What may not be deleted and is never served.
+pub const STATE: &str = ".vellum/state";
+/// The lock that a writer holds.
+pub const LOCK: &str = ".vellum/state/lock";
+/// The checkpoint that was last signed here.
+pub const SIGNED: &str = ".vellum/state/signed";
+/// The leaves that are being published.
+pub const CLAIM: &str = ".vellum/state/claim";
+/// The files that are being put in place and that no claim vouches for yet.
+pub const INTENT: &str = ".vellum/state/intent";
+/// Where bundles are made before they have a place.
+pub const INCOMING: &str = ".vellum/incoming";
+/// The catalog, which may be deleted.
+pub const CATALOG: &str = ".vellum/cache/catalog.sqlite";
+/// The folder of stat caches, which may be deleted.
+pub const SEEN: &str = ".vellum/cache/seen";
+
+/// Returns the folder of a bundle.
+pub fn bundle_folder(id: BundleId) -> String {
+    let hex = id.to_string();
+    format!("{BUNDLES}/{}/{hex}", &hex[..2])
+}
+
+/// Returns the place of a bundle's file, which carries the beginning of its digest.
+pub fn bundle(id: BundleId, file: &Digest) -> String {
+    format!("{}/{}.tar.zst", bundle_folder(id), &file.to_string()[..16])
+}
+
+/// Returns the place of a statement.
+pub fn statement(digest: &Digest) -> String {
+    format!("{}/{digest}.toml", withdrawal::FOLDER)
+}
+
+/// Returns the place of a statement's signature.
+pub fn statement_signature(digest: &Digest, key_id: &str) -> String {
+    format!("{}.{key_id}.minisig", statement(digest))
+}

@@ -1,0 +1,41 @@
+//! One writer at a time: a lock that dies with its process.
+
+use std::fs::{self, File};
+use std::io::{Read, Seek, Write};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::store::Store;
+
+use super::{Error, layout};
+
+/// The longest name of a writer, in bytes.
+const MAX_NAME_BYTES: u64 = 200;
+
+/// The right to write, until dropped.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock, and leaves `who` in it for others to read.
+    pub(super) fn take(store: &Store, who: &str) -> Result<Self, Error> {
+        let path = store.path(layout::LOCK);
+        let failed = |source| Error::Lock { path: path.clone(), source };
+        fs::create_dir_all(store.path(layout::STATE)).map_err(failed)?;
+        let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let mut by = String::new();
+                // Who it is only helps a person; that somebody is there has been found already.
+                let _ = file.take(MAX_NAME_BYTES).read_to_string(&mut by);
+                return Err(Error::Busy { by: by.trim().to_owned() });
+            }
+            Err(errno) => return Err(failed(errno.into())),
+        }
+        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{who}")).map_err(failed)?;
+        Ok(Self { _file: file })
+    }
+}

@@ -1,0 +1,200 @@
+//! The log: tiles and entries read from the store, proofs reckoned from them, and the tiles that new leaves make. (FORMAT.md, "The log")
+//!
+//! A tile that is not there in the width asked for is looked for full, since partial ones may be removed then. Nothing read here is
+//! believed: it leads to the checkpoint's root or it does not.
+
+use std::collections::HashMap;
+
+use crate::digest::Digest;
+use crate::format::leaf::Leaf;
+use crate::format::tile::{self, Holds, MAX_ENTRIES_BYTES, MAX_TILE_BYTES, TILE_HEIGHT, TILE_WIDTH, Tile};
+use crate::merkle::{self, Nodes};
+use crate::store::Store;
+
+use super::Error;
+
+/// Tiles kept in memory at a time.
+const MAX_CACHED_TILES: usize = 1024;
+
+/// A log of a given size, read from a store.
+pub struct Log<'a> {
+    store: &'a Store,
+    size: u64,
+    tiles: HashMap<Tile, Vec<Digest>>,
+    entries: Option<(u64, Vec<Vec<u8>>)>,
+}
+
+/// What an append puts into the store, and the root that comes of it.
+#[derive(Debug)]
+pub struct Appended {
+    /// The tiles, with their paths.
+    pub tiles: Vec<(String, Vec<u8>)>,
+    /// The new number of leaves.
+    pub size: u64,
+    /// The new root.
+    pub root: Digest,
+}
+
+impl Nodes for Log<'_> {
+    type Error = Error;
+
+    fn node(&mut self, level: u32, number: u64) -> Result<Digest, Error> {
+        let (tile_level, inside) = ((level / TILE_HEIGHT) as u8, level % TILE_HEIGHT);
+        let first = number << inside;
+        let hashes = self.tile(tile_level, first / TILE_WIDTH)?;
+        let from = (first % TILE_WIDTH) as usize;
+        let mut row = hashes.get(from..from + (1 << inside)).ok_or_else(|| broken("a tile is too short"))?.to_vec();
+        while row.len() > 1 {
+            row = row.as_chunks::<2>().0.iter().map(|[left, right]| merkle::node_hash(left, right)).collect();
+        }
+        Ok(row[0])
+    }
+}
+
+impl<'a> Log<'a> {
+    /// Looks at the first `size` leaves of the log in `store`.
+    pub fn new(store: &'a Store, size: u64) -> Self {
+        Self { store, size, tiles: HashMap::new(), entries: None }
+    }
+
+    /// Returns the number of leaves.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Returns the root that the tiles give for the first `size` leaves.
+    ///
+    /// # Errors
+    /// Where a tile cannot be read.
+    pub fn root(&mut self, size: u64) -> Result<Digest, Error> {
+        merkle::root(self, size)
+    }
+
+    /// Returns the bytes of leaf `index`.
+    ///
+    /// # Errors
+    /// Where its bundle of entries cannot be read.
+    pub fn entry(&mut self, index: u64) -> Result<Vec<u8>, Error> {
+        let number = index / TILE_WIDTH;
+        if self.entries.as_ref().is_none_or(|(at, _)| *at != number) {
+            self.entries = Some((number, self.read_entries(number)?));
+        }
+        let entries = self.entries.as_ref().map(|(_, entries)| entries.as_slice()).unwrap_or_default();
+        entries.get((index % TILE_WIDTH) as usize).cloned().ok_or_else(|| broken("there is no such leaf"))
+    }
+
+    /// Returns leaf `index`, read.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or is no leaf of vellum's.
+    pub fn leaf(&mut self, index: u64) -> Result<Leaf, Error> {
+        Leaf::decode(&self.entry(index)?).map_err(|fault| Error::Log(format!("leaf {index}: {fault}")))
+    }
+
+    /// Returns the proof that leaf `index` is in the log.
+    ///
+    /// # Errors
+    /// Where a tile cannot be read.
+    pub fn inclusion(&mut self, index: u64) -> Result<Vec<Digest>, Error> {
+        let size = self.size;
+        merkle::prove_inclusion(self, index, size)
+    }
+
+    /// Returns the proof that the log extends its first `old` leaves.
+    ///
+    /// # Errors
+    /// Where a tile cannot be read.
+    pub fn consistency(&mut self, old: u64) -> Result<Vec<Digest>, Error> {
+        let size = self.size;
+        merkle::prove_consistency(self, old, size)
+    }
+
+    /// Reckons what appending `leaves` puts into the store; nothing is written.
+    ///
+    /// # Errors
+    /// Where the tiles at the log's right edge cannot be read.
+    pub fn append(&mut self, leaves: &[Vec<u8>]) -> Result<Appended, Error> {
+        let size = self.size + leaves.len() as u64;
+        let mut tiles = Vec::new();
+        let mut entries = match self.size % TILE_WIDTH {
+            0 => Vec::new(),
+            _ => self.read_entries(self.size / TILE_WIDTH)?,
+        };
+        entries.extend_from_slice(leaves);
+        for (tile, entries) in Tile::at(Holds::Entries, self.size, size).zip(entries.chunks(TILE_WIDTH as usize)) {
+            let mut bytes = Vec::new();
+            entries.iter().for_each(|entry| tile::encode_entry(entry, &mut bytes));
+            tiles.push((tile.to_string(), bytes));
+        }
+        let mut fresh: Vec<Digest> = leaves.iter().map(|leaf| merkle::leaf_hash(leaf)).collect();
+        for level in 0_u8.. {
+            if fresh.is_empty() {
+                break;
+            }
+            let before = self.size >> (TILE_HEIGHT * u32::from(level));
+            let mut hashes = match before % TILE_WIDTH {
+                0 => Vec::new(),
+                _ => self.tile(level, before / TILE_WIDTH)?.clone(),
+            };
+            hashes.append(&mut fresh);
+            for (number, row) in (before / TILE_WIDTH..).zip(hashes.chunks(TILE_WIDTH as usize)) {
+                let tile = Tile { holds: Holds::Hashes(level), number, width: row.len() as u16 };
+                tiles.push((tile.to_string(), tile::encode_hashes(row)));
+                if tile.is_full() {
+                    fresh.push(top(row));
+                }
+                self.tiles.insert(Tile { width: 0, ..tile }, row.to_vec());
+            }
+        }
+        let root = merkle::root(self, size)?;
+        self.tiles.clear();
+        Ok(Appended { tiles, size, root })
+    }
+
+    /// Reads a tile of hashes; those of an append come from memory.
+    fn tile(&mut self, level: u8, number: u64) -> Result<&Vec<Digest>, Error> {
+        let key = Tile { holds: Holds::Hashes(level), number, width: 0 };
+        if !self.tiles.contains_key(&key) {
+            let tile = Tile::of(key.holds, number, self.size).ok_or_else(|| broken("a tile beyond its end"))?;
+            let (bytes, width) = self.read(tile, MAX_TILE_BYTES)?;
+            let mut hashes = tile::decode_hashes(&bytes, width).map_err(|fault| Error::Log(format!("{tile}: {fault}")))?;
+            hashes.truncate(usize::from(tile.width));
+            if self.tiles.len() >= MAX_CACHED_TILES {
+                self.tiles.clear();
+            }
+            self.tiles.insert(key, hashes);
+        }
+        self.tiles.get(&key).ok_or_else(|| broken("a tile was lost"))
+    }
+
+    fn read_entries(&self, number: u64) -> Result<Vec<Vec<u8>>, Error> {
+        let tile = Tile::of(Holds::Entries, number, self.size).ok_or_else(|| broken("entries beyond its end"))?;
+        let (bytes, width) = self.read(tile, MAX_ENTRIES_BYTES)?;
+        let entries = tile::decode_entries(&bytes, width).map_err(|fault| Error::Log(format!("{tile}: {fault}")))?;
+        Ok(entries.into_iter().take(usize::from(tile.width)).map(<[u8]>::to_vec).collect())
+    }
+
+    /// Reads a tile, or the full one that has taken its place.
+    fn read(&self, tile: Tile, limit: u64) -> Result<(Vec<u8>, u16), Error> {
+        match self.store.read(&tile.to_string(), limit) {
+            Err(error) if error.is_not_found() && !tile.is_full() => {
+                let full = tile.full();
+                self.store.read(&full.to_string(), limit).map(|bytes| (bytes, full.width)).map_err(|_| error.into())
+            }
+            other => Ok((other?, tile.width)),
+        }
+    }
+}
+
+/// Returns the hash above a full row.
+fn top(row: &[Digest]) -> Digest {
+    let mut row = row.to_vec();
+    while row.len() > 1 {
+        row = row.as_chunks::<2>().0.iter().map(|[left, right]| merkle::node_hash(left, right)).collect();
+    }
+    row[0]
+}
+
+fn broken(what: &str) -> Error {
+    Error::Log(what.to_owned())
+}

@@ -1,0 +1,211 @@
+//! An archive: immutable bundles, and a log of what it holds, as static files. (FORMAT.md, "The archive")
+//!
+//! [`Archive`] opens one for reading; [`Writer`] has the one right to write, publishes in an order that a kill cannot break, and finishes what a
+//! killed one began; [`Log`] reads tiles and makes proofs; [`mod@catalog`] answers list and search, and is only a cache.
+
+//CAT pub mod catalog;
+mod claim;
+pub mod layout;
+mod lock;
+mod log;
+mod revisions;
+mod writer;
+
+pub use log::{Appended, Log};
+pub use revisions::{GENERATED, Revision, leaves, read_metadata, revisions, signature_leaf};
+pub use writer::{Incoming, Publication, Writer};
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::digest::Digest;
+use crate::format::bundle;
+use crate::format::checkpoint::{self, Checkpoint, MAX_CHECKPOINT_BYTES};
+use crate::format::leaf::Leaf;
+use crate::format::manifest::Origin;
+use crate::keys::{self, Note, Signer, VerifierKey};
+use crate::merkle;
+use crate::store::{self, Store, Write};
+
+/// The documents that every archive carries for whoever finds it, by name.
+pub const DOCUMENTS: [(&str, &str); 2] =
+    [("README.txt", include_str!("README.txt")), ("FORMAT.md", include_str!("../format/FORMAT.md"))];
+/// The longest `archive.toml`, in bytes.
+const MAX_HEADER_BYTES: u64 = 16 << 10;
+const FORMAT: &str = "vellum-archive/1";
+
+/// What may go wrong with an archive.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No archive is there.
+    #[error("{0}: not an archive, there is no archive.toml")]
+    NotAnArchive(PathBuf),
+    /// Something is there already.
+    #[error("{0}: is not empty")]
+    NotEmpty(PathBuf),
+    /// `archive.toml` is malformed or of another format.
+    #[error("archive.toml: {0}")]
+    Header(String),
+    /// Another process is writing.
+    #[error("another vellum is writing to this archive ({by})")]
+    Busy {
+        /// What it calls itself.
+        by: String,
+    },
+    /// The lock cannot be taken at all.
+    #[error("{path}: the lock cannot be taken")]
+    Lock {
+        /// The lock's file.
+        path: PathBuf,
+        /// The system's word.
+        #[source]
+        source: io::Error,
+    },
+    /// A checkpoint that is malformed or of another archive.
+    #[error("checkpoint: {0}")]
+    Checkpoint(String),
+    /// Tiles or leaves that are not as the checkpoint has them.
+    #[error("the log is damaged: {0}")]
+    Log(String),
+    /// Nothing is signed that does not extend what was signed before.
+    #[error("refused to sign: {0}")]
+    Refused(String),
+    /// The archive's own state is malformed.
+    #[error("state: {0}")]
+    State(String),
+    /// The key at hand is not the log's.
+    #[error("the log's key is {expected}, not {found}")]
+    OtherLogKey {
+        /// The key that `archive.toml` names.
+        expected: String,
+        /// The key at hand.
+        found: String,
+    },
+    /// A bundle cannot be read.
+    #[error(transparent)]
+    Bundle(#[from] bundle::Error),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// A key or signature.
+    #[error(transparent)]
+    Keys(#[from] keys::Error),
+}
+
+/// An archive that is open for reading.
+#[derive(Debug, Clone)]
+pub struct Archive {
+    store: Store,
+    origin: Origin,
+    log_key: VerifierKey,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    format: String,
+    origin: String,
+    log: String,
+}
+
+impl Archive {
+    /// Makes an archive in a folder that is absent or empty, its log signed by `signer`.
+    ///
+    /// # Errors
+    /// Where something is there already, or cannot be written.
+    pub fn create(store: Store, origin: Origin, signer: &dyn Signer, who: &str) -> Result<Self, Error> {
+        // What a killed run began has its state already and no header yet.
+        let begun = store.exists(layout::STATE) && !store.exists(layout::HEADER);
+        if !begun && !store.list("")?.is_empty() {
+            return Err(Error::NotEmpty(store.path("")));
+        }
+        let log_key = VerifierKey::new(origin.as_str(), signer.public().clone())?;
+        let archive = Self { store, origin, log_key };
+        let mut writer = Writer::begin(&archive, signer, who)?;
+        let leaves = DOCUMENTS.map(|(name, text)| Leaf::Document { name: name.into(), file: Digest::of(text.as_bytes()) });
+        let header = format!("format = \"{FORMAT}\"\norigin = \"{}\"\nlog = \"{}\"\n", archive.origin, archive.log_key);
+        let files = DOCUMENTS.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()));
+        archive.store.put_all(&files)?;
+        if writer.checkpoint().size == 0 {
+            writer.publish(Publication { leaves: leaves.to_vec(), ..Publication::default() })?;
+        }
+        // The header comes last: what has none is no archive yet, and making it can begin again.
+        archive.store.put(layout::HEADER, header.as_bytes(), Write::Replace)?;
+        drop(writer);
+        Ok(archive)
+    }
+
+    /// Opens an archive for reading.
+    ///
+    /// # Errors
+    /// Where none is there, or its header is malformed.
+    pub fn open(store: Store) -> Result<Self, Error> {
+        let bytes = match store.read(layout::HEADER, MAX_HEADER_BYTES) {
+            Err(error) if error.is_not_found() => return Err(Error::NotAnArchive(store.path(""))),
+            other => other?,
+        };
+        let text = std::str::from_utf8(&bytes).map_err(|_| Error::Header("not UTF-8".into()))?;
+        let header: Header = toml::from_str(text).map_err(|error| Error::Header(error.message().to_owned()))?;
+        if header.format != FORMAT {
+            return Err(Error::Header(format!("of format {:?}, expected {FORMAT:?}", header.format)));
+        }
+        let origin: Origin = header.origin.parse().map_err(|fault| Error::Header(format!("{fault}")))?;
+        let log_key: VerifierKey = header.log.parse().map_err(|error: keys::Error| Error::Header(error.to_string()))?;
+        if log_key.name() != origin.as_str() {
+            return Err(Error::Header(format!("the log's key is named {:?}, expected the origin {origin:?}", log_key.name())));
+        }
+        Ok(Self { store, origin, log_key })
+    }
+
+    /// Says whether a folder looks like an archive.
+    pub fn is_at(path: &Path) -> bool {
+        path.join(layout::HEADER).is_file()
+    }
+
+    /// Returns where it lies.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Returns its name, which is its log's.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Returns the log key that the archive itself names: a label, not a reason to trust it.
+    pub fn log_key(&self) -> &VerifierKey {
+        &self.log_key
+    }
+
+    /// Reads the checkpoint, and checks that `by` has signed it.
+    ///
+    /// # Errors
+    /// Where it is not there, malformed, of another archive, or not signed by that key.
+    pub fn checkpoint(&self, by: &VerifierKey) -> Result<(Checkpoint, String), Error> {
+        let bytes = self.store.read(checkpoint::NAME, MAX_CHECKPOINT_BYTES)?;
+        let note = Note::parse(&bytes)?;
+        let checkpoint = read_checkpoint(note.verified(by)?, &self.origin)?;
+        Ok((checkpoint, note.to_string()))
+    }
+
+    /// Returns the log as of a checkpoint.
+    pub fn log(&self, checkpoint: &Checkpoint) -> Log<'_> {
+        Log::new(&self.store, checkpoint.size)
+    }
+}
+
+/// Reads a checkpoint's text, which must be of this archive.
+fn read_checkpoint(text: &str, origin: &Origin) -> Result<Checkpoint, Error> {
+    let checkpoint = Checkpoint::parse(text).map_err(|fault| Error::Checkpoint(fault.to_string()))?;
+    if checkpoint.origin != *origin {
+        let (expected, found) = (origin, &checkpoint.origin);
+        return Err(Error::Checkpoint(format!("expected one of {expected}, found one of {found}")));
+    }
+    if checkpoint.size == 0 && checkpoint.root != merkle::empty_root() {
+        return Err(Error::Checkpoint("an empty log with a root".into()));
+    }
+    Ok(checkpoint)
+}

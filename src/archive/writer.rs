@@ -1,0 +1,220 @@
+//! The one road into an archive: bundles, claim, tiles, checkpoint last; and the end of what a killed run began.
+//!
+//! Order: an intent names the files to come; the files; a claim with all new leaves (from here on it will be finished, by whoever comes); the intent
+//! goes; tiles; the checkpoint as last signed; the checkpoint; withdrawn bundles go; the claim goes. Nothing is signed that does not extend what
+//! was signed before.
+
+use std::path::PathBuf;
+
+use crate::format::checkpoint::{self, Checkpoint, MAX_CHECKPOINT_BYTES};
+use crate::format::leaf::Leaf;
+use crate::format::tile::Tile;
+use crate::format::withdrawal::{MAX_WITHDRAWAL_BYTES, Withdrawal};
+use crate::keys::{Note, Signer};
+use crate::merkle;
+use crate::store::Write;
+
+use super::claim::{Claim, MAX_CLAIM_BYTES};
+use super::lock::Lock;
+use super::{Archive, Error, Log, layout, read_checkpoint};
+
+/// The longest intent, in bytes.
+const MAX_INTENT_BYTES: u64 = 1 << 20;
+
+/// The right to write to an archive.
+pub struct Writer<'a> {
+    archive: &'a Archive,
+    signer: &'a dyn Signer,
+    checkpoint: Checkpoint,
+    _lock: Lock,
+}
+
+/// A finished bundle that has no place in the archive yet.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    /// Where it lies, on the archive's file system and on disk.
+    pub file: PathBuf,
+    /// Its place in the archive.
+    pub place: String,
+}
+
+/// What is published at once.
+#[derive(Debug, Default)]
+pub struct Publication {
+    /// Bundles.
+    pub bundles: Vec<Incoming>,
+    /// Small files, by place.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// What the log gets, in order.
+    pub leaves: Vec<Leaf>,
+}
+
+impl<'a> Writer<'a> {
+    /// Takes the right to write, as `who`, and finishes what a killed run began.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where another process writes; [`Error::Refused`] where checkpoint and state do not go together.
+    pub fn begin(archive: &'a Archive, signer: &'a dyn Signer, who: &str) -> Result<Self, Error> {
+        if signer.public().as_bytes() != archive.log_key.public().as_bytes() {
+            let (expected, found) = (archive.log_key.public().id().to_string(), signer.public().id().to_string());
+            return Err(Error::OtherLogKey { expected, found });
+        }
+        let lock = Lock::take(&archive.store, who)?;
+        let empty = Checkpoint { origin: archive.origin.clone(), size: 0, root: merkle::empty_root() };
+        let mut writer = Self { archive, signer, checkpoint: empty, _lock: lock };
+        writer.recover()?;
+        Ok(writer)
+    }
+
+    /// Returns the head of the log.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// Returns the archive.
+    pub fn archive(&self) -> &'a Archive {
+        self.archive
+    }
+
+    /// Returns the log as it is now.
+    pub fn log(&self) -> Log<'a> {
+        Log::new(&self.archive.store, self.checkpoint.size)
+    }
+
+    /// Puts files in place and logs the leaves; when this returns, all of it is on disk and acknowledged.
+    ///
+    /// # Errors
+    /// Where the store fails; the next writer then takes back what no claim vouches for, and finishes what one does.
+    pub fn publish(&mut self, publication: Publication) -> Result<(), Error> {
+        let store = &self.archive.store;
+        let bundles = publication.bundles.iter().map(|bundle| &bundle.place);
+        let places: Vec<_> = bundles.chain(publication.files.iter().map(|(place, _)| place)).cloned().collect();
+        if !places.is_empty() {
+            store.put(layout::INTENT, (places.join("\n") + "\n").as_bytes(), Write::Replace)?;
+        }
+        for bundle in &publication.bundles {
+            store.adopt(&bundle.file, &bundle.place)?;
+        }
+        store.put_all(&publication.files)?;
+        let leaves: Vec<Vec<u8>> = publication.leaves.iter().map(|leaf| leaf.to_string().into_bytes()).collect();
+        let appended = self.log().append(&leaves)?;
+        let (old, new) = ((self.checkpoint.size, self.checkpoint.root), (appended.size, appended.root));
+        let claim = Claim { old, new, leaves };
+        store.put(layout::CLAIM, &claim.encode(), Write::New)?;
+        self.finish(&claim)
+    }
+
+    /// Takes a claim to its end; may be done again at any time.
+    fn finish(&mut self, claim: &Claim) -> Result<(), Error> {
+        let store = &self.archive.store;
+        if store.exists(layout::INTENT) {
+            store.remove(layout::INTENT)?;
+        }
+        let appended = Log::new(store, claim.old.0).append(&claim.leaves)?;
+        if (appended.size, appended.root) != claim.new {
+            return Err(Error::State("the claim does not lead to the root that it names".into()));
+        }
+        store.put_all(&appended.tiles)?;
+        let checkpoint = Checkpoint { origin: self.archive.origin.clone(), size: appended.size, root: appended.root };
+        self.refuse_fork(&checkpoint)?;
+        let note = Note::sign(&checkpoint.to_string(), self.archive.origin.as_str(), self.signer)?.to_string();
+        store.put(layout::SIGNED, note.as_bytes(), Write::Replace)?;
+        store.put(checkpoint::NAME, note.as_bytes(), Write::Replace)?;
+        self.checkpoint = checkpoint;
+        self.remove_withdrawn(claim)?;
+        for (path, _) in &appended.tiles {
+            if Tile::parse(path).is_some_and(|tile| tile.is_full()) {
+                for width in store.list(&format!("{path}.p"))? {
+                    store.remove(&format!("{path}.p/{width}"))?;
+                }
+            }
+        }
+        Ok(store.remove(layout::CLAIM)?)
+    }
+
+    /// Removes the bundles whose place others have taken, now that the log says so.
+    fn remove_withdrawn(&self, claim: &Claim) -> Result<(), Error> {
+        let store = &self.archive.store;
+        for leaf in &claim.leaves {
+            let Ok(Leaf::Withdraw { statement }) = Leaf::decode(leaf) else { continue };
+            let bytes = store.read(&layout::statement(&statement), MAX_WITHDRAWAL_BYTES)?;
+            let statement = Withdrawal::decode(&bytes).map_err(|fault| Error::State(fault.to_string()))?;
+            for (old, _) in statement.bundles {
+                let folder = layout::bundle_folder(old);
+                for name in store.list(&folder)? {
+                    store.remove(&format!("{folder}/{name}"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn recover(&mut self) -> Result<(), Error> {
+        let store = &self.archive.store;
+        if let Some(checkpoint) = self.read_signed(checkpoint::NAME)? {
+            self.checkpoint = checkpoint;
+        }
+        if store.exists(layout::CLAIM) {
+            let claim = Claim::decode(&store.read(layout::CLAIM, MAX_CLAIM_BYTES)?)?;
+            let now = (self.checkpoint.size, self.checkpoint.root);
+            if now != claim.old && now != claim.new {
+                let (old, found) = (claim.old.0, now.0);
+                return Err(Error::Refused(format!("a claim goes on from size {old}, the checkpoint has size {found}")));
+            }
+            self.finish(&claim)?;
+        }
+        self.take_back()?;
+        if let Some(signed) = self.read_signed(layout::SIGNED)? {
+            if (signed.size, signed.root) != (self.checkpoint.size, self.checkpoint.root) {
+                let (signed, found) = (signed.size, self.checkpoint.size);
+                return Err(Error::Refused(format!(
+                    "the checkpoint last signed here has size {signed}, the one in the archive has size {found}; one of them is from a copy"
+                )));
+            }
+        } else if self.checkpoint.size > 0 {
+            return Err(Error::Refused("the archive's own state is gone, so what was signed last is not known".into()));
+        }
+        if self.log().root(self.checkpoint.size)? != self.checkpoint.root {
+            return Err(Error::Log("its tiles do not lead to the root in the checkpoint".into()));
+        }
+        Ok(())
+    }
+
+    /// Removes what was put in place without a claim, and what was never finished.
+    fn take_back(&self) -> Result<(), Error> {
+        let store = &self.archive.store;
+        if store.exists(layout::INTENT) {
+            let places = store.read(layout::INTENT, MAX_INTENT_BYTES)?;
+            for place in String::from_utf8_lossy(&places).lines() {
+                store.remove(place)?;
+                store.remove(&format!("{place}.unfinished"))?;
+            }
+            store.remove(layout::INTENT)?;
+        }
+        for name in store.list(layout::INCOMING)? {
+            store.remove(&format!("{}/{name}", layout::INCOMING))?;
+        }
+        Ok(())
+    }
+
+    /// Reads a checkpoint that the log's own key must have signed; `None` where there is none.
+    fn read_signed(&self, place: &str) -> Result<Option<Checkpoint>, Error> {
+        match self.archive.store.read(place, MAX_CHECKPOINT_BYTES) {
+            Err(error) if error.is_not_found() => Ok(None),
+            other => {
+                let note = Note::parse(&other?)?;
+                read_checkpoint(note.verified(&self.archive.log_key)?, &self.archive.origin).map(Some)
+            }
+        }
+    }
+
+    /// Refuses a head that does not extend the one that was signed last.
+    fn refuse_fork(&self, next: &Checkpoint) -> Result<(), Error> {
+        let Some(signed) = self.read_signed(layout::SIGNED)? else { return Ok(()) };
+        let extends = signed.size <= next.size
+            && Log::new(&self.archive.store, next.size).root(signed.size)? == signed.root
+            && Log::new(&self.archive.store, next.size).root(next.size)? == next.root;
+        let (signed, next) = (signed.size, next.size);
+        if extends { Ok(()) } else { Err(Error::Refused(format!("a log of {next} leaves does not extend the one signed with {signed}"))) }
+    }
+}

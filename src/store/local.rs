@@ -1,0 +1,202 @@
+//! A folder as a store: temp file, fsync, rename, fsync of the folder.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Error, Steps};
+
+/// How the names of unfinished files end; whoever finds one with no writer at work may remove it.
+const UNFINISHED: &str = ".unfinished";
+
+/// A folder that holds an archive.
+#[derive(Clone)]
+pub struct Store {
+    root: PathBuf,
+    steps: Option<Arc<dyn Steps>>,
+}
+
+/// Whether something may be there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Write {
+    /// It must not be there.
+    New,
+    /// What is there is replaced.
+    Replace,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({})", self.root.display())
+    }
+}
+
+impl Store {
+    /// Names the folder; nothing is read or made yet.
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.to_owned(), steps: None }
+    }
+
+    /// Returns the same store, with somebody who is told of each step.
+    #[must_use]
+    pub fn with_steps(self, steps: Arc<dyn Steps>) -> Self {
+        Self { steps: Some(steps), ..self }
+    }
+
+    /// Returns where something lies on disk.
+    pub fn path(&self, place: &str) -> PathBuf {
+        self.root.join(place)
+    }
+
+    /// Says whether something is there.
+    pub fn exists(&self, place: &str) -> bool {
+        self.path(place).symlink_metadata().is_ok()
+    }
+
+    /// Opens a file for reading.
+    ///
+    /// # Errors
+    /// Where it is not there or no plain file.
+    pub fn open(&self, place: &str) -> Result<File, Error> {
+        let open = File::open(self.path(place)).and_then(|file| match file.metadata()?.is_file() {
+            true => Ok(file),
+            false => Err(io::Error::other("is no file")),
+        });
+        open.map_err(|source| Error::new(place, "read", source))
+    }
+
+    /// Reads a whole file of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// Where it is not there, larger, or cannot be read.
+    pub fn read(&self, place: &str, limit: u64) -> Result<Vec<u8>, Error> {
+        let file = self.open(place)?;
+        let mut bytes = Vec::new();
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|source| Error::new(place, "read", source))?;
+        if bytes.len() as u64 > limit {
+            let source = io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {limit} bytes"));
+            return Err(Error::new(place, "read", source));
+        }
+        Ok(bytes)
+    }
+
+    /// Lists the names in a folder, ascending; none where it is not there.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn list(&self, folder: &str) -> Result<Vec<String>, Error> {
+        let entries = match fs::read_dir(self.path(folder)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(|source| Error::new(folder, "listed", source))?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|source| Error::new(folder, "listed", source))?;
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Puts a file in place, whole and on disk.
+    ///
+    /// # Errors
+    /// Where it cannot be written, or must be new and is there.
+    pub fn put(&self, place: &str, bytes: &[u8], write: Write) -> Result<(), Error> {
+        if write == Write::New && self.exists(place) {
+            return Err(Error::new(place, "written", io::ErrorKind::AlreadyExists.into()));
+        }
+        self.put_all(&[(place.to_owned(), bytes.to_vec())])
+    }
+
+    /// Puts several files in place, all on disk when this returns; existing ones are replaced one by one.
+    ///
+    /// # Errors
+    /// Where one cannot be written.
+    pub fn put_all(&self, files: &[(String, Vec<u8>)]) -> Result<(), Error> {
+        let mut folders = BTreeSet::new();
+        for (place, bytes) in files {
+            self.make_folder_of(place, &mut folders)?;
+            let unfinished = self.path(&format!("{place}{UNFINISHED}"));
+            self.step("write", place, || {
+                let mut file = File::create(&unfinished)?;
+                file.write_all(bytes)?;
+                self.told("sync", place)?;
+                file.sync_all()
+            })?;
+        }
+        for (place, _) in files {
+            let unfinished = self.path(&format!("{place}{UNFINISHED}"));
+            self.step("rename", place, || fs::rename(&unfinished, self.path(place)))?;
+        }
+        self.sync_folders(&folders)
+    }
+
+    /// Gives a finished file, which lies on the same file system and is on disk already, its place.
+    ///
+    /// # Errors
+    /// Where it cannot be moved.
+    pub fn adopt(&self, file: &Path, place: &str) -> Result<(), Error> {
+        let mut folders = BTreeSet::new();
+        self.make_folder_of(place, &mut folders)?;
+        self.step("rename", place, || fs::rename(file, self.path(place)))?;
+        self.sync_folders(&folders)
+    }
+
+    /// Removes a file, and the folders above it that are empty then; what is not there is as good as removed.
+    ///
+    /// # Errors
+    /// Where it cannot be removed.
+    pub fn remove(&self, place: &str) -> Result<(), Error> {
+        self.step("remove", place, || match fs::remove_file(self.path(place)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        })?;
+        let mut above = place;
+        while let Some((folder, _)) = above.rsplit_once('/') {
+            if fs::remove_dir(self.path(folder)).is_err() {
+                return self.sync_folders(&BTreeSet::from([folder.to_owned()]));
+            }
+            above = folder;
+        }
+        self.sync_folders(&BTreeSet::from([String::new()]))
+    }
+
+    fn make_folder_of(&self, place: &str, folders: &mut BTreeSet<String>) -> Result<(), Error> {
+        let folder = place.rsplit_once('/').map_or("", |(folder, _)| folder);
+        if !folders.insert(folder.to_owned()) || self.path(folder).is_dir() {
+            return Ok(());
+        }
+        self.step("make", folder, || fs::create_dir_all(self.path(folder)))?;
+        // The folders that were made must be on disk as well as what they hold.
+        let mut above = folder;
+        while let Some((parent, _)) = above.rsplit_once('/') {
+            folders.insert(parent.to_owned());
+            above = parent;
+        }
+        folders.insert(String::new());
+        Ok(())
+    }
+
+    fn sync_folders(&self, folders: &BTreeSet<String>) -> Result<(), Error> {
+        for folder in folders.iter().rev() {
+            self.step("sync", folder, || match File::open(self.path(folder)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                other => other?.sync_all(),
+            })?;
+        }
+        Ok(())
+    }
+
+    fn told(&self, what: &str, place: &str) -> io::Result<()> {
+        self.steps.as_ref().map_or(Ok(()), |steps| steps.step(&format!("{what} {place}")))
+    }
+
+    fn step(&self, what: &str, place: &str, act: impl FnOnce() -> io::Result<()>) -> Result<(), Error> {
+        let doing = if what == "remove" { "removed" } else { "written" };
+        self.told(what, place).and_then(|()| act()).map_err(|source| Error::new(place, doing, source))
+    }
+}
