@@ -88,6 +88,22 @@ codes! {
     TagFile = "tag-file", Damage;
     /// The index does not say where the members lie.
     Index = "index", Damage;
+    /// The checkpoint is absent, malformed, or not signed by the log's key.
+    Checkpoint = "checkpoint", Damage;
+    /// Tiles or entries of the log do not lead to the checkpoint's root.
+    Log = "log", Damage;
+    /// A leaf is malformed, or not what its bundle yields.
+    Leaf = "leaf", Damage;
+    /// A bundle that the log has is not there.
+    BundleMissing = "bundle-missing", Damage;
+    /// A bundle's file is not the one that was logged.
+    BundleFile = "bundle-file", Damage;
+    /// A statement of withdrawal is absent, malformed, or not signed by a trusted key.
+    Withdrawal = "withdrawal", Damage;
+    /// A document of the archive is not the one that was logged.
+    Document = "document", Damage;
+    /// A file among the bundles that the log does not have.
+    Stray = "stray", Notice;
 }
 
 impl fmt::Display for Code {

@@ -20,8 +20,8 @@ pub enum ProofFault {
         /// The tree's size.
         size: u64,
     },
-    /// The old tree is larger than the new one, or empty and yet proved.
-    #[error("a tree of {new} leaves is no extension of one of {old}")]
+    /// The old tree is larger than the new one, or empty.
+    #[error("nothing can prove that a tree of {new} leaves extends one of {old}")]
     Shrunk {
         /// The old size.
         old: u64,
@@ -167,7 +167,7 @@ pub fn verify_inclusion(leaf: &Digest, index: u64, size: u64, proof: &[Digest], 
 /// Checks that the tree of `new` leaves extends the tree of `old` leaves.
 ///
 /// # Errors
-/// Names why the proof does not prove it; nothing can be proved of an empty old tree but with an empty proof.
+/// Names why the proof does not prove it; that every tree extends the empty one needs no proof, so none is accepted for it.
 pub fn verify_consistency(
     old: u64,
     new: u64,
@@ -179,11 +179,14 @@ pub fn verify_consistency(
         return Err(ProofFault::Shrunk { old, new });
     }
     let length = ProofFault::Length { found: proof.len() };
-    if old == 0 || old == new {
-        return match (proof.is_empty(), old == new && old_root != new_root) {
+    if old == 0 {
+        return Err(ProofFault::Shrunk { old, new });
+    }
+    if old == new {
+        return match (proof.is_empty(), old_root == new_root) {
             (false, _) => Err(length),
-            (true, true) => Err(ProofFault::Root),
-            (true, false) => Ok(()),
+            (true, false) => Err(ProofFault::Root),
+            (true, true) => Ok(()),
         };
     }
     let (first, rest) = match (old.is_power_of_two(), proof.split_first()) {
@@ -280,8 +283,8 @@ mod tests {
             prop_assert!(verify_inclusion(&leaf, index, size, &proof, &new_root).is_err());
             let Ok(old_root) = root(&mut tree, old);
             let Ok(mut proof) = prove_consistency(&mut tree, old, size);
-            prop_assert_eq!(verify_consistency(old, size, &old_root, &new_root, &proof), Ok(()));
             if old > 0 {
+                prop_assert_eq!(verify_consistency(old, size, &old_root, &new_root, &proof), Ok(()));
                 prop_assert!(verify_consistency(old, size, &leaf_hash(b"other"), &new_root, &proof).is_err());
             }
             proof.push(leaf);

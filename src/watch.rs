@@ -38,6 +38,8 @@ pub enum Task {
     Recompress,
     /// Getting what is whole out of a damaged bundle.
     Salvage,
+    /// Following the log with the catalog; counts leaves.
+    Index,
 }
 
 /// A watch that looks away.

@@ -3,7 +3,7 @@
 //! [`Archive`] opens one for reading; [`Writer`] has the one right to write, publishes in an order that a kill cannot break, and finishes what a
 //! killed one began; [`Log`] reads tiles and makes proofs; [`mod@catalog`] answers list and search, and is only a cache.
 
-//CAT pub mod catalog;
+pub mod catalog;
 mod claim;
 pub mod layout;
 mod lock;
@@ -93,6 +93,9 @@ pub enum Error {
     /// A key or signature.
     #[error(transparent)]
     Keys(#[from] keys::Error),
+    /// The catalog.
+    #[error("the catalog")]
+    Catalog(#[from] catalog::Error),
 }
 
 /// An archive that is open for reading.
@@ -194,6 +197,16 @@ impl Archive {
     /// Returns the log as of a checkpoint.
     pub fn log(&self, checkpoint: &Checkpoint) -> Log<'_> {
         Log::new(&self.store, checkpoint.size)
+    }
+}
+
+impl Archive {
+    /// Opens the catalog, which is made anew where it is not there or damaged.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn catalog(&self) -> Result<catalog::Catalog, Error> {
+        Ok(catalog::Catalog::open(&self.store.path(layout::CATALOG))?)
     }
 }
 

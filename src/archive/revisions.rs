@@ -7,7 +7,6 @@ use std::sync::{Mutex, PoisonError};
 use crate::digest::{Digest, Hasher};
 use crate::format::article::Article;
 use crate::format::bundle::{self, Bundle, Contents, Piece, Receiver, Scope, Source, prove};
-use crate::format::checksums::ChecksumList;
 use crate::format::leaf::Leaf;
 use crate::keys::Signature;
 use crate::watch::Silent;
@@ -91,7 +90,7 @@ pub fn revisions<S: Source>(bundle: &Bundle<S>, contents: &Contents) -> Result<V
     }
     for (line, owner) in list.owners().into_iter().enumerate() {
         let Some(owner) = owner.map(|owner| owner as usize) else { continue };
-        let text = line_text(list, line);
+        let text = list.line(line).as_bytes();
         hashers[owner].0.update(text);
         if !list.is_metadata(line) {
             hashers[owner].1.update(text);
@@ -103,18 +102,6 @@ pub fn revisions<S: Source>(bundle: &Bundle<S>, contents: &Contents) -> Result<V
         (revision.lines, revision.content) = (lines.finish(), content.finish());
     }
     Ok(revisions)
-}
-
-/// Returns a line of the list with its LF.
-fn line_text(list: &ChecksumList, line: usize) -> &[u8] {
-    list.line(line).as_bytes()
-}
-
-impl Revision {
-    /// Returns the article's lines of the checksum list, as one text.
-    pub fn lines_text(&self, list: &ChecksumList) -> String {
-        self.line_numbers.iter().map(|&line| String::from_utf8_lossy(line_text(list, line))).collect()
-    }
 }
 
 /// Returns the leaves that a bundle makes: its own, its articles', its signatures'.

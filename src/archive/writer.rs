@@ -192,7 +192,7 @@ impl<'a> Writer<'a> {
             store.remove(layout::INTENT)?;
         }
         for name in store.list(layout::INCOMING)? {
-            store.remove(&format!("{}/{name}", layout::INCOMING))?;
+            store.remove_all(&format!("{}/{name}", layout::INCOMING))?;
         }
         Ok(())
     }

@@ -142,7 +142,12 @@ pub(super) fn run(args: PackArgs, ui: &Ui) -> Result<Answer, Failure> {
     let exclude = exclude.build().map_err(|error| Failure::new("--exclude").cause(error))?;
     let options = PackOptions {
         archive: args.archive.clone(),
-        walk: WalkOptions { follow_symlinks: args.follow_symlinks, allow_percent: args.allow_percent, exclude },
+        walk: WalkOptions {
+            follow_symlinks: args.follow_symlinks,
+            allow_percent: args.allow_percent,
+            exclude,
+            prefix: None,
+        },
         strict: args.strict,
         portable: args.portable,
         level: args.level,

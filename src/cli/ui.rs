@@ -113,7 +113,10 @@ impl Watch for Ui {
             return;
         }
         let bar = ProgressBar::with_draw_target(Some(total.unwrap_or(0)), ProgressDrawTarget::stderr_with_hz(10));
-        let template = "{msg:>12} {bar:32} {bytes:>11} of {total_bytes:<11} {bytes_per_sec:>13}, {eta} left";
+        let template = match task {
+            Task::Index => "{msg:>12} {bar:32} {pos:>11} of {len:<11} {per_sec:>13}, {eta} left",
+            _ => "{msg:>12} {bar:32} {bytes:>11} of {total_bytes:<11} {bytes_per_sec:>13}, {eta} left",
+        };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
@@ -123,6 +126,7 @@ impl Watch for Ui {
             Task::Extract => "extracting",
             Task::Recompress => "compressing",
             Task::Salvage => "salvaging",
+            Task::Index => "indexing",
         });
         self.finish();
         *self.bar.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar);

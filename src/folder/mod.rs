@@ -7,8 +7,10 @@ mod publish;
 mod read;
 pub mod rewrite;
 pub mod salvage;
+pub mod text;
 pub mod walk;
 
+pub use pack::article_id;
 pub use publish::BUNDLE_ENDING;
 
 use std::io;

@@ -5,6 +5,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
+use crate::digest::{Digest, Hasher};
+
 use super::walk::{SourceFile, Stat};
 
 /// How often a file that keeps changing is read anew before it is refused.
@@ -56,4 +58,17 @@ pub(super) fn read_settled(path: &Path, limit: u64) -> io::Result<(Vec<u8>, Stat
         }
     }
     Err(io::Error::other("keeps changing while it is read"))
+}
+
+/// Returns the digest of a file as it is now.
+pub(super) fn digest(path: &Path) -> io::Result<Digest> {
+    let mut open = open(path)?;
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; 128 << 10];
+    loop {
+        match open.read(&mut buffer)? {
+            0 => return Ok(hasher.finish()),
+            n => hasher.update(&buffer[..n]),
+        }
+    }
 }

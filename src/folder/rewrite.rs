@@ -18,7 +18,7 @@ use crate::watch::Watch;
 use super::pack::sign_manifest;
 use super::{Error, publish};
 
-/// Adds signatures to a bundle; a signer that has signed already signs anew. Returns the new size, in bytes.
+/// Adds signatures to a bundle and writes it to `path`, its own place or another; a signer that has signed already signs anew. Returns the new size, in bytes.
 ///
 /// The signatures are made for `archive`, by default the one that the manifest names.
 ///

@@ -33,6 +33,8 @@ pub struct WalkOptions {
     pub allow_percent: bool,
     /// Paths below the root to leave out.
     pub exclude: GlobSet,
+    /// A name that goes before every article's path; that of the root, where the root itself is an article.
+    pub prefix: Option<EntryPath>,
 }
 
 /// A file as it was when the folder was listed.
@@ -61,6 +63,25 @@ pub struct Stat {
     modified: (i64, i64),
     changed: (i64, i64),
     inode: (u64, u64),
+}
+
+impl Stat {
+    /// Returns all of it as bytes, for a digest of several.
+    pub fn to_bytes(self) -> [u8; 56] {
+        let mut out = [0; 56];
+        let parts = [self.modified.0, self.modified.1, self.changed.0, self.changed.1].map(i64::cast_unsigned);
+        let parts = [self.size, parts[0], parts[1], parts[2], parts[3], self.inode.0, self.inode.1];
+        for (place, part) in out.chunks_exact_mut(8).zip(parts) {
+            place.copy_from_slice(&part.to_le_bytes());
+        }
+        out
+    }
+
+    /// Says whether the file may have changed after `other`, by at least this many nanoseconds before, without its times telling.
+    pub fn is_close_to(&self, other: &Self, nanoseconds: i128) -> bool {
+        let point = |time: (i64, i64)| i128::from(time.0) * 1_000_000_000 + i128::from(time.1);
+        point(self.changed).max(point(self.modified)) + nanoseconds >= point(other.changed)
+    }
 }
 
 impl From<&Metadata> for Stat {
@@ -153,6 +174,14 @@ pub enum Reason {
     /// More files than a bundle may have.
     #[error("has {0} files, more than a bundle may have")]
     TooManyFiles(u64),
+    /// An id that another source of the archive holds.
+    #[error("has the id {id:?}, which the source {other:?} holds")]
+    OtherSource {
+        /// The id.
+        id: String,
+        /// The other source.
+        other: String,
+    },
     /// A name that is reported only, unless the bundle shall be portable.
     #[error("{0}")]
     NotPortable(Note),
@@ -443,13 +472,17 @@ impl Walker<'_> {
 
     /// Makes an article of a folder with an `article.toml`, then walks the deeper articles in it.
     fn folder_article(&mut self, folder: &Arc<Path>, below: &str, listing: Listing) -> Result<(), Stopped> {
-        let path = if below.is_empty() { self.root_name.clone() } else { below.to_owned() };
+        let path = match (below, &self.options.prefix) {
+            ("", None) => self.root_name.clone(),
+            _ => below.to_owned(),
+        };
         let mut deeper = Vec::new();
         let mut files = Vec::new();
         self.gather(folder, below, "", listing, &mut files, &mut deeper)?;
         let metadata = files.iter().position(|file| file.name == METADATA).map(|at| files.swap_remove(at));
         self.article(&path, files, metadata)?;
-        deeper.sort_by(|a: &(String, _), b| a.0.cmp(&b.0));
+        // As the bundle sorts what is below them.
+        deeper.sort_by_key(|a: &(String, _)| format!("{}/", a.0));
         for (name, listing) in deeper {
             self.note(&name, Note::Nested(path.clone()))?;
             let (folder, listing): (Arc<Path>, Listing) = listing;
@@ -491,7 +524,12 @@ impl Walker<'_> {
     }
 
     fn article(&mut self, path: &str, mut files: Vec<SourceFile>, metadata: Option<SourceFile>) -> Result<(), Stopped> {
-        let path = match EntryPath::parse(path) {
+        let prefixed = match &self.options.prefix {
+            Some(prefix) if path.is_empty() => prefix.to_string(),
+            Some(prefix) => joined(prefix.as_str(), path),
+            None => path.to_owned(),
+        };
+        let path = match EntryPath::parse(&prefixed) {
             Ok(path) => path,
             Err(fault) => return self.refuse(path, Reason::Path(fault)),
         };

@@ -165,6 +165,17 @@ impl Store {
         self.sync_folders(&BTreeSet::from([String::new()]))
     }
 
+    /// Removes a file, or a folder with all that is in it.
+    ///
+    /// # Errors
+    /// Where it cannot be removed.
+    pub fn remove_all(&self, place: &str) -> Result<(), Error> {
+        if self.path(place).is_dir() {
+            return self.step("remove", place, || fs::remove_dir_all(self.path(place)));
+        }
+        self.remove(place)
+    }
+
     fn make_folder_of(&self, place: &str, folders: &mut BTreeSet<String>) -> Result<(), Error> {
         let folder = place.rsplit_once('/').map_or("", |(folder, _)| folder);
         if !folders.insert(folder.to_owned()) || self.path(folder).is_dir() {

@@ -56,7 +56,7 @@ fn lossy(bytes: &[u8]) -> String {
 }
 
 /// Decodes by byte order mark, else UTF-8, else as Windows-1252 where the document is not UTF-8.
-fn decoded(head: &[u8]) -> String {
+pub(in crate::folder) fn decoded(head: &[u8]) -> String {
     let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let units = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
         char::decode_utf16(units).map(|c| c.unwrap_or('\u{fffd}')).collect()

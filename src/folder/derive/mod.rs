@@ -11,6 +11,8 @@ mod pdf;
 use std::fmt;
 use std::io::{self, Read, Seek};
 
+pub(super) use html::decoded;
+
 use crate::format::article::{Article, ArticleError, Author, Date, Publisher};
 
 /// The first line of every generated `article.toml`.

@@ -1,6 +1,7 @@
 //! The first half of packing a bundle: articles from the walk, their metadata read, checked and compressed.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::mpsc;
 
 use crate::digest::Digest;
@@ -213,9 +214,10 @@ fn read_one(article: &FoundArticle, options: &PackOptions, batch: &mut Batch) ->
     }
 }
 
-type Derivation = (String, Option<String>, String, usize, Stat);
+pub(in crate::folder) type Derivation = (String, Option<String>, String, usize, Stat);
 
-fn derive_one(article: &FoundArticle) -> Result<Derivation, (String, String)> {
+/// Derives an article's metadata: its text, the id in it, and what it came from; or the place and reason of a refusal.
+pub(in crate::folder) fn derive_one(article: &FoundArticle) -> Result<Derivation, (String, String)> {
     let best = (0..article.files.len()).min_by_key(|&n| (derive::rank(&article.files[n].name), &article.files[n].name));
     let Some(at) = best else { return Err((article.path.to_string(), "has no content".into())) };
     let file = &article.files[at];
@@ -225,4 +227,20 @@ fn derive_one(article: &FoundArticle) -> Result<Derivation, (String, String)> {
     let stat = Stat::from(&open.metadata().map_err(|error| refused(error.to_string()))?);
     let derived = derive::derive(&file.name, &mut open, stat.size).map_err(|error| refused(error.to_string()))?;
     Ok((derived.to_toml(), derived.article.id.clone(), derived.from.to_string(), at, stat))
+}
+
+/// Returns the id of an article on disk: the one in its metadata, else its path.
+///
+/// # Errors
+/// Where the metadata cannot be read or derived.
+pub fn article_id(article: &FoundArticle) -> io::Result<String> {
+    let other = |fault: String| io::Error::other(fault);
+    let id = match &article.metadata {
+        Some(file) => {
+            let (text, _) = read::read_settled(&file.location(), MAX_ARTICLE_TOML_BYTES)?;
+            Article::parse(&text).map_err(|error| other(error.to_string()))?.0.id
+        }
+        None => derive_one(article).map_err(|(_, reason)| other(reason))?.1,
+    };
+    Ok(id.unwrap_or_else(|| article.path.to_string()))
 }

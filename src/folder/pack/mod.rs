@@ -7,6 +7,8 @@
 mod content;
 mod metadata;
 
+pub use metadata::article_id;
+
 use std::collections::{BTreeMap, HashMap};
 use std::io::BufWriter;
 use std::num::NonZeroUsize;
@@ -68,6 +70,8 @@ pub struct PackOptions {
     pub time: Timestamp,
     /// Replace a bundle of the same id.
     pub overwrite: bool,
+    /// The bundle whose rest this is, after a withdrawal.
+    pub replaces: Option<BundleId>,
 }
 
 /// A bundle that was made.
@@ -126,11 +130,88 @@ pub fn pack(
     signers: &[&dyn Signer],
     watch: &dyn Watch,
 ) -> Result<Packed, Error> {
+    pack_chosen(root, output, options, signers, &mut Everything, watch)
+}
+
+/// Returns path and digest of each of an article's files as they are now; of its metadata too, unless that would have to be derived
+/// and `derive` says not to.
+///
+/// # Errors
+/// Where a file cannot be read, or its metadata not be derived.
+pub fn article_digests(article: &FoundArticle, derive: bool) -> Result<Vec<(String, Digest)>, Error> {
+    let mut lines = Vec::with_capacity(article.files.len() + 1);
+    for file in &article.files {
+        let place = file.location();
+        let digest = super::read::digest(&place).map_err(|source| Error::Read { path: place, source })?;
+        lines.push((format!("{}{}/{}", checksums::DATA, article.path, file.name), digest));
+    }
+    let metadata = match &article.metadata {
+        Some(file) => {
+            let place = file.location();
+            Some(super::read::digest(&place).map_err(|source| Error::Read { path: place, source })?)
+        }
+        None if derive => metadata::derive_one(article).ok().map(|derived| Digest::of(derived.0.as_bytes())),
+        None => None,
+    };
+    lines.extend(metadata.map(|digest| (format!("{}{}/{METADATA}", checksums::DATA, article.path), digest)));
+    Ok(lines)
+}
+
+/// What becomes of an article that was found.
+#[derive(Debug)]
+pub enum Choice {
+    /// It is packed.
+    Take(FoundArticle),
+    /// It is left where it is.
+    Leave,
+    /// It cannot be taken.
+    Refuse(Refusal),
+}
+
+/// Chooses which of the articles that the walk finds are packed; asked in the order of the walk.
+pub trait Choose: Send {
+    /// Chooses.
+    fn choose(&mut self, article: FoundArticle) -> Choice;
+}
+
+/// Takes whatever there is.
+struct Everything;
+
+impl Choose for Everything {
+    fn choose(&mut self, article: FoundArticle) -> Choice {
+        Choice::Take(article)
+    }
+}
+
+/// Packs those articles of `root` that `choose` takes.
+///
+/// # Errors
+/// As for [`pack`]; [`Error::NoArticles`] also where none was taken.
+pub fn pack_chosen(
+    root: &Path,
+    output: &Path,
+    options: &PackOptions,
+    signers: &[&dyn Signer],
+    choose: &mut dyn Choose,
+    watch: &dyn Watch,
+) -> Result<Packed, Error> {
     publish::refuse_inside(output, root)?;
     watch.begin(Task::Pack, None);
     let (sender, receiver) = mpsc::sync_channel(WALK_AHEAD);
     thread::scope(|scope| {
-        scope.spawn(move || walk(root, &options.walk, &mut |event| sender.send(event).map_err(|_| Stopped)));
+        scope.spawn(move || {
+            walk(root, &options.walk, &mut |event| {
+                let event = match event {
+                    Event::Article(article) => match choose.choose(article) {
+                        Choice::Take(article) => Event::Article(article),
+                        Choice::Refuse(refusal) => Event::Refused(refusal),
+                        Choice::Leave => return Ok(()),
+                    },
+                    other => other,
+                };
+                sender.send(event).map_err(|_| Stopped)
+            })
+        });
         Packer { root, output, options, signers, watch, found: Packed::default(), refusals: Vec::new(), planned: 0 }
             .run(receiver)
     })
@@ -230,7 +311,7 @@ impl Packer<'_> {
             bytes: files.iter().map(|file| file.2).sum(),
             checksums: Digest::of(list.text().as_bytes()),
             part,
-            replaces: None,
+            replaces: self.options.replaces,
         };
         let index = Index {
             list_offset,
@@ -350,6 +431,7 @@ impl PackOptions {
             threads: crate::pipeline::processors(),
             time,
             overwrite: false,
+            replaces: None,
         }
     }
 }

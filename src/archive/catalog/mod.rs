@@ -1,0 +1,357 @@
+//! The catalog: what list, search and history ask, in SQLite. A cache: rebuilt from bundles and log at any time, never consulted for trust.
+//!
+//! It says how far it has followed the log; what a kill leaves is an older state of it, and the next run goes on from there. A file
+//! that is damaged or of another version is made anew.
+
+mod search;
+mod segment;
+mod write;
+
+pub use search::{Filter, Hit, Span};
+pub use write::{ArticleRow, BundleRow, Update};
+
+use std::fs;
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use rusqlite::config::DbConfig;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::digest::{DIGEST_BYTES, Digest};
+use crate::format::manifest::BundleId;
+use crate::merkle;
+
+const SCHEMA: &str = include_str!("schema.sql");
+/// The version of the schema; a file of another one is made anew.
+const VERSION: i64 = 1;
+/// What SQLite may keep in memory, in KiB.
+const CACHE_KIB: i64 = 32 << 10;
+/// The most replacements that are followed from one bundle.
+const MAX_REPLACEMENTS: usize = 10_000;
+
+/// Why the catalog cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// SQLite's word.
+    #[error("the database failed")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The file cannot be made.
+    #[error("cannot be written")]
+    Io(#[from] io::Error),
+}
+
+/// How far the catalog has followed the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct State {
+    /// Number of leaves.
+    pub size: u64,
+    /// Root of the log at that size.
+    pub root: Digest,
+}
+
+/// One logged revision of an article.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revision {
+    /// The article's id.
+    pub id: String,
+    /// Its path in the bundle; empty where it was withdrawn.
+    pub path: String,
+    /// The bundle that it came in.
+    pub bundle: BundleId,
+    /// Its leaf.
+    pub leaf: u64,
+    /// Digest of its lines.
+    pub lines: Digest,
+    /// Digest of its lines but the metadata's.
+    pub content: Digest,
+    /// Whether its metadata was derived.
+    pub generated: bool,
+    /// Its title; empty where it was withdrawn.
+    pub title: String,
+    /// Whether it was withdrawn.
+    pub withdrawn: bool,
+}
+
+/// A current article, as a list shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The article's id.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// Its authors, parted by commas.
+    pub authors: String,
+    /// When it was published, or empty.
+    pub published: String,
+    /// Its language, or empty.
+    pub language: String,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Number of its files.
+    pub files: u64,
+    /// Its leaf.
+    pub leaf: u64,
+}
+
+/// The catalog of an archive.
+pub struct Catalog {
+    db: Connection,
+}
+
+impl Catalog {
+    /// Opens the catalog, or makes an empty one where there is none that can be used.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        if let Ok(catalog) = Self::try_open(path) {
+            return Ok(catalog);
+        }
+        Self::remove(path)?;
+        Self::try_open(path)
+    }
+
+    /// Removes the catalog's files.
+    ///
+    /// # Errors
+    /// Where that fails.
+    pub fn remove(path: &Path) -> Result<(), Error> {
+        for ending in ["", "-wal", "-shm", "-journal"] {
+            match fs::remove_file(format!("{}{ending}", path.display())) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn try_open(path: &Path) -> Result<Self, Error> {
+        let db = Connection::open(path)?;
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+        db.busy_timeout(std::time::Duration::from_secs(10))?;
+        // A cache needs no sync: what a loss of power leaves of it fails its checks, and it is made anew.
+        db.execute_batch(&format!(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA cache_size = -{CACHE_KIB}; PRAGMA temp_store = MEMORY;"
+        ))?;
+        db.set_prepared_statement_cache_capacity(64);
+        let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        if tables == 0 {
+            db.execute_batch(&format!("BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"))?;
+            db.execute("INSERT INTO state VALUES (0, ?)", [merkle::empty_root().as_bytes()])?;
+        } else if version != VERSION {
+            return Err(rusqlite::Error::InvalidQuery.into());
+        }
+        let catalog = Self { db };
+        catalog.state()?;
+        Ok(catalog)
+    }
+
+    /// Returns how far the catalog has followed the log.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn state(&self) -> Result<State, Error> {
+        let state = |row: &Row<'_>| Ok(State { size: number(row, 0)?, root: digest(row, 1)? });
+        Ok(self.db.query_row("SELECT size, root FROM state", [], state)?)
+    }
+
+    /// Begins to follow the log further, in one transaction.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn update(&mut self) -> Result<Update<'_>, Error> {
+        Ok(Update::new(self.db.transaction()?))
+    }
+
+    /// Returns the revision of an article that holds now.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn current(&self, id: &str) -> Result<Option<Revision>, Error> {
+        let sql = "SELECT id, path, bundle, leaf, lines, content, generated, title, withdrawn FROM revision WHERE id = ? AND current = 1";
+        Ok(self.db.prepare_cached(sql)?.query_row([id], revision).optional()?)
+    }
+
+    /// Returns all revisions of an article, the oldest first.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn history(&self, id: &str) -> Result<Vec<Revision>, Error> {
+        let sql = "SELECT id, path, bundle, leaf, lines, content, generated, title, withdrawn FROM revision WHERE id = ? ORDER BY leaf";
+        let mut statement = self.db.prepare_cached(sql)?;
+        Ok(statement.query_map([id], revision)?.collect::<Result<_, _>>()?)
+    }
+
+    /// Returns the digest and leaf of the statement that withdrew an article, if it is withdrawn now.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn withdrawn(&self, id: &str) -> Result<Option<(Digest, u64)>, Error> {
+        let sql = "SELECT statement, leaf FROM withdrawal WHERE id = ?";
+        let found = self.db.prepare_cached(sql)?.query_row([id], |row| Ok((digest(row, 0)?, number(row, 1)?))).optional()?;
+        let again = self.current(id)?.is_some();
+        Ok(found.filter(|_| !again))
+    }
+
+    /// Returns a bundle's row, and whether its file is gone.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn bundle(&self, id: BundleId) -> Result<Option<(BundleRow, bool)>, Error> {
+        let sql = "SELECT id, file, file_bytes, leaf, articles, replaces, gone FROM bundle WHERE id = ?";
+        let found = self.db.prepare_cached(sql)?.query_row([id.0.as_bytes()], |row| {
+            Ok((
+                BundleRow {
+                    id: BundleId(digest(row, 0)?),
+                    file: row.get(1)?,
+                    file_bytes: number(row, 2)?,
+                    leaf: number(row, 3)?,
+                    articles: number(row, 4)?,
+                    replaces: optional_digest(row, 5)?.map(BundleId),
+                },
+                row.get(6)?,
+            ))
+        });
+        Ok(found.optional()?)
+    }
+
+    /// Returns the bundle that holds now what `id` held.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn resolve(&self, id: BundleId) -> Result<Option<BundleRow>, Error> {
+        let mut at = id;
+        for _ in 0..MAX_REPLACEMENTS {
+            let Some((row, gone)) = self.bundle(at)? else { return Ok(None) };
+            if !gone {
+                return Ok(Some(row));
+            }
+            let sql = "SELECT replaced_by FROM bundle WHERE id = ?";
+            let next = self.db.prepare_cached(sql)?.query_row([at.0.as_bytes()], |row| optional_digest(row, 0))?;
+            let Some(next) = next else { return Ok(None) };
+            at = BundleId(next);
+        }
+        Ok(None)
+    }
+
+    /// Walks all bundles whose files are there, in order of the log.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn bundles(&self) -> Result<Vec<BundleId>, Error> {
+        let mut statement = self.db.prepare("SELECT id FROM bundle WHERE gone = 0 ORDER BY leaf")?;
+        Ok(statement.query_map([], |row| Ok(BundleId(digest(row, 0)?)))?.collect::<Result<_, _>>()?)
+    }
+
+    /// Returns how many articles there are now, and how many revisions.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn counts(&self) -> Result<(u64, u64), Error> {
+        let sql = "SELECT (SELECT count(*) FROM revision WHERE current = 1), (SELECT count(*) FROM revision)";
+        Ok(self.db.query_row(sql, [], |row| Ok((number(row, 0)?, number(row, 1)?)))?)
+    }
+
+    /// Walks the current articles that pass `filter`, ascending by id.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn list(&self, filter: &Filter, each: &mut dyn FnMut(Listed) -> ControlFlow<()>) -> Result<(), Error> {
+        let sql = format!(
+            "SELECT {} FROM revision r WHERE r.current = 1 AND {} ORDER BY r.id",
+            search::LISTED,
+            search::CONDITIONS
+        );
+        let mut statement = self.db.prepare_cached(&sql)?;
+        let mut rows = statement.query(filter.named().as_slice())?;
+        while let Some(row) = rows.next()? {
+            if each(listed(row)?).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes every row of every table as sorted lines, so that two catalogs can be compared.
+    ///
+    /// # Errors
+    /// Where the database or `out` fails.
+    pub fn dump(&self, out: &mut dyn Write) -> Result<(), Error> {
+        for (table, order) in [("state", "1"), ("bundle", "1"), ("revision", "1"), ("withdrawal", "1"), ("body", "1")] {
+            let mut statement = self.db.prepare(&format!("SELECT * FROM {table} ORDER BY {order}"))?;
+            let columns = statement.column_count();
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                write!(out, "{table}")?;
+                for column in 0..columns {
+                    match row.get_ref(column)? {
+                        ValueRef::Null => write!(out, "\t-")?,
+                        ValueRef::Integer(n) => write!(out, "\t{n}")?,
+                        ValueRef::Real(n) => write!(out, "\t{n}")?,
+                        ValueRef::Text(text) => write!(out, "\t{}", String::from_utf8_lossy(text).escape_debug())?,
+                        ValueRef::Blob(bytes) => write!(out, "\t{}", Digest::of(bytes))?,
+                    }
+                }
+                writeln!(out)?;
+            }
+        }
+        // The words of each row, as the full text index has them.
+        let sql = "SELECT term, doc, col, offset FROM temp.terms ORDER BY 1, 2, 3, 4";
+        self.db.execute_batch("CREATE VIRTUAL TABLE IF NOT EXISTS temp.terms USING fts5vocab(main, words, 'instance')")?;
+        let mut statement = self.db.prepare(sql)?;
+        let mut rows = statement.query(params![])?;
+        while let Some(row) = rows.next()? {
+            let (term, doc, column, offset): (String, i64, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+            writeln!(out, "words\t{term}\t{doc}\t{column}\t{offset}")?;
+        }
+        Ok(())
+    }
+}
+
+fn revision(row: &Row<'_>) -> rusqlite::Result<Revision> {
+    Ok(Revision {
+        id: row.get(0)?,
+        path: row.get(1)?,
+        bundle: BundleId(digest(row, 2)?),
+        leaf: number(row, 3)?,
+        lines: digest(row, 4)?,
+        content: digest(row, 5)?,
+        generated: row.get(6)?,
+        title: row.get(7)?,
+        withdrawn: row.get(8)?,
+    })
+}
+
+fn listed(row: &Row<'_>) -> rusqlite::Result<Listed> {
+    Ok(Listed {
+        id: row.get(0)?,
+        title: row.get(1)?,
+        authors: row.get(2)?,
+        published: row.get(3)?,
+        language: row.get(4)?,
+        bytes: number(row, 5)?,
+        files: number(row, 6)?,
+        leaf: number(row, 7)?,
+    })
+}
+
+fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let number: i64 = row.get(column)?;
+    u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
+}
+
+fn digest(row: &Row<'_>, column: usize) -> rusqlite::Result<Digest> {
+    row.get::<_, [u8; DIGEST_BYTES]>(column).map(Digest::from_bytes)
+}
+
+fn optional_digest(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Digest>> {
+    Ok(row.get::<_, Option<[u8; DIGEST_BYTES]>>(column)?.map(Digest::from_bytes))
+}

@@ -1,0 +1,293 @@
+//! Packing a folder into an archive: what is new or changed becomes bundles, the rest is recognised and left. (FORMAT.md, "The archive")
+//!
+//! A packed folder is a *source* with a name, which goes before its articles' paths. An article is unchanged where the cache of its files'
+//! states says so, or else where its files' digests are those of its current revision; a return to an earlier revision is logged and not
+//! stored again. What vanished from the folder is reported and stays in the archive.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use crate::archive::catalog::{Catalog, Revision};
+use crate::archive::{Archive, Incoming, Publication, Writer, layout, leaves, revisions, signature_leaf};
+use crate::digest::{Digest, Hasher};
+use crate::folder::pack::{Choice, Choose, PackOptions, Packed, PackedBundle, article_digests, pack_chosen};
+use crate::folder::walk::{Event, FoundArticle, Note, Reason, Refusal, walk};
+use crate::folder::{self, article_id};
+use crate::format::bundle::Bundle;
+use crate::format::leaf::Leaf;
+use crate::format::manifest::BundleId;
+use crate::keys::Signer;
+use crate::path::EntryPath;
+use crate::watch::Watch;
+
+use super::seen::Seen;
+use super::{Error, follow};
+
+/// How to add a folder.
+#[derive(Debug, Clone)]
+pub struct AddOptions {
+    /// How its bundles are packed.
+    pub pack: PackOptions,
+    /// The source's name.
+    pub source: EntryPath,
+    /// Read every file, whatever the cache says.
+    pub rehash: bool,
+    /// Revise articles whose ids another source holds.
+    pub take_over: bool,
+    /// Derive metadata anew although the content is unchanged.
+    pub rederive: bool,
+    /// Take articles in again that were withdrawn.
+    pub reinstate: bool,
+}
+
+/// What adding a folder did, or would do.
+#[derive(Debug, Default)]
+pub struct Added {
+    /// The bundles, and what a person should know.
+    pub packed: Packed,
+    /// Ids of articles that the archive did not have.
+    pub new: Vec<String>,
+    /// Ids of articles with a new revision.
+    pub changed: Vec<String>,
+    /// Ids of articles that are again as an earlier revision has them.
+    pub returned: Vec<String>,
+    /// Paths of articles that were in the folder the last time.
+    pub vanished: Vec<String>,
+    /// Ids of articles that are left out, since they were withdrawn.
+    pub withdrawn: Vec<String>,
+    /// Number of unchanged articles.
+    pub unchanged: u64,
+}
+
+/// Chooses what is packed, by the cache and the catalog.
+struct Selection<'a> {
+    catalog: &'a mut Catalog,
+    seen: Seen,
+    options: &'a AddOptions,
+    added: Added,
+    /// Leaves for returns to earlier revisions.
+    again: Vec<Leaf>,
+    /// Nothing can be known of an article in an empty catalog.
+    empty: bool,
+    failed: Option<Error>,
+}
+
+impl<'a> Selection<'a> {
+    fn new(archive: &Archive, catalog: &'a mut Catalog, options: &'a AddOptions) -> Result<Self, Error> {
+        let name = format!("{}/{}", layout::SEEN, Digest::of(options.source.as_str().as_bytes()));
+        let seen = Seen::open(&archive.store().path(&name), false)?;
+        let empty = catalog.counts()?.1 == 0;
+        Ok(Self { catalog, seen, options, added: Added::default(), again: Vec::new(), empty, failed: None })
+    }
+
+    fn known(&mut self, article: &FoundArticle) -> Result<Standing, Error> {
+        let cached = self.seen.is_unchanged(article);
+        if cached && !self.options.rehash && !self.options.rederive {
+            self.note(article, true)?;
+            return Ok(Standing::Unchanged);
+        }
+        // Metadata that cannot be read is refused by the packer, with all the rest.
+        let Ok(id) = article_id(article) else { return Ok(Standing::New(article.path.to_string())) };
+        let choice = if self.empty { Standing::New(id) } else { self.compare(article, id)? };
+        self.note(article, cached)?;
+        Ok(choice)
+    }
+
+    fn compare(&self, article: &FoundArticle, id: String) -> Result<Standing, Error> {
+        if !self.options.reinstate && self.catalog.withdrawn(&id)?.is_some() {
+            return Ok(Standing::Withdrawn(id));
+        }
+        let Some(current) = self.catalog.current(&id)? else { return Ok(Standing::New(id)) };
+        let source = current.path.split('/').next().unwrap_or_default();
+        if source != self.options.source.as_str() && !self.options.take_over {
+            return Ok(Standing::Refused(Reason::OtherSource { id, other: source.to_owned() }));
+        }
+        let Ok((lines, content)) = digests(article, &current, self.options.rederive) else { return Ok(Standing::Changed(id)) };
+        let carried = article.metadata.is_none() && current.generated && !self.options.rederive && content == current.content;
+        if lines == Some(current.lines) || carried {
+            return Ok(Standing::Unchanged);
+        }
+        let earlier = self.catalog.history(&id)?.into_iter().rev().find(|r| !r.withdrawn && Some(r.lines) == lines);
+        Ok(match earlier {
+            Some(earlier) => Standing::Returned(id, earlier),
+            None => Standing::Changed(id),
+        })
+    }
+
+    fn note(&mut self, article: &FoundArticle, unchanged: bool) -> Result<(), Error> {
+        self.seen.note(article, unchanged).map_err(|source| Error::Cache { path: PathBuf::from(layout::SEEN), source })
+    }
+
+    /// Ends the walk and returns what was found, the leaves, and the cache to keep.
+    fn end(mut self) -> Result<(Added, Vec<Leaf>, Seen), Error> {
+        if let Some(failed) = self.failed {
+            return Err(failed);
+        }
+        self.seen.end();
+        self.added.vanished = std::mem::take(&mut self.seen.vanished);
+        Ok((self.added, self.again, self.seen))
+    }
+}
+
+/// What an article is to the archive.
+enum Standing {
+    Unchanged,
+    New(String),
+    Changed(String),
+    Returned(String, Revision),
+    Withdrawn(String),
+    Refused(Reason),
+}
+
+impl Choose for Selection<'_> {
+    fn choose(&mut self, article: FoundArticle) -> Choice {
+        match self.known(&article) {
+            Ok(Standing::Unchanged) => self.added.unchanged += 1,
+            Ok(Standing::Withdrawn(id)) => self.added.withdrawn.push(id),
+            Ok(Standing::Returned(id, earlier)) => {
+                let (key, lines, bundle) = (Digest::of(id.as_bytes()), earlier.lines, earlier.bundle);
+                self.again.push(Leaf::Article { id: key, lines, bundle });
+                self.added.returned.push(id);
+            }
+            Ok(Standing::Refused(reason)) => return Choice::Refuse(Refusal { place: article.path.to_string(), reason }),
+            Ok(Standing::New(id)) => {
+                self.added.new.push(id);
+                return Choice::Take(article);
+            }
+            Ok(Standing::Changed(id)) => {
+                self.added.changed.push(id);
+                return Choice::Take(article);
+            }
+            Err(error) => self.failed = self.failed.take().or(Some(error)),
+        }
+        Choice::Leave
+    }
+}
+
+/// Returns the digests of an article's lines as its files are now, and of those but the metadata's.
+fn digests(article: &FoundArticle, current: &Revision, rederive: bool) -> Result<(Option<Digest>, Digest), folder::Error> {
+    // Metadata that would only be carried over need not be derived.
+    let derive = rederive || !current.generated;
+    let mut lines = article_digests(article, derive)?;
+    lines.sort_by(|a, b| a.0.cmp(&b.0));
+    let (mut all, mut content) = (Hasher::new(), Hasher::new());
+    let mut whole = false;
+    for (path, digest) in lines {
+        let line = format!("{digest}  {path}\n");
+        all.update(line.as_bytes());
+        if path.ends_with("/article.toml") {
+            whole = true;
+        } else {
+            content.update(line.as_bytes());
+        }
+    }
+    Ok((whole.then(|| all.finish()), content.finish()))
+}
+
+/// Says what adding the folder would do; nothing is written.
+///
+/// # Errors
+/// Where the folder or the catalog cannot be read.
+pub fn preview(archive: &Archive, catalog: &mut Catalog, root: &Path, options: &AddOptions) -> Result<Added, Error> {
+    let mut selection = Selection::new(archive, catalog, options)?;
+    let (mut refusals, mut notes): (Vec<Refusal>, Vec<(String, Note)>) = (Vec::new(), Vec::new());
+    let walked = walk(root, &options.pack.walk, &mut |event| {
+        match event {
+            Event::Article(article) => {
+                if let Choice::Refuse(refusal) = selection.choose(article) {
+                    refusals.push(refusal);
+                }
+            }
+            Event::Refused(refusal) => refusals.push(refusal),
+            Event::Noted(place, note) => notes.push((place, note)),
+        }
+        Ok(())
+    });
+    debug_assert!(walked.is_ok(), "nothing stops this walk");
+    if !refusals.is_empty() {
+        return Err(folder::Error::Refused(refusals).into());
+    }
+    let (mut added, _, _) = selection.end()?;
+    added.packed.notes = notes;
+    Ok(added)
+}
+
+/// Adds what is new or changed in `root` to the archive.
+///
+/// # Errors
+/// Where anything cannot be taken, read or written; the archive then holds what it held.
+pub fn add(
+    writer: &mut Writer<'_>,
+    catalog: &mut Catalog,
+    root: &Path,
+    options: &AddOptions,
+    signers: &[&dyn Signer],
+    watch: &dyn Watch,
+) -> Result<Added, Error> {
+    let archive = writer.archive();
+    follow(archive, catalog, writer.checkpoint(), watch)?;
+    let mut selection = Selection::new(archive, catalog, options)?;
+    let incoming = archive.store().path(layout::INCOMING);
+    let packed = match pack_chosen(root, &incoming, &options.pack, signers, &mut selection, watch) {
+        Err(folder::Error::NoArticles(_)) if selection.failed.is_none() && selection.found_any() => Packed::default(),
+        other => other?,
+    };
+    let (mut added, again, seen) = selection.end()?;
+    let mut publication = Publication { leaves: again, ..Publication::default() };
+    for bundle in &packed.bundles {
+        publish_bundle(&mut publication, &bundle.file, signers)?;
+    }
+    if !publication.leaves.is_empty() {
+        let places: HashMap<_, _> = publication.bundles.iter().map(|b| (b.file.clone(), b.place.clone())).collect();
+        writer.publish(publication)?;
+        added.packed.bundles = packed
+            .bundles
+            .into_iter()
+            .map(|bundle| PackedBundle {
+                file: places.get(&bundle.file).map_or(bundle.file, |place| archive.store().path(place)),
+                ..bundle
+            })
+            .collect();
+    }
+    added.packed.notes = packed.notes;
+    added.packed.derived = packed.derived;
+    seen.keep()?;
+    follow(archive, catalog, writer.checkpoint(), watch)?;
+    Ok(added)
+}
+
+impl Selection<'_> {
+    /// Says whether the walk has found anything, be it left where it is.
+    fn found_any(&self) -> bool {
+        let added = &self.added;
+        added.unchanged > 0 || !added.returned.is_empty() || !added.withdrawn.is_empty()
+    }
+}
+
+/// Adds a finished bundle's file and leaves to a publication, and the leaves of its signatures by these signers.
+pub(super) fn publish_bundle(publication: &mut Publication, file: &Path, signers: &[&dyn Signer]) -> Result<BundleId, Error> {
+    let read = |source| folder::Error::Read { path: file.to_owned(), source };
+    let mut open = File::open(file).map_err(read)?;
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match std::io::Read::read(&mut open, &mut buffer).map_err(read)? {
+            0 => break,
+            n => hasher.update(&buffer[..n]),
+        }
+    }
+    let digest = hasher.finish();
+    let bundle = Bundle::open(open)?;
+    let contents = bundle.contents()?;
+    let id = bundle.id();
+    publication.leaves.extend(leaves(&bundle, &revisions(&bundle, &contents)?, digest));
+    for signature in &bundle.tail().signatures {
+        let signer = signers.iter().find(|signer| signer.public().id().to_string() == signature.key_id);
+        if let Some(signer) = signer {
+            publication.leaves.push(signature_leaf(id, *signer.public().as_bytes(), &signature.bytes));
+        }
+    }
+    publication.bundles.push(Incoming { file: file.to_owned(), place: layout::bundle(id, &digest) });
+    Ok(id)
+}
