@@ -221,6 +221,21 @@ pub fn verify_consistency(
     }
 }
 
+/// Appends a leaf's hash to a tree that is kept as its complete subtrees, the largest first, each with its number of leaves.
+pub fn push(tree: &mut Vec<(u64, Digest)>, leaf: Digest) {
+    let mut last = (1, leaf);
+    while let Some((_, left)) = tree.pop_if(|(count, _)| *count == last.0) {
+        last = (2 * last.0, node_hash(&left, &last.1));
+    }
+    tree.push(last);
+}
+
+/// Returns the root of a tree kept as [`push`] keeps it.
+pub fn root_of(tree: &[(u64, Digest)]) -> Digest {
+    let hashes = tree.iter().map(|(_, hash)| *hash).rev();
+    hashes.reduce(|right, left| node_hash(&left, &right)).unwrap_or_else(empty_root)
+}
+
 /// Returns the largest power of two below `n`, which must be above one.
 fn split(n: u64) -> u64 {
     1 << (n - 1).ilog2()
@@ -275,6 +290,9 @@ mod tests {
             let (index, old) = (index % size, old % (size + 1));
             let mut tree = tree(size);
             let Ok(new_root) = root(&mut tree, size);
+            let mut pushed = Vec::new();
+            tree.0.iter().for_each(|leaf| push(&mut pushed, *leaf));
+            prop_assert_eq!(root_of(&pushed), new_root);
             let Ok(mut proof) = prove_inclusion(&mut tree, index, size);
             let leaf = tree.0[index as usize];
             prop_assert_eq!(verify_inclusion(&leaf, index, size, &proof, &new_root), Ok(()));

@@ -4,10 +4,13 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 
+use crate::archive::{self, catalog};
+use crate::collection;
 use crate::finding::Code;
 use crate::folder;
 use crate::format::bundle;
 use crate::keys;
+use crate::store;
 
 /// Why a verb failed.
 #[derive(Debug)]
@@ -27,6 +30,11 @@ impl Failure {
     /// Says that the answer is no, rather than that the verb could not run.
     pub(super) fn no(message: impl Into<String>) -> Self {
         Self { code: 1, ..Self::new(message) }
+    }
+
+    /// The same, with an error's words.
+    pub(super) fn no_from<E: Into<Self>>(error: E) -> Self {
+        Self { code: 1, ..error.into() }
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -104,6 +112,50 @@ impl From<bundle::Error> for Failure {
 impl From<keys::Error> for Failure {
     fn from(error: keys::Error) -> Self {
         Self::of(&error)
+    }
+}
+
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Self {
+        Self::of(&error)
+    }
+}
+
+impl From<catalog::Error> for Failure {
+    fn from(error: catalog::Error) -> Self {
+        Self::of(&error).hint("the catalog is only a cache: `vellum reindex ARCHIVE` makes it anew")
+    }
+}
+
+impl From<archive::Error> for Failure {
+    fn from(error: archive::Error) -> Self {
+        use archive::Error as E;
+        match error {
+            E::Bundle(error) => error.into(),
+            E::Keys(error) => error.into(),
+            E::Catalog(error) => error.into(),
+            E::Busy { .. } => Self::of(&error).hint("wait until it has ended; the lock goes with its process"),
+            E::NotAnArchive(_) => Self::of(&error).hint("`vellum init --origin NAME FOLDER` makes one"),
+            E::Log(_) | E::Checkpoint(_) => Self { code: 1, ..Self::of(&error) }.hint("`vellum verify ARCHIVE` lists all that is wrong"),
+            _ => Self::of(&error),
+        }
+    }
+}
+
+impl From<collection::Error> for Failure {
+    fn from(error: collection::Error) -> Self {
+        use collection::Error as E;
+        match error {
+            E::Archive(error) => error.into(),
+            E::Folder(error) => error.into(),
+            E::Bundle(error) => error.into(),
+            E::Keys(error) => error.into(),
+            E::NoArticle(_) | E::Withdrawn(_) => {
+                Self { code: 1, ..Self::of(&error) }.hint("`vellum list ARCHIVE` shows the articles; `vellum history` what became of one")
+            }
+            E::NoBundle(_) | E::Deposit { .. } => Self { code: 1, ..Self::of(&error) },
+            _ => Self::of(&error),
+        }
     }
 }
 

@@ -43,6 +43,24 @@ impl ReadArgs {
         self.unsigned
     }
 
+    pub(super) fn archive(&self) -> Option<&Origin> {
+        self.archive.as_ref()
+    }
+
+    pub(super) fn trust(&self) -> &TrustArgs {
+        &self.trust
+    }
+
+    /// Judges an opened bundle; without `--unsigned`, one that no trusted key has signed is refused.
+    pub(super) fn judged(&self, bundle: &Bundle<File>, archive: Option<&Origin>, ui: &Ui) -> Result<Judgement, Failure> {
+        let keys = keyring::trusted(&self.trust, ui)?;
+        let judgement = trust::judge(bundle.tail(), bundle.manifest(), &keys, archive.or(self.archive.as_ref()));
+        if !self.unsigned {
+            require(&judgement)?;
+        }
+        Ok(judgement)
+    }
+
     /// Opens a file, or `-` for standard input.
     pub(super) fn file(&self, path: &Path) -> Result<File, Failure> {
         let failed = |error: io::Error| Failure::new(format!("{}: cannot be read", path.display())).cause(error);
@@ -86,10 +104,7 @@ impl ReadArgs {
     pub(super) fn bundle(&self, path: &Path, ui: &Ui) -> Result<(Bundle<File>, Contents, Judgement), Failure> {
         let about = |failure: Failure| failure.about(path.display());
         let bundle = Bundle::open(self.file(path)?).map_err(|error| about(error.into()))?;
-        let judgement = self.judge(bundle.tail(), bundle.manifest(), ui)?;
-        if !self.unsigned {
-            require(&judgement).map_err(about)?;
-        }
+        let judgement = self.judged(&bundle, None, ui).map_err(about)?;
         if let Some(finding) = file_name_finding(path, bundle.id()) {
             ui.say(format!("warning: {finding}"));
         }

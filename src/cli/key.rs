@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use crate::keys::{Passphrase, SecretKey};
 
@@ -62,7 +63,7 @@ enum KeyCommand {
     },
     /// Believe what a key signs
     Trust {
-        /// A public key: a .pub file, a minisign line `RW…`, or an `ssh-ed25519` line
+        /// A public key: a .pub file, a minisign line `RW…`, an `ssh-ed25519` line; or a log's key, `<origin>+…`
         key: String,
     },
     /// Stop believing a key
@@ -103,7 +104,8 @@ pub(super) fn run(args: KeyArgs, ui: &Ui) -> Result<Answer, Failure> {
     }
 }
 
-fn new_passphrase(file: Option<&Path>) -> Result<Passphrase, Failure> {
+/// Asks for a new pass phrase, twice where it is typed.
+pub(super) fn new_passphrase(file: Option<&Path>) -> Result<Passphrase, Failure> {
     let first = keyring::passphrase(file, "New pass phrase: ")?;
     let asked = file.is_none() && std::env::var_os("VELLUM_PASSPHRASE").is_none();
     if asked {
@@ -121,9 +123,19 @@ fn random<const N: usize>() -> Result<[u8; N], Failure> {
     Ok(bytes)
 }
 
+/// Makes a secret key.
+pub(super) fn generate() -> Result<SecretKey, Failure> {
+    Ok(SecretKey::generate(random()?))
+}
+
+/// Returns the file of a secret key.
+pub(super) fn seal(key: &SecretKey, passphrase: Option<&Passphrase>) -> Result<Zeroizing<String>, Failure> {
+    Ok(key.seal(passphrase, random()?))
+}
+
 /// Makes a key pair; one kept in the configuration is trusted. Returns the secret key.
 pub(super) fn make(passphrase: Option<&Passphrase>, output: Option<&Path>, ui: &Ui) -> Result<SecretKey, Failure> {
-    let key = SecretKey::generate(random()?);
+    let key = generate()?;
     let public = crate::keys::Signer::public(&key);
     let id = public.id().to_string();
     let folder = keyring::folder(ui)?;
@@ -131,7 +143,7 @@ pub(super) fn make(passphrase: Option<&Passphrase>, output: Option<&Path>, ui: &
         Some(path) => (with_ending(path, "key"), with_ending(path, "pub")),
         None => (folder.join("keys").join(format!("{id}.key")), folder.join("keys").join(format!("{id}.pub"))),
     };
-    keyring::write_new(&secret_path, &key.seal(passphrase, random()?), true)?;
+    keyring::write_new(&secret_path, &seal(&key, passphrase)?, true)?;
     keyring::write_new(&public_path, &public.to_file(), false)?;
     ui.say(format!("made key {id}\n  secret  {}\n  public  {}", secret_path.display(), public_path.display()));
     if output.is_none() {
@@ -201,6 +213,14 @@ fn reseal(path: &Path, new: Option<Option<PathBuf>>, old: Option<&Path>, ui: &Ui
 }
 
 fn trust(named: &str, ui: &Ui) -> Result<Answer, Failure> {
+    if let Ok(log) = keyring::verifier(named) {
+        let path = keyring::folder(ui)?.join("logs").join(format!("{}.vkey", log.public().id()));
+        if !path.exists() {
+            keyring::write_new(&path, &format!("{log}\n"), false)?;
+        }
+        ui.say(format!("the log of {} is trusted now", log.name()));
+        return Ok(Answer::Yes);
+    }
     let key = keyring::public(named)?.key;
     let path = keyring::folder(ui)?.join("trusted").join(format!("{}.pub", key.id()));
     if path.exists() {

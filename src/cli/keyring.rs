@@ -13,7 +13,7 @@ use clap::Args;
 use zeroize::Zeroizing;
 
 use crate::keys::agent::{Agent, AgentKey};
-use crate::keys::{Passphrase, PublicKey, SecretKey, Signer};
+use crate::keys::{Passphrase, PublicKey, SecretKey, Signer, VerifierKey};
 use crate::trust::TrustedKey;
 
 use super::Failure;
@@ -31,6 +31,9 @@ pub(super) struct TrustArgs {
     /// Believe the public keys in this folder only
     #[arg(long = "keys", value_name = "DIR")]
     folder: Option<PathBuf>,
+    /// Believe this key of an archive's log only: a .vkey file, or `<origin>+…`
+    #[arg(long, value_name = "FILE|LINE")]
+    log_key: Option<String>,
 }
 
 /// Which keys to sign with.
@@ -78,6 +81,54 @@ pub(super) fn trusted(args: &TrustArgs, ui: &Ui) -> Result<Vec<TrustedKey>, Fail
 pub(super) fn trusted_by_default(ui: &Ui) -> Result<Vec<TrustedKey>, Failure> {
     let folder = folder(ui)?.join("trusted");
     if folder.is_dir() { public_keys_in(&folder) } else { Ok(Vec::new()) }
+}
+
+/// Returns the key to believe of the log that an archive calls its own: the one named, else one trusted by configuration.
+pub(super) fn log_key(args: &TrustArgs, claimed: &VerifierKey, ui: &Ui) -> Result<VerifierKey, Failure> {
+    let found = log_keys(args, claimed.name(), ui)?.into_iter().find(|key| args.log_key.is_some() || key == claimed);
+    found.ok_or_else(|| {
+        Failure::no(format!("the log of {} is not trusted here", claimed.name())).hint(format!(
+            "it calls its key {claimed}: compare that with its owner, then trust it with `vellum key trust LINE`, or name it with `--log-key`"
+        ))
+    })
+}
+
+/// Returns the key to believe of the log with this name.
+pub(super) fn log_key_named(args: &TrustArgs, name: &str, ui: &Ui) -> Result<VerifierKey, Failure> {
+    log_keys(args, name, ui)?.pop().ok_or_else(|| {
+        Failure::no(format!("no key of the log {name:?} is trusted here"))
+            .hint("get it from its owner and trust it with `vellum key trust LINE`, or name it with `--log-key`")
+    })
+}
+
+/// Returns the keys to believe of a log: the one named, else those trusted by configuration.
+fn log_keys(args: &TrustArgs, name: &str, ui: &Ui) -> Result<Vec<VerifierKey>, Failure> {
+    if let Some(named) = &args.log_key {
+        let key = verifier(named)?;
+        let other = || Failure::no(format!("the log is {name:?}, the key is of {:?}", key.name()));
+        return if key.name() == name { Ok(vec![key]) } else { Err(other()) };
+    }
+    let folder = match &args.folder {
+        Some(folder) => folder.clone(),
+        None => folder(ui)?.join("logs"),
+    };
+    let mut keys = Vec::new();
+    // No folder is as good as an empty one: nobody is trusted.
+    for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.extension().is_some_and(|ending| ending == "vkey") {
+            keys.push(verifier(&path.display().to_string())?);
+        }
+    }
+    keys.retain(|key| key.name() == name);
+    Ok(keys)
+}
+
+/// Reads a log's public key from a file, or takes the text itself for one.
+pub(super) fn verifier(named: &str) -> Result<VerifierKey, Failure> {
+    let path = Path::new(named);
+    let text = if path.exists() { String::from_utf8_lossy(&read_key_file(path)?).into_owned() } else { named.to_owned() };
+    text.trim().parse().map_err(|error| Failure::new(format!("{named:?} is no key of a log")).cause(error))
 }
 
 fn public_keys_in(folder: &Path) -> Result<Vec<TrustedKey>, Failure> {
@@ -142,6 +193,12 @@ pub(super) fn signers(args: &SignerArgs, ui: &Ui) -> Result<Vec<Box<dyn Signer>>
     Ok(signers)
 }
 
+/// Returns the signers that the arguments name, at least one.
+pub(super) fn some_signers(args: &SignerArgs, ui: &Ui) -> Result<Vec<Box<dyn Signer>>, Failure> {
+    let signers = signers(args, ui)?;
+    if signers.is_empty() { Err(Failure::new("no key to sign with").hint("`vellum key new` makes one")) } else { Ok(signers) }
+}
+
 /// Returns the files of one's own secret keys.
 pub(super) fn own_keys(ui: &Ui) -> Result<Vec<PathBuf>, Failure> {
     let folder = folder(ui)?.join("keys");
@@ -166,7 +223,8 @@ pub(super) fn secret_path(named: &str, ui: &Ui) -> Result<PathBuf, Failure> {
         .hint("`vellum key show` lists your keys; `vellum key new` makes one"))
 }
 
-fn open_secret(path: &Path, args: &SignerArgs, ui: &Ui) -> Result<SecretKey, Failure> {
+/// Opens a secret key, asking for its pass phrase where it has one.
+pub(super) fn open_secret(path: &Path, args: &SignerArgs, ui: &Ui) -> Result<SecretKey, Failure> {
     let file = read_key_file(path)?;
     let about = |error: crate::keys::Error| Failure::from(error).about(path.display());
     let passphrase = if SecretKey::is_sealed(&file).map_err(about)? {

@@ -1,21 +1,30 @@
 //! The command line: a verb a file. Data goes to stdout, talk to stderr; exit 0 is yes, 1 is no, 2 is "could not run".
 
+mod archive;
 mod cat;
 mod completions;
+mod deposit;
 mod draft;
 mod error;
 mod extract;
+mod history;
+mod init;
 mod input;
 mod key;
 mod keyring;
 mod list;
+mod log;
 mod pack;
+mod prove;
 mod recompress;
+mod reindex;
 mod salvage;
+mod search;
 mod show;
 mod sign;
 mod ui;
 mod verify;
+mod withdraw;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -60,17 +69,25 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::InitArgs),
     Key(key::KeyArgs),
     Draft(draft::DraftArgs),
     Pack(pack::PackArgs),
+    Deposit(deposit::DepositArgs),
     Verify(verify::VerifyArgs),
     Extract(extract::ExtractArgs),
     Salvage(salvage::SalvageArgs),
     Show(show::ShowArgs),
     List(list::ListArgs),
     Cat(cat::CatArgs),
+    Search(search::SearchArgs),
+    History(history::HistoryArgs),
     Sign(sign::SignArgs),
+    Prove(prove::ProveArgs),
     Recompress(recompress::RecompressArgs),
+    Reindex(reindex::ReindexArgs),
+    Withdraw(withdraw::WithdrawArgs),
+    Log(log::LogArgs),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
 }
@@ -95,6 +112,14 @@ pub fn run() -> ExitCode {
     };
     let ui = Ui::new(&cli.global);
     let answer = match cli.command {
+        Command::Init(args) => init::run(&args, &ui),
+        Command::Deposit(args) => deposit::run(&args, &ui),
+        Command::Search(args) => search::run(&args, &ui),
+        Command::History(args) => history::run(&args, &ui),
+        Command::Prove(args) => prove::run(&args, &ui),
+        Command::Reindex(args) => reindex::run(&args, &ui),
+        Command::Withdraw(args) => withdraw::run(&args, &ui),
+        Command::Log(args) => log::run(&args, &ui),
         Command::Key(args) => key::run(args, &ui),
         Command::Draft(args) => draft::run(args, &ui),
         Command::Pack(args) => pack::run(args, &ui),

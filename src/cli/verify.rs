@@ -1,10 +1,14 @@
 //! `vellum verify`: is every byte of a bundle what somebody trusted has signed?
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
 
+use crate::archive::Archive;
+use crate::collection::audit::audit;
+use crate::collection::prove::is_logged;
+use crate::digest::Digest;
 use crate::finding::{Code, Finding, Severity};
 use crate::format::bundle::{FileState, Nobody, Report, Scope, check, prove};
 use crate::format::manifest::Manifest;
@@ -18,7 +22,7 @@ use super::{Answer, Failure};
 /// The findings of one code that are printed before the rest is only counted.
 const MAX_SHOWN: usize = 20;
 
-/// Check that bundles are whole and signed by a key you trust
+/// Check that bundles or whole archives are whole, and signed by a key you trust
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -26,6 +30,8 @@ Examples:
   vellum verify --key RWQ… *.tar.zst            several bundles, by one public key
   curl -s https://example.org/b.tar.zst | vellum verify -
   vellum verify --article essays/tides b.tar.zst   just one article, reading little else
+  vellum verify library/                        a whole archive: every bundle, every leaf of its log
+  vellum verify --proof tides.tlog-proof tides.md   one document, by its proof, offline
 
 Exit code 1 means that something is damaged, or not signed by a key you trust.")]
 pub(super) struct VerifyArgs {
@@ -35,6 +41,9 @@ pub(super) struct VerifyArgs {
     read: ReadArgs,
     #[command(flatten)]
     select: SelectArgs,
+    /// Check a document by this .tlog-proof instead, without any archive
+    #[arg(long, value_name = "FILE", conflicts_with = "articles")]
+    proof: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -64,12 +73,91 @@ struct JsonVerdict<'a> {
 pub(super) fn run(args: &VerifyArgs, ui: &Ui) -> Result<Answer, Failure> {
     let mut answer = Answer::Yes;
     for file in &args.files.files {
-        let good = if args.select.articles.is_empty() { whole(args, file, ui)? } else { some(args, file, ui)? };
+        let good = if let Some(proof) = &args.proof {
+            super::prove::check(file, proof, &args.read, ui)?
+        } else if Archive::is_at(file) {
+            if args.select.articles.is_empty() { archive(args, file, ui)? } else { articles(args, file, ui)? }
+        } else if args.select.articles.is_empty() { whole(args, file, ui)? } else { some(args, file, ui)? };
         if !good {
             answer = Answer::No;
         }
     }
     Ok(answer)
+}
+
+/// Verifies a whole archive and reports.
+fn archive(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
+    #[derive(Serialize)]
+    struct Verdict<'a> {
+        file: &'a str,
+        origin: &'a str,
+        intact: bool,
+        authentic: bool,
+        bundles: u64,
+        revisions: u64,
+        leaves: u64,
+        bytes: u64,
+    }
+    let opened = super::archive::open(path, &args.read, ui)?;
+    let keys = super::keyring::trusted(args.read.trust(), ui)?;
+    let found = audit(&opened.archive, &opened.checkpoint, &keys, ui.threads(), ui)?;
+    ui.finish();
+    let of_trust = |code| matches!(code, Code::Unsigned | Code::Untrusted | Code::SignatureUntrusted);
+    let intact = found.findings.iter().all(|f| f.severity() == Severity::Notice || of_trust(f.code));
+    let asked_for = |finding: &&Finding| !(args.read.unsigned() && of_trust(finding.code));
+    let findings: Vec<Finding> = found.findings.iter().filter(asked_for).cloned().collect();
+    let good = findings.iter().all(|finding| finding.severity() == Severity::Notice);
+    let file = path.display().to_string();
+    let origin = opened.archive.origin().as_str();
+    if ui.json {
+        for finding in &findings {
+            ui.print_json("finding", &JsonFinding { file: &file, severity: finding.severity(), finding })?;
+        }
+        let (authentic, bundles, revisions) = (found.authentic, found.bundles, found.revisions);
+        let (leaves, bytes) = (found.leaves, found.bytes);
+        ui.print_json("archive", &Verdict { file: &file, origin, intact, authentic, bundles, revisions, leaves, bytes })?;
+        return Ok(good);
+    }
+    print_findings(&findings, ui)?;
+    ui.print(format!("{file}: {}", if good { "OK" } else { "NOT OK" }))?;
+    ui.print(format!("  archive    {origin}"))?;
+    let (bundles, revisions) = (ui::count(found.bundles, "bundle"), ui::count(found.revisions, "revision"));
+    ui.print(format!("  content    {bundles}, {revisions}, {}", ui::bytes(found.bytes)))?;
+    ui.print(format!("  logged     {} leaves, signed by the log's key", ui::thousands(found.leaves)))?;
+    ui.print(format!("  intact     {}", if intact { "yes, every byte and every leaf" } else { "no" }))?;
+    ui.print(format!("  authentic  {}", if found.authentic { "yes" } else { "no" }))?;
+    Ok(good)
+}
+
+/// Verifies single articles of an archive: their bytes, their bundle's signature, their leaves.
+fn articles(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
+    let opened = super::archive::open(path, &args.read, ui)?;
+    let catalog = opened.catalog(ui)?;
+    let mut good = true;
+    for asked in &args.select.articles {
+        let (revision, _) = opened.find(&catalog, asked)?;
+        let (bundle, contents, _) = opened.bundle(&catalog, &revision, &args.read, ui)?;
+        let lines = contents.list.article_lines(&revision.path);
+        let text: String = lines.iter().map(|&line| contents.list.line(line)).collect();
+        let (id, lines_digest) = (Digest::of(revision.id.as_bytes()), Digest::of(text.as_bytes()));
+        let leaf = crate::format::leaf::Leaf::Article { id, lines: lines_digest, bundle: revision.bundle };
+        let mut wanted = vec![false; contents.list.len()];
+        lines.iter().for_each(|&line| wanted[line] = true);
+        let logged = is_logged(&opened.archive, &opened.checkpoint, revision.leaf, &leaf)?;
+        let whole = match prove(&bundle, &contents, Scope::Lines(&wanted), &Nobody, ui.threads(), ui) {
+            Ok(()) => true,
+            Err(crate::format::bundle::Error::Damaged(finding)) => {
+                ui.print(ui::plain(&finding.to_string()))?;
+                false
+            }
+            Err(error) => return Err(error.into()),
+        };
+        good &= logged && whole;
+        let word = if logged && whole { "OK" } else { "NOT OK" };
+        let proof = if logged { "logged, the proof holds" } else { "NOT in the log as it is in its bundle" };
+        ui.print(format!("{}: {word}: {}, {proof}", ui::plain(asked), ui::count(lines.len() as u64, "file")))?;
+    }
+    Ok(good)
 }
 
 /// Verifies a whole bundle and reports.

@@ -1,0 +1,161 @@
+//! Opening an archive for a verb: the log's key, the checkpoint it has signed, the catalog brought up to it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::archive::catalog::{Catalog, Filter, Listed, Revision};
+use crate::archive::{Archive, Writer};
+use crate::collection::{follow, prove};
+use crate::format::bundle::{Bundle, Contents};
+use crate::format::checkpoint::Checkpoint;
+use crate::keys::{SecretKey, VerifierKey};
+use crate::store::Store;
+use crate::trust::Judgement;
+
+use super::Failure;
+use super::input::ReadArgs;
+use super::keyring::{self, SignerArgs};
+use super::ui::Ui;
+
+/// An archive whose checkpoint is signed by a key that a person trusts.
+pub(super) struct Opened {
+    pub(super) archive: Archive,
+    pub(super) log_key: VerifierKey,
+    pub(super) checkpoint: Checkpoint,
+    pub(super) note: String,
+}
+
+/// Opens an archive and checks its checkpoint.
+pub(super) fn open(path: &Path, read: &ReadArgs, ui: &Ui) -> Result<Opened, Failure> {
+    let archive = Archive::open(Store::new(path))?;
+    if let Some(asked) = read.archive().filter(|asked| *asked != archive.origin()) {
+        return Err(Failure::no(format!("{}: is the archive {}, not {asked}", path.display(), archive.origin())));
+    }
+    let log_key = keyring::log_key(read.trust(), archive.log_key(), ui)?;
+    let (checkpoint, note) = archive.checkpoint(&log_key).map_err(|error| Failure::no_from(error).about(path.display()))?;
+    Ok(Opened { archive, log_key, checkpoint, note })
+}
+
+impl Opened {
+    /// Opens the catalog and brings it up to the checkpoint.
+    pub(super) fn catalog(&self, ui: &Ui) -> Result<Catalog, Failure> {
+        let mut catalog = self.archive.catalog()?;
+        follow(&self.archive, &mut catalog, &self.checkpoint, ui)?;
+        ui.finish();
+        Ok(catalog)
+    }
+
+    /// Finds an article by its id, or by the path of one of its files; returns the rest of the path too.
+    pub(super) fn find<'a>(&self, catalog: &Catalog, asked: &'a str) -> Result<(Revision, &'a str), Failure> {
+        let mut id = asked;
+        loop {
+            if let Some(revision) = catalog.current(id)? {
+                return Ok((revision, &asked[id.len()..]));
+            }
+            match id.rsplit_once('/') {
+                Some((above, _)) => id = above,
+                None => break,
+            }
+        }
+        if catalog.withdrawn(asked)?.is_some() {
+            return Err(Failure::no(format!("the article {asked:?} was withdrawn"))
+                .hint(format!("`vellum history {} {asked}` says when and why", self.archive.store().path("").display())));
+        }
+        Err(Failure::no(format!("no article {asked:?}")).hint("`vellum list ARCHIVE` and `vellum search ARCHIVE WORDS` find articles"))
+    }
+
+    /// Opens the bundle that holds a revision, judged by the keys that a person trusts.
+    pub(super) fn bundle(
+        &self,
+        catalog: &Catalog,
+        revision: &Revision,
+        read: &ReadArgs,
+        ui: &Ui,
+    ) -> Result<(Bundle<fs::File>, Contents, Judgement), Failure> {
+        let bundle = prove::open_bundle(&self.archive, catalog, revision.bundle)?;
+        let judgement = read.judged(&bundle, Some(self.archive.origin()), ui)?;
+        let contents = bundle.contents()?;
+        Ok((bundle, contents, judgement))
+    }
+}
+
+/// With what a writing verb signs for the log.
+#[derive(Debug, Args)]
+pub(super) struct LogSignerArgs {
+    /// The log's secret key [default: the one that `init` keeps in the configuration]
+    #[arg(long, value_name = "FILE")]
+    log_secret: Option<PathBuf>,
+}
+
+/// Opens the log's secret key of an archive.
+pub(super) fn log_secret(archive: &Archive, args: &LogSignerArgs, signers: &SignerArgs, ui: &Ui) -> Result<SecretKey, Failure> {
+    let id = archive.log_key().public().id();
+    let path = match &args.log_secret {
+        Some(path) => path.clone(),
+        None => keyring::folder(ui)?.join("logs").join(format!("{id}.key")),
+    };
+    if !path.exists() {
+        return Err(Failure::new(format!("no secret key for the log of {}: {}", archive.origin(), path.display()))
+            .hint("only who has the log's key can write to an archive; name it with `--log-secret FILE`"));
+    }
+    keyring::open_secret(&path, signers, ui)
+}
+
+/// Takes the right to write.
+pub(super) fn writer<'a>(archive: &'a Archive, secret: &'a SecretKey) -> Result<Writer<'a>, Failure> {
+    Ok(Writer::begin(archive, secret, &who())?)
+}
+
+/// What this process calls itself in a lock.
+pub(super) fn who() -> String {
+    format!("process {}", std::process::id())
+}
+
+/// Which articles of an archive a verb is about.
+#[derive(Debug, Args)]
+pub(super) struct FilterArgs {
+    /// Only articles by this author, or part of a name
+    #[arg(long)]
+    author: Option<String>,
+    /// Only articles published then or later: 2026, 2026-11 or 2026-11-24
+    #[arg(long, value_name = "DATE")]
+    from: Option<String>,
+    /// Only articles published then or before
+    #[arg(long, value_name = "DATE")]
+    to: Option<String>,
+    /// Only articles in this language; `en` takes en-GB too
+    #[arg(long)]
+    language: Option<String>,
+    /// Only articles with this tag
+    #[arg(long)]
+    tag: Option<String>,
+    /// Only articles whose ids begin so
+    #[arg(long, value_name = "ID")]
+    below: Option<String>,
+}
+
+impl FilterArgs {
+    pub(super) fn filter(&self) -> Filter {
+        Filter {
+            author: self.author.clone(),
+            from: self.from.clone(),
+            to: self.to.clone(),
+            language: self.language.clone(),
+            tag: self.tag.clone(),
+            below: self.below.clone(),
+        }
+        .lowered()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        [&self.author, &self.from, &self.to, &self.language, &self.tag, &self.below].iter().all(|part| part.is_none())
+    }
+}
+
+/// Returns a listed article's cells: title, authors, date, language, size, id.
+pub(super) fn cells(article: &Listed) -> [String; 6] {
+    let size = super::ui::bytes(article.bytes);
+    [&article.title, &article.authors, &article.published, &article.language, &size, &article.id].map(|s| super::ui::plain(s))
+}

@@ -1,0 +1,81 @@
+//! `vellum history`: the revisions of an article, and its withdrawal.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::archive::layout;
+use crate::format::withdrawal::{MAX_WITHDRAWAL_BYTES, Withdrawal};
+
+use super::archive::open;
+use super::input::ReadArgs;
+use super::ui::{self, Ui};
+use super::{Answer, Failure};
+
+/// Show an article's revisions in an archive, the oldest first
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vellum history library/ essays/tides")]
+pub(super) struct HistoryArgs {
+    /// The archive
+    archive: PathBuf,
+    /// The article's id
+    article: String,
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+#[derive(Serialize)]
+struct JsonRevision<'a> {
+    leaf: u64,
+    bundle: String,
+    title: &'a str,
+    lines: String,
+    current: bool,
+    withdrawn: bool,
+}
+
+#[derive(Serialize)]
+struct JsonWithdrawal<'a> {
+    leaf: u64,
+    statement: String,
+    reason: Option<&'a str>,
+}
+
+pub(super) fn run(args: &HistoryArgs, ui: &Ui) -> Result<Answer, Failure> {
+    let opened = open(&args.archive, &args.read, ui)?;
+    let catalog = opened.catalog(ui)?;
+    let history = catalog.history(&args.article)?;
+    if history.is_empty() {
+        return Err(crate::collection::Error::NoArticle(args.article.clone()).into());
+    }
+    let current = catalog.current(&args.article)?.map(|revision| revision.leaf);
+    for revision in &history {
+        let (leaf, withdrawn) = (revision.leaf, revision.withdrawn);
+        let is_current = current == Some(leaf);
+        if ui.json {
+            let (bundle, lines, title) = (revision.bundle.to_string(), revision.lines.to_string(), revision.title.as_str());
+            ui.print_json("revision", &JsonRevision { leaf, bundle, title, lines, current: is_current, withdrawn })?;
+        } else {
+            let state = match (is_current, withdrawn) {
+                (true, _) => "current",
+                (_, true) => "withdrawn",
+                _ => "earlier",
+            };
+            ui.print(format!("leaf {leaf}\t{state}\tbundle {}\t{}", revision.bundle, ui::plain(&revision.title)))?;
+        }
+    }
+    if let Some((statement, leaf)) = catalog.withdrawn(&args.article)? {
+        let bytes = opened.archive.store().read(&layout::statement(&statement), MAX_WITHDRAWAL_BYTES)?;
+        let read = Withdrawal::decode(&bytes).ok();
+        let reason = read.as_ref().map(|read| read.reason.as_str());
+        if ui.json {
+            ui.print_json("withdrawal", &JsonWithdrawal { leaf, statement: statement.to_string(), reason })?;
+        } else {
+            ui.print(format!("leaf {leaf}\twithdrawal\t{}", ui::plain(reason.unwrap_or("(statement cannot be read)"))))?;
+        }
+    }
+    Ok(Answer::Yes)
+}

@@ -1,0 +1,114 @@
+//! `vellum log`: the head of an archive's log, its leaves, and whether it extends an older head.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::format::checkpoint::Checkpoint;
+use crate::keys::Note;
+use crate::merkle;
+
+use super::archive::{Opened, open};
+use super::input::ReadArgs;
+use super::ui::Ui;
+use super::{Answer, Failure, keyring};
+
+/// Show and check an archive's log
+///
+/// Every tile is read and every hash reckoned anew up to the signed root.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vellum log library/
+  vellum log --leaves library/
+  vellum log --extends checkpoint-of-last-year library/    has nothing been rewritten since?")]
+pub(super) struct LogArgs {
+    /// The archive
+    archive: PathBuf,
+    /// Print every leaf
+    #[arg(long)]
+    leaves: bool,
+    /// Check that the log extends this older signed checkpoint
+    #[arg(long, value_name = "FILE")]
+    extends: Option<PathBuf>,
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+#[derive(Serialize)]
+struct JsonLeaf {
+    index: u64,
+    leaf: String,
+}
+
+#[derive(Serialize)]
+struct JsonLog<'a> {
+    origin: &'a str,
+    size: u64,
+    root: String,
+    log_key: String,
+    whole: bool,
+    extends: Option<u64>,
+}
+
+pub(super) fn run(args: &LogArgs, ui: &Ui) -> Result<Answer, Failure> {
+    let opened = open(&args.archive, &args.read, ui)?;
+    let checkpoint = &opened.checkpoint;
+    let mut log = opened.archive.log(checkpoint);
+    let mut tree = Vec::new();
+    for index in 0..checkpoint.size {
+        let entry = log.entry(index)?;
+        merkle::push(&mut tree, merkle::leaf_hash(&entry));
+        if args.leaves {
+            let leaf = String::from_utf8_lossy(&entry).into_owned();
+            if ui.json {
+                ui.print_json("leaf", &JsonLeaf { index, leaf })?;
+            } else {
+                ui.print(format!("{index}\t{}", super::ui::plain(&leaf.trim_end().replace('\n', " "))))?;
+            }
+        }
+    }
+    let whole = merkle::root_of(&tree) == checkpoint.root && log.root(checkpoint.size)? == checkpoint.root;
+    let extends = args.extends.as_ref().map(|path| extends(&opened, path)).transpose()?;
+    if ui.json {
+        let (origin, root) = (checkpoint.origin.as_str(), checkpoint.root.to_string());
+        let (size, log_key) = (checkpoint.size, opened.log_key.to_string());
+        ui.print_json("log", &JsonLog { origin, size, root, log_key, whole, extends })?;
+    } else {
+        ui.print(format!("origin  {}", checkpoint.origin))?;
+        ui.print(format!("size    {}", checkpoint.size))?;
+        ui.print(format!("root    {}", checkpoint.root))?;
+        ui.print(format!("key     {}", opened.log_key))?;
+        ui.print(format!("whole   {}", if whole { "yes, every leaf leads to the root" } else { "NO" }))?;
+        if let Some(old) = extends {
+            ui.print(format!("extends the checkpoint of {old} leaves"))?;
+        }
+    }
+    Ok(if whole { Answer::Yes } else { Answer::No })
+}
+
+/// Proves that the log extends an older checkpoint, and checks the proof.
+fn extends(opened: &Opened, path: &std::path::Path) -> Result<u64, Failure> {
+    let bytes = keyring::read_key_file(path)?;
+    let about = |failure: Failure| failure.about(path.display());
+    let note = Note::parse(&bytes).map_err(|error| about(error.into()))?;
+    let text = note.verified(&opened.log_key).map_err(|error| about(Failure::no_from(error)))?;
+    let old = Checkpoint::parse(text).map_err(|fault| about(Failure::no(fault.to_string())))?;
+    let no = |detail: String| {
+        Failure::no(format!("the log does not extend the checkpoint of {} leaves: {detail}", old.size))
+            .hint("keep both checkpoints: together they show that the log was rewritten")
+    };
+    if old.origin != opened.checkpoint.origin {
+        return Err(no(format!("it is of {}", old.origin)));
+    }
+    if old.size > opened.checkpoint.size {
+        return Err(no(format!("it has {}", opened.checkpoint.size)));
+    }
+    if old.size > 0 {
+        let proof = opened.archive.log(&opened.checkpoint).consistency(old.size)?;
+        let new = &opened.checkpoint;
+        merkle::verify_consistency(old.size, new.size, &old.root, &new.root, &proof).map_err(|fault| no(fault.to_string()))?;
+    }
+    Ok(old.size)
+}

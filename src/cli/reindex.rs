@@ -1,0 +1,35 @@
+//! `vellum reindex`: make an archive's catalog anew from bundles and log.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::archive::catalog::Catalog;
+use crate::archive::layout;
+
+use super::archive::open;
+use super::input::ReadArgs;
+use super::ui::{self, Ui};
+use super::{Answer, Failure};
+
+/// Make the catalog anew, from the bundles and the log
+///
+/// The catalog is what list, search and history ask. It is only a cache, and is brought up to the log by itself; this is for doubts.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vellum reindex library/")]
+pub(super) struct ReindexArgs {
+    /// The archive
+    archive: PathBuf,
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+pub(super) fn run(args: &ReindexArgs, ui: &Ui) -> Result<Answer, Failure> {
+    let opened = open(&args.archive, &args.read, ui)?;
+    Catalog::remove(&opened.archive.store().path(layout::CATALOG))?;
+    let (articles, revisions) = opened.catalog(ui)?.counts()?;
+    ui.say(format!("indexed {}, {}", ui::count(articles, "article"), ui::count(revisions, "revision")));
+    Ok(Answer::Yes)
+}
