@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::archive::Archive;
 use crate::format::bundle::{Bundle, Contents};
 use crate::format::checksums::DATA;
 
@@ -21,9 +22,10 @@ const MEMORY_BYTES: usize = 8 << 20;
 Examples:
   vellum cat library.tar.zst essays/tides              the article's only document
   vellum cat library.tar.zst essays/tides/tides.md     one file
-  vellum cat library.tar.zst essays/tides/article.toml")]
+  vellum cat library.tar.zst essays/tides/article.toml
+  vellum cat library/ essays/tides                     from an archive, by its id")]
 pub(super) struct CatArgs {
-    /// Bundle, or - for a pipe
+    /// Bundle, archive, or - for a pipe
     #[arg(value_name = "BUNDLE")]
     bundle: PathBuf,
     /// A file's path, or an article's path where it has just one document
@@ -34,6 +36,15 @@ pub(super) struct CatArgs {
 }
 
 pub(super) fn run(args: &CatArgs, ui: &Ui) -> Result<Answer, Failure> {
+    if Archive::is_at(&args.bundle) {
+        let opened = super::archive::open(&args.bundle, &args.read, ui)?;
+        let catalog = opened.catalog(ui)?;
+        let (revision, rest) = opened.find(&catalog, args.path.trim_start_matches(DATA))?;
+        let (bundle, contents, _) = opened.bundle(&catalog, &revision, &args.read, ui)?;
+        let line = find(&contents, &format!("{}{rest}", revision.path))?;
+        copy(&bundle, &contents, line)?;
+        return Ok(Answer::Yes);
+    }
     let (bundle, contents, _) = args.read.bundle(&args.bundle, ui)?;
     let line = find(&contents, &args.path)?;
     copy(&bundle, &contents, line)?;

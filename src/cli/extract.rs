@@ -1,25 +1,30 @@
 //! `vellum extract`: write articles out of bundles, verified before they land.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use crate::archive::Archive;
+use crate::archive::catalog::Revision;
 use crate::folder::extract::{Extraction, Shape};
-use crate::format::bundle::Scope;
+use crate::format::bundle::{Bundle, Contents, Scope};
 use crate::watch::{Task, Watch};
 
 use super::input::{Files, ReadArgs, SelectArgs};
 use super::ui::{self, Ui};
 use super::{Answer, Failure};
 
-/// Write articles out of bundles, verified before they land
+/// Write articles out of bundles or archives, verified before they land
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   vellum extract --to library/ library.tar.zst
   vellum extract --to tides/ --article 'essays/tides*' library.tar.zst
   vellum extract --layout sidecar --to articles/ part-1.tar.zst part-2.tar.zst
+  vellum extract --to tides/ --article 'essays/tides*' library/    from an archive
   curl -s https://example.org/b.tar.zst | vellum extract --to b/ -")]
 pub(super) struct ExtractArgs {
     #[command(flatten)]
@@ -62,12 +67,17 @@ pub(super) fn run(args: &ExtractArgs, ui: &Ui) -> Result<Answer, Failure> {
     };
     let mut opened = Vec::new();
     for file in &args.files.files {
-        opened.push((file, args.read.bundle(file, ui)?));
+        if Archive::is_at(file) {
+            opened.extend(archive(args, file, ui)?);
+        } else {
+            let (bundle, contents, _) = args.read.bundle(file, ui)?;
+            let lines = args.select.lines(&bundle, &contents)?;
+            opened.push((file.clone(), bundle, contents, lines));
+        }
     }
     let mut extraction = Extraction::begin(&args.to, shape, args.overwrite)?;
-    ui.begin(Task::Extract, Some(opened.iter().map(|(_, (_, contents, _))| contents.layout.end()).sum()));
-    for (file, (bundle, contents, _)) in &opened {
-        let lines = args.select.lines(bundle, contents)?;
+    ui.begin(Task::Extract, Some(opened.iter().map(|(_, _, contents, _)| contents.layout.end()).sum()));
+    for (file, bundle, contents, lines) in &opened {
         let scope = lines.as_deref().map_or(Scope::Everything, Scope::Lines);
         if let Err(error) = extraction.add(bundle, contents, scope, ui.threads(), ui) {
             return Err(Failure::from(error).about(file.display()));
@@ -83,4 +93,30 @@ pub(super) fn run(args: &ExtractArgs, ui: &Ui) -> Result<Answer, Failure> {
         ui.say(format!("wrote {files}, {bytes}, to {}", args.to.display()));
     }
     Ok(Answer::Yes)
+}
+
+/// A bundle, and the lines of it that are wanted; all of them without.
+type Wanted = (PathBuf, Bundle<File>, Contents, Option<Vec<bool>>);
+
+/// Finds the current articles of an archive that are asked for, by their bundles.
+fn archive(args: &ExtractArgs, path: &Path, ui: &Ui) -> Result<Vec<Wanted>, Failure> {
+    let opened = super::archive::open(path, &args.read, ui)?;
+    let catalog = opened.catalog(ui)?;
+    let mut by_bundle: BTreeMap<u64, (Revision, Vec<String>)> = BTreeMap::new();
+    for id in args.select.ids(&catalog)? {
+        let Some(revision) = catalog.current(&id)? else { continue };
+        let holder = catalog.resolve(revision.bundle)?.map_or(revision.leaf, |row| row.leaf);
+        let path = revision.path.clone();
+        by_bundle.entry(holder).or_insert_with(|| (revision, Vec::new())).1.push(path);
+    }
+    let mut wanted = Vec::new();
+    for (revision, paths) in by_bundle.into_values() {
+        let (bundle, contents, _) = opened.bundle(&catalog, &revision, &args.read, ui)?;
+        let mut lines = vec![false; contents.list.len()];
+        for path in &paths {
+            contents.list.article_lines(path).into_iter().for_each(|line| lines[line] = true);
+        }
+        wanted.push((path.to_owned(), bundle, contents, Some(lines)));
+    }
+    Ok(wanted)
 }

@@ -5,10 +5,12 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::archive::catalog::{Catalog, Filter};
 use crate::finding::{Code, Finding, Severity};
 use crate::folder::BUNDLE_ENDING;
 use crate::format::bundle::{Bundle, Contents};
@@ -69,7 +71,7 @@ impl ReadArgs {
             return match file.metadata().map_err(failed)? {
                 metadata if metadata.is_file() => Ok(file),
                 metadata if metadata.is_dir() => {
-                    Err(Failure::new(format!("{}: is a folder, expected a bundle", path.display()))
+                    Err(Failure::new(format!("{}: is a folder and no archive, expected a bundle", path.display()))
                         .hint(format!("name its bundles: `{}/*{BUNDLE_ENDING}`", path.display())))
                 }
                 _ => self.spool(file).map_err(|failure| failure.about(path.display())),
@@ -189,6 +191,39 @@ impl SelectArgs {
     }
 }
 
+impl SelectArgs {
+    /// Returns the ids of an archive's current articles that are asked for; all where none is.
+    pub(super) fn ids(&self, catalog: &Catalog) -> Result<Vec<String>, Failure> {
+        let is_glob = |asked: &str| asked.contains(['*', '?', '[', '{']);
+        let mut ids = Vec::new();
+        let mut globs = Vec::new();
+        for asked in &self.articles {
+            if is_glob(asked) {
+                let glob = globset::GlobBuilder::new(asked).literal_separator(true).build();
+                let glob = glob.map_err(|error| Failure::new(format!("{asked:?} is no glob")).cause(error))?;
+                globs.push((asked, glob.compile_matcher(), false));
+            } else if catalog.current(asked)?.is_some() {
+                ids.push(asked.clone());
+            } else {
+                return Err(not_found(asked));
+            }
+        }
+        if self.articles.is_empty() || !globs.is_empty() {
+            catalog.list(&Filter::default(), &mut |article| {
+                let fits = globs.iter_mut().filter(|(_, glob, _)| glob.is_match(&article.id)).map(|(_, _, found)| *found = true);
+                if fits.count() > 0 || self.articles.is_empty() {
+                    ids.push(article.id);
+                }
+                ControlFlow::Continue(())
+            })?;
+        }
+        match globs.iter().find(|(_, _, found)| !found) {
+            Some((asked, ..)) => Err(not_found(asked)),
+            None => Ok(ids),
+        }
+    }
+}
+
 /// Looks an id up in the articles' own metadata.
 fn by_id(bundle: &Bundle<File>, contents: &Contents, id: &str, wanted: &mut [bool]) -> Result<(), Failure> {
     for (n, article) in super::list::read_metadata(bundle, contents)?.into_iter().enumerate() {
@@ -205,7 +240,7 @@ pub(super) fn not_found(asked: &str) -> Failure {
 /// The bundles that a verb reads.
 #[derive(Debug, Args)]
 pub(super) struct Files {
-    /// Bundle, or - for a pipe
+    /// Bundle, or - for a pipe; most verbs take an archive as well
     #[arg(required = true, value_name = "BUNDLE")]
     pub(super) files: Vec<PathBuf>,
 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal};
+use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
@@ -9,27 +10,45 @@ use clap::Args;
 use serde::Serialize;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::archive::Archive;
 use crate::format::article::Article;
 use crate::format::bundle::{Bundle, Contents, Piece, Receiver, Scope, prove};
 use crate::watch::Silent;
 
+use super::archive::{FilterArgs, cells};
 use super::input::{Files, ReadArgs};
 use super::ui::{self, Ui};
 use super::{Answer, Failure};
 
-/// List the articles of bundles: title, authors, date, language, size
+/// List the articles of bundles or of an archive: title, authors, date, language, size
 ///
 /// Only the metadata is read, and checked against the signed checksum list.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   vellum list library.tar.zst
-  vellum list --json library.tar.zst | jq -r .title")]
+  vellum list --json library.tar.zst | jq -r .title
+  vellum list library/ --author Moll --from 2024 --language en   an archive's articles")]
 pub(super) struct ListArgs {
     #[command(flatten)]
     files: Files,
     #[command(flatten)]
+    filter: FilterArgs,
+    #[command(flatten)]
     read: ReadArgs,
+}
+
+/// An article of an archive.
+#[derive(Serialize)]
+struct JsonListed<'a> {
+    id: &'a str,
+    title: &'a str,
+    authors: &'a str,
+    published: &'a str,
+    language: &'a str,
+    files: u64,
+    bytes: u64,
+    leaf: u64,
 }
 
 #[derive(Serialize)]
@@ -45,6 +64,13 @@ struct JsonArticle<'a> {
 pub(super) fn run(args: &ListArgs, ui: &Ui) -> Result<Answer, Failure> {
     let mut rows = vec![["TITLE", "AUTHORS", "DATE", "LANG", "SIZE", "PATH"].map(str::to_owned)];
     for file in &args.files.files {
+        if Archive::is_at(file) {
+            archive(args, file, &mut rows, ui)?;
+            continue;
+        }
+        if !args.filter.is_empty() {
+            return Err(Failure::new("filters are for archives").hint("a bundle's list is short enough for `grep`"));
+        }
         let (bundle, contents, _) = args.read.bundle(file, ui)?;
         let id = bundle.id().to_string();
         let articles = read_metadata(&bundle, &contents)?;
@@ -68,6 +94,36 @@ pub(super) fn run(args: &ListArgs, ui: &Ui) -> Result<Answer, Failure> {
         print_table(&rows, ui)?;
     }
     Ok(Answer::Yes)
+}
+
+/// Lists an archive's current articles. Off a terminal they are printed as they come, however many there are.
+fn archive(args: &ListArgs, path: &std::path::Path, rows: &mut Vec<[String; 6]>, ui: &Ui) -> Result<(), Failure> {
+    let opened = super::archive::open(path, &args.read, ui)?;
+    let catalog = opened.catalog(ui)?;
+    let table = io::stdout().is_terminal();
+    let mut failed = None;
+    catalog.list(&args.filter.filter(), &mut |article| {
+        let printed = if ui.json {
+            let (id, title, authors) = (article.id.as_str(), article.title.as_str(), article.authors.as_str());
+            let (published, language) = (article.published.as_str(), article.language.as_str());
+            let (files, bytes, leaf) = (article.files, article.bytes, article.leaf);
+            ui.print_json("article", &JsonListed { id, title, authors, published, language, files, bytes, leaf })
+        } else if table {
+            rows.push(cells(&article));
+            Ok(())
+        } else {
+            let header = std::mem::take(rows);
+            header.iter().chain([&cells(&article)]).try_for_each(|row| ui.print(row.join("\t").replace('\n', " ")))
+        };
+        match printed {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(failure) => {
+                failed = Some(failure);
+                ControlFlow::Break(())
+            }
+        }
+    })?;
+    failed.map_or(Ok(()), Err)
 }
 
 fn row(path: &str, article: Option<&Article>, bytes: u64) -> [String; 6] {

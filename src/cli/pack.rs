@@ -1,13 +1,15 @@
 //! `vellum pack`: a folder of articles becomes a signed bundle.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use globset::{Glob, GlobSetBuilder};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::archive::Archive;
+use crate::collection::add::{AddOptions, Added, add, preview};
 use crate::folder::pack::{BUNDLE_BYTES, LEVEL, PackOptions, Packed, pack};
 use crate::folder::walk::{Note, WalkOptions, root_name};
 use crate::format::bundle::check;
@@ -15,8 +17,11 @@ use crate::format::frame::MAX_LEVEL;
 use crate::format::framing::{FRAME_BYTES, MAX_FRAME_TARGET, MIN_FRAME_TARGET};
 use crate::format::manifest::{Name, Origin, is_title};
 use crate::keys::Signer;
+use crate::path::EntryPath;
+use crate::store::Store;
 use crate::watch::{Task, Watch};
 
+use super::archive::LogSignerArgs;
 use super::keyring::{self, SignerArgs};
 use super::ui::{self, Ui};
 use super::{Answer, Failure, key};
@@ -34,13 +39,20 @@ Examples:
   vellum pack essays/                      makes <id>.tar.zst here, signed by your key
   vellum pack --init --check essays/       the first time: makes a key if you have none, and reads the bundle back
   vellum pack --title 'Essays, 2026' --output bundles/ essays/
+  vellum pack --into library/ essays/      add what is new or changed to an archive
+  vellum pack --into library/ --dry-run essays/
   vellum pack --exclude '**/.git' --strict --portable essays/")]
 pub(super) struct PackArgs {
     /// Folder of articles, or a single document
     path: PathBuf,
     /// Folder to write the bundle to
-    #[arg(long, short, value_name = "DIR", default_value = ".")]
+    #[arg(long, short, value_name = "DIR", default_value = ".", conflicts_with = "into")]
     output: PathBuf,
+    /// Add what is new or changed to this archive
+    #[arg(long, value_name = "ARCHIVE")]
+    into: Option<PathBuf>,
+    #[command(flatten)]
+    add: AddArgs,
     /// The bundle's name and top folder: lower-case letters, digits, `.`, `_`, `-` [default: after the folder]
     #[arg(long)]
     name: Option<Name>,
@@ -92,6 +104,43 @@ pub(super) struct PackArgs {
     /// Print every note in full
     #[arg(long, short)]
     verbose: bool,
+}
+
+/// How to add a folder to an archive.
+#[derive(Debug, Args)]
+#[group(requires = "into", multiple = true)]
+struct AddArgs {
+    /// The source's name, which goes before its articles' ids [default: the folder's name]
+    #[arg(long, value_name = "NAME", value_parser = |text: &str| EntryPath::parse(text))]
+    source: Option<EntryPath>,
+    /// Say what would be added, and add nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Read every file, even one that looks as it did the last time
+    #[arg(long)]
+    rehash: bool,
+    /// Revise articles whose ids another source holds
+    #[arg(long)]
+    take_over: bool,
+    /// Derive metadata anew although the content is unchanged
+    #[arg(long)]
+    rederive: bool,
+    /// Take articles in again that were withdrawn
+    #[arg(long)]
+    reinstate: bool,
+    #[command(flatten)]
+    log: LogSignerArgs,
+}
+
+#[derive(Serialize)]
+struct JsonAdded<'a> {
+    dry_run: bool,
+    new: &'a [String],
+    changed: &'a [String],
+    returned: &'a [String],
+    vanished: &'a [String],
+    withdrawn: &'a [String],
+    unchanged: u64,
 }
 
 #[derive(Serialize)]
@@ -158,6 +207,9 @@ pub(super) fn run(args: PackArgs, ui: &Ui) -> Result<Answer, Failure> {
         ..PackOptions::new(name, title, now()?)
     };
     let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
+    if let Some(into) = &args.into {
+        return add_to(into, &args, options, &signers, ui);
+    }
     let packed = pack(&args.path, &args.output, &options, &signers, ui);
     ui.finish();
     if let (Err(crate::folder::Error::Refused(refusals)), true) = (&packed, ui.json) {
@@ -168,6 +220,81 @@ pub(super) fn run(args: PackArgs, ui: &Ui) -> Result<Answer, Failure> {
     let packed = packed?;
     report(&packed, args.verbose, ui)?;
     if args.check { read_back(&packed, ui) } else { Ok(Answer::Yes) }
+}
+
+/// Adds a folder to an archive, or says what that would do.
+fn add_to(into: &Path, args: &PackArgs, pack: PackOptions, signers: &[&dyn Signer], ui: &Ui) -> Result<Answer, Failure> {
+    let opened = Archive::open(Store::new(into))?;
+    if let Some(asked) = args.archive.as_ref().filter(|asked| *asked != opened.origin()) {
+        return Err(Failure::new(format!("{}: is the archive {}, not {asked}", into.display(), opened.origin())));
+    }
+    let source = match &args.add.source {
+        Some(source) => source.clone(),
+        None => EntryPath::parse(&stem_of(&args.path)).map_err(|fault| {
+            Failure::new(format!("the folder's name is no name for a source: {fault}")).hint("give one with `--source NAME`")
+        })?,
+    };
+    if source.as_str().contains('/') {
+        return Err(Failure::new("a source's name has no `/`"));
+    }
+    let walk = WalkOptions { prefix: Some(source.clone()), ..pack.walk };
+    let pack = PackOptions { archive: Some(opened.origin().clone()), walk, ..pack };
+    let AddArgs { rehash, take_over, rederive, reinstate, dry_run, .. } = args.add;
+    let options = AddOptions { pack, source, rehash, take_over, rederive, reinstate };
+    let mut catalog = opened.catalog()?;
+    let added = if dry_run {
+        preview(&opened, &mut catalog, &args.path, &options)
+    } else {
+        let secret = super::archive::log_secret(&opened, &args.add.log, &args.signers, ui)?;
+        let mut writer = super::archive::writer(&opened, &secret)?;
+        add(&mut writer, &mut catalog, &args.path, &options, signers, ui)
+    };
+    ui.finish();
+    if let (Err(crate::collection::Error::Folder(crate::folder::Error::Refused(refusals))), true) = (&added, ui.json) {
+        for refusal in refusals {
+            ui.print_json("refusal", &JsonNote { place: &refusal.place, note: refusal.reason.to_string() })?;
+        }
+    }
+    let added = added?;
+    if !added.packed.bundles.is_empty() {
+        report(&added.packed, args.verbose, ui)?;
+    } else if !ui.json {
+        say_notes(&added.packed.notes, args.verbose, ui);
+    }
+    report_added(&added, dry_run, args.verbose, ui)?;
+    if args.check && !dry_run { read_back(&added.packed, ui) } else { Ok(Answer::Yes) }
+}
+
+/// Returns a folder's name, or a document's without its ending.
+fn stem_of(path: &Path) -> String {
+    let name = root_name(path);
+    if path.is_dir() { name } else { name.rsplit_once('.').map_or(name.clone(), |(stem, _)| stem.to_owned()) }
+}
+
+fn report_added(added: &Added, dry_run: bool, verbose: bool, ui: &Ui) -> Result<(), Failure> {
+    let Added { new, changed, returned, vanished, withdrawn, unchanged, .. } = added;
+    if ui.json {
+        let unchanged = *unchanged;
+        return ui.print_json("added", &JsonAdded { dry_run, new, changed, returned, vanished, withdrawn, unchanged });
+    }
+    let groups = [
+        (new, "new"),
+        (changed, "changed"),
+        (returned, "as in an earlier revision again"),
+        (withdrawn, "left out, since they were withdrawn (--reinstate takes them)"),
+        (vanished, "not in the folder any more; they stay in the archive"),
+    ];
+    for (ids, what) in groups.iter().filter(|(ids, _)| !ids.is_empty()) {
+        ui.say(format!("{} {what}", ui::count(ids.len() as u64, "article")));
+        let quiet = *what == "new" && !verbose && !dry_run;
+        let shown = if quiet { 0 } else if verbose { ids.len() } else { MAX_SHOWN };
+        ids.iter().take(shown).for_each(|id| ui.say(format!("  {}", ui::plain(id))));
+        if ids.len() > shown && !quiet {
+            ui.say(format!("  and {} more; `--verbose` shows all", ids.len() - shown));
+        }
+    }
+    ui.say(format!("{} unchanged{}", ui::count(*unchanged, "article"), if dry_run { "; nothing was added" } else { "" }));
+    Ok(())
 }
 
 /// Returns the time that signatures claim: SOURCE_DATE_EPOCH, or now.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
+use crate::archive::Archive;
 use crate::format::article::Article;
 use crate::format::checksums::{DATA, METADATA};
 use crate::trust::JudgedSignature;
@@ -19,12 +20,13 @@ use super::{Answer, Failure};
 #[command(after_help = "\
 Examples:
   vellum show library.tar.zst
-  vellum show library.tar.zst essays/tides")]
+  vellum show library.tar.zst essays/tides
+  vellum show library/ essays/tides")]
 pub(super) struct ShowArgs {
-    /// Bundle, or - for a pipe
+    /// Bundle, archive, or - for a pipe
     #[arg(value_name = "BUNDLE")]
     bundle: PathBuf,
-    /// An article's path
+    /// An article's path in the bundle, or its id in the archive
     article: Option<String>,
     #[command(flatten)]
     read: ReadArgs,
@@ -54,6 +56,9 @@ struct JsonArticle<'a> {
 }
 
 pub(super) fn run(args: &ShowArgs, ui: &Ui) -> Result<Answer, Failure> {
+    if Archive::is_at(&args.bundle) {
+        return archive(args, ui);
+    }
     let (bundle, contents, judgement) = args.read.bundle(&args.bundle, ui)?;
     if let Some(asked) = &args.article {
         return article(asked, &bundle, &contents, ui);
@@ -72,6 +77,38 @@ pub(super) fn run(args: &ShowArgs, ui: &Ui) -> Result<Answer, Failure> {
         ui.print(format!("signature  {}", signature_line(signature)))?;
     }
     ui.print(format!("\n{}", text.trim_end()))?;
+    Ok(Answer::Yes)
+}
+
+/// Shows an archive's head, or the current revision of one article.
+fn archive(args: &ShowArgs, ui: &Ui) -> Result<Answer, Failure> {
+    let opened = super::archive::open(&args.bundle, &args.read, ui)?;
+    let catalog = opened.catalog(ui)?;
+    if let Some(asked) = &args.article {
+        let (revision, _) = opened.find(&catalog, asked)?;
+        let (bundle, contents, _) = opened.bundle(&catalog, &revision, &args.read, ui)?;
+        return article(&revision.path, &bundle, &contents, ui);
+    }
+    let (articles, revisions) = catalog.counts()?;
+    let (origin, size) = (opened.archive.origin().as_str(), opened.checkpoint.size);
+    if ui.json {
+        #[derive(Serialize)]
+        struct Json<'a> {
+            origin: &'a str,
+            log_key: String,
+            size: u64,
+            articles: u64,
+            revisions: u64,
+            bundles: u64,
+        }
+        let (log_key, bundles) = (opened.log_key.to_string(), catalog.bundles()?.len() as u64);
+        ui.print_json("archive", &Json { origin, log_key, size, articles, revisions, bundles })?;
+        return Ok(Answer::Yes);
+    }
+    ui.print(format!("archive    {origin}"))?;
+    ui.print(format!("content    {}, {}", ui::count(articles, "article"), ui::count(revisions, "revision")))?;
+    ui.print(format!("bundles    {}", ui::thousands(catalog.bundles()?.len() as u64)))?;
+    ui.print(format!("log        {} leaves, by {}", ui::thousands(size), opened.log_key))?;
     Ok(Answer::Yes)
 }
 
