@@ -192,7 +192,7 @@ fn a_partial_tile_that_was_removed_is_found_in_the_full_one() {
 #[test]
 fn another_implementation_accepts_the_checkpoint_and_refuses_a_forged_one() {
     let key = scene::key(7);
-    let verifier = VerifierKey::new("example.org/library", key.public().clone()).unwrap();
+    let verifier = VerifierKey::new("example.org/library", key.public()).unwrap();
     let checkpoint = "example.org/library\n15\nrKbDipCvhuX1GZ7g5BBe8sA6BbJ7ja/1nk427v383cs=\n";
     let note = Note::sign(checkpoint, "example.org/library", &key).unwrap().to_string();
     let list = || VerifierList::new(vec![Box::new(StandardVerifier::new(&verifier.to_string()).unwrap())]);

@@ -125,7 +125,7 @@ impl Archive {
         if !begun && !store.list("")?.is_empty() {
             return Err(Error::NotEmpty(store.path("")));
         }
-        let log_key = VerifierKey::new(origin.as_str(), signer.public().clone())?;
+        let log_key = VerifierKey::new(origin.as_str(), signer.public())?;
         let archive = Self { store, origin, log_key };
         let mut writer = Writer::begin(&archive, signer, who)?;
         let leaves = DOCUMENTS.map(|(name, text)| Leaf::Document { name: name.into(), file: Digest::of(text.as_bytes()) });

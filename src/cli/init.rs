@@ -45,9 +45,9 @@ pub(super) fn run(args: &InitArgs, ui: &Ui) -> Result<Answer, Failure> {
     }
     let passphrase = if args.no_passphrase { None } else { Some(key::new_passphrase(args.passphrase_file.as_deref())?) };
     let secret = key::generate()?;
-    let id = secret.public().id();
     let folder = keyring::folder(ui)?.join("logs");
-    let verifier = VerifierKey::new(args.origin.as_str(), secret.public().clone())?;
+    let verifier = VerifierKey::new(args.origin.as_str(), secret.public())?;
+    let id = verifier.public().id();
     keyring::write_new(&folder.join(format!("{id}.key")), &key::seal(&secret, passphrase.as_ref())?, true)?;
     keyring::write_new(&folder.join(format!("{id}.vkey")), &format!("{verifier}\n"), false)?;
     Archive::create(store, args.origin.clone(), &secret, &who())?;

@@ -285,7 +285,7 @@ fn report_added(added: &Added, dry_run: bool, verbose: bool, ui: &Ui) -> Result<
         (vanished, "not in the folder any more; they stay in the archive"),
     ];
     for (ids, what) in groups.iter().filter(|(ids, _)| !ids.is_empty()) {
-        ui.say(format!("{} {what}", ui::count(ids.len() as u64, "article")));
+        ui.say(format!("{} {what}", ui::thousands(ids.len() as u64)));
         let quiet = *what == "new" && !verbose && !dry_run;
         let shown = if quiet { 0 } else if verbose { ids.len() } else { MAX_SHOWN };
         ids.iter().take(shown).for_each(|id| ui.say(format!("  {}", ui::plain(id))));
@@ -293,7 +293,7 @@ fn report_added(added: &Added, dry_run: bool, verbose: bool, ui: &Ui) -> Result<
             ui.say(format!("  and {} more; `--verbose` shows all", ids.len() - shown));
         }
     }
-    ui.say(format!("{} unchanged{}", ui::count(*unchanged, "article"), if dry_run { "; nothing was added" } else { "" }));
+    ui.say(format!("{} unchanged{}", ui::thousands(*unchanged), if dry_run { "; nothing was added" } else { "" }));
     Ok(())
 }
 

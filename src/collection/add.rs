@@ -89,9 +89,12 @@ impl<'a> Selection<'a> {
         }
         // Metadata that cannot be read is refused by the packer, with all the rest.
         let Ok(id) = article_id(article) else { return Ok(Standing::New(article.path.to_string())) };
-        let choice = if self.empty { Standing::New(id) } else { self.compare(article, id)? };
-        self.note(article, cached)?;
-        Ok(choice)
+        let standing = if self.empty { Standing::New(id) } else { self.compare(article, id)? };
+        // What was withdrawn must be looked at anew each time: it may be taken in again.
+        if !matches!(standing, Standing::Withdrawn(_)) {
+            self.note(article, cached)?;
+        }
+        Ok(standing)
     }
 
     fn compare(&self, article: &FoundArticle, id: String) -> Result<Standing, Error> {

@@ -65,6 +65,10 @@ pub fn withdraw(
         let place = layout::statement_signature(&digest, &signer.public().id().to_string());
         publication.files.push((place, signature.to_string().into_bytes()));
     }
+    // The caches would still call the article unchanged.
+    for name in archive.store().list(layout::SEEN)? {
+        archive.store().remove(&format!("{}/{name}", layout::SEEN))?;
+    }
     publication.files.push((layout::statement(&digest), text.into_bytes()));
     publication.leaves.push(Leaf::Withdraw { statement: digest });
     writer.publish(publication)?;

@@ -153,7 +153,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_have_words_or_none(bytes in prop::collection::vec(any::<u8>(), 0..300), ending in "(html|md|txt|pdf|xml)") {
-            prop_assert!(text(&format!("a.{ending}"), &bytes).len() <= MAX_TEXT_BYTES);
+            let name = format!("a.{ending}");
+            prop_assert!(text(&name, &bytes).len() <= MAX_TEXT_BYTES);
         }
     }
 }

@@ -37,15 +37,19 @@ pub struct VerifierKey {
 }
 
 impl VerifierKey {
-    /// Names a public key.
+    /// Names a public key; its id becomes the one of a key without any, since a verifier key carries none.
     ///
     /// # Errors
     /// [`Error::NoteFormat`] where the name is empty, too long, or holds white space, control characters or `+`.
-    pub fn new(name: &str, key: PublicKey) -> Result<Self, Error> {
+    pub fn new(name: &str, key: &PublicKey) -> Result<Self, Error> {
         let good = !name.is_empty()
             && name.len() <= MAX_KEY_NAME_BYTES
             && !name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+');
-        if good { Ok(Self { name: name.to_owned(), key }) } else { Err(Error::NoteFormat { rule: "the key has no valid name" }) }
+        if !good {
+            return Err(Error::NoteFormat { rule: "the key has no valid name" });
+        }
+        let key = PublicKey::from_bytes(KeyId::of_bare_key(key.as_bytes()), *key.as_bytes())?;
+        Ok(Self { name: name.to_owned(), key })
     }
 
     /// Returns the name of the key, which for a log is its origin.
@@ -79,7 +83,7 @@ impl FromStr for VerifierKey {
         let decoded = Base64::decode(key, &mut bytes).map_err(|_| malformed())?;
         let Some((&ED25519, key)) = decoded.split_first() else { return Err(malformed()) };
         let key: [u8; PUBLIC_KEY_BYTES] = key.try_into().map_err(|_| malformed())?;
-        let verifier = Self::new(name, PublicKey::from_bytes(KeyId::of_bare_key(&key), key)?)?;
+        let verifier = Self::new(name, &PublicKey::from_bytes(KeyId::of_bare_key(&key), key)?)?;
         if verifier.to_string() == text { Ok(verifier) } else { Err(malformed()) }
     }
 }
@@ -107,7 +111,7 @@ impl Note {
     /// [`Error::NoteFormat`] for a text that no note can carry; where the signer fails.
     pub fn sign(text: &str, name: &str, signer: &dyn Signer) -> Result<Self, Error> {
         check_text(text)?;
-        let verifier = VerifierKey::new(name, signer.public().clone())?;
+        let verifier = VerifierKey::new(name, signer.public())?;
         let mut payload = verifier.hash().to_vec();
         payload.extend_from_slice(&signer.sign(text.as_bytes())?);
         Ok(Self { text: text.to_owned(), signatures: vec![(name.to_owned(), payload)] })
@@ -190,16 +194,16 @@ mod tests {
     #[test]
     fn a_verifier_key_has_one_form() {
         let secret = SecretKey::generate([7; 40]);
-        let key = VerifierKey::new("example.org/library", secret.public().clone()).unwrap();
+        let key = VerifierKey::new("example.org/library", secret.public()).unwrap();
         assert_eq!(key.to_string().parse::<VerifierKey>().unwrap().to_string(), key.to_string());
         assert!(key.to_string().replace("library", "librarz").parse::<VerifierKey>().is_err());
-        assert!(VerifierKey::new("a b", secret.public().clone()).is_err());
+        assert!(VerifierKey::new("a b", secret.public()).is_err());
     }
 
     #[test]
     fn a_note_verifies_by_its_key_alone() {
         let (secret, other) = (SecretKey::generate([7; 40]), SecretKey::generate([8; 40]));
-        let by = |name: &str, key: &SecretKey| VerifierKey::new(name, key.public().clone()).unwrap();
+        let by = |name: &str, key: &SecretKey| VerifierKey::new(name, key.public()).unwrap();
         let note = Note::sign("a\n\nb\n", "log", &secret).unwrap();
         let bytes = note.to_string();
         let read = Note::parse(bytes.as_bytes()).unwrap();
