@@ -1,0 +1,451 @@
+//! An archive from its making to its withdrawals: what it keeps, what a kill at any step leaves, what it refuses.
+
+mod scene;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use scene::{Scene, key, options, packed, tool, trusted};
+use vellum::archive::catalog::{Catalog, Filter};
+use vellum::archive::{Archive, Error, Writer, layout};
+use vellum::collection::add::{AddOptions, Added, add};
+use vellum::collection::audit::audit;
+use vellum::collection::withdraw::withdraw;
+use vellum::collection::{deposit, follow, prove};
+use vellum::digest::Digest;
+use vellum::finding::{Code, Severity};
+use vellum::folder::pack::PackOptions;
+use vellum::folder::walk::WalkOptions;
+use vellum::format::proof::Proof;
+use vellum::keys::{SecretKey, Signer};
+use vellum::path::EntryPath;
+use vellum::store::{Steps, Store};
+use vellum::watch::Silent;
+
+const ORIGIN: &str = "example.org/library";
+
+fn signer() -> SecretKey {
+    key(1)
+}
+
+fn log_key() -> SecretKey {
+    key(2)
+}
+
+fn create(store: Store) -> Result<Archive, Error> {
+    Archive::create(store, ORIGIN.parse().unwrap(), &log_key(), "test")
+}
+
+fn add_options() -> AddOptions {
+    let source = EntryPath::parse("in").unwrap();
+    let walk = WalkOptions { prefix: Some(source.clone()), ..WalkOptions::default() };
+    let pack = PackOptions { archive: Some(ORIGIN.parse().unwrap()), walk, ..options() };
+    AddOptions { pack, source, rehash: false, take_over: false, rederive: false, reinstate: false }
+}
+
+fn try_add(archive: &Archive, input: &Path, options: &AddOptions) -> Result<Added, vellum::collection::Error> {
+    let secret = log_key();
+    let mut writer = Writer::begin(archive, &secret, "test")?;
+    let mut catalog = archive.catalog()?;
+    add(&mut writer, &mut catalog, input, options, &[&signer()], &Silent)
+}
+
+fn added(archive: &Archive, input: &Path) -> Added {
+    try_add(archive, input, &add_options()).unwrap()
+}
+
+fn try_withdraw(archive: &Archive, id: &str) -> Result<Digest, vellum::collection::Error> {
+    let secret = log_key();
+    let mut writer = Writer::begin(archive, &secret, "test")?;
+    let mut catalog = archive.catalog()?;
+    withdraw(&mut writer, &mut catalog, id, "a test", &[&signer()], options().time, &Silent).map(|(digest, _)| digest)
+}
+
+/// Expects that nothing at all is wrong, and returns the catalog as it follows from log and bundles.
+fn sound(archive: &Archive) -> Catalog {
+    let (checkpoint, _) = archive.checkpoint(archive.log_key()).unwrap();
+    let found = audit(archive, &checkpoint, &trusted(&signer()), options().threads, &Silent).unwrap();
+    assert_eq!(found.findings, [], "{found:?}");
+    let mut catalog = archive.catalog().unwrap();
+    follow(archive, &mut catalog, &checkpoint, &Silent).unwrap();
+    catalog
+}
+
+fn ids(catalog: &Catalog) -> Vec<String> {
+    let mut ids = Vec::new();
+    let all = catalog.list(&Filter::default(), &mut |article| {
+        ids.push(article.id);
+        std::ops::ControlFlow::Continue(())
+    });
+    all.unwrap();
+    ids
+}
+
+fn codes(archive: &Archive) -> Vec<Code> {
+    let (checkpoint, _) = archive.checkpoint(archive.log_key()).unwrap();
+    let found = audit(archive, &checkpoint, &trusted(&signer()), options().threads, &Silent).unwrap();
+    found.findings.iter().filter(|finding| finding.severity() == Severity::Damage).map(|finding| finding.code).collect()
+}
+
+/// An archive that holds the scene's articles.
+fn filled(scene: &Scene) -> (Archive, PathBuf) {
+    let input = scene.articles();
+    let archive = create(Store::new(&scene.path("archive"))).unwrap();
+    added(&archive, &input);
+    (archive, input)
+}
+
+fn only_bundle(archive: &Archive) -> PathBuf {
+    let found = tool(&archive.store().path(""), "find", &["bundles", "-name", "*.tar.zst"]);
+    let lines: Vec<_> = found.lines().collect();
+    assert_eq!(lines.len(), 1);
+    archive.store().path(lines[0])
+}
+
+#[test]
+fn an_unchanged_article_is_never_stored_twice_and_a_changed_one_has_a_history() {
+    let scene = Scene::new();
+    let (archive, input) = filled(&scene);
+    assert_eq!(sound(&archive).counts().unwrap(), (4, 4));
+    assert_eq!(added(&archive, &input).unchanged, 4);
+    // Without the cache every file is read, and nothing is stored either.
+    fs::remove_dir_all(scene.path("archive/.vellum/cache")).unwrap();
+    let again = added(&archive, &input);
+    assert_eq!((again.unchanged, again.packed.bundles.len()), (4, 0));
+
+    let old = fs::read(scene.path("in/essays/tides.md")).unwrap();
+    scene.write("in/essays/tides.md", "# On tides\n\nTwice a day, almost.\n");
+    let changed = added(&archive, &input);
+    assert_eq!((changed.changed.as_slice(), changed.unchanged), (["in/essays/tides".to_owned()].as_slice(), 3));
+    assert_eq!(changed.packed.bundles[0].manifest.articles, 1);
+    scene.write("in/essays/tides.md", old);
+    let returned = added(&archive, &input);
+    assert_eq!((returned.returned.len(), returned.packed.bundles.len()), (1, 0));
+    let catalog = sound(&archive);
+    let history = catalog.history("in/essays/tides").unwrap();
+    assert_eq!(history.len(), 3);
+    assert_eq!((history[0].lines, history[0].bundle), (history[2].lines, history[2].bundle));
+    assert_ne!(history[0].lines, history[1].lines);
+}
+
+#[test]
+fn what_vanished_is_reported_and_stays() {
+    let scene = Scene::new();
+    let (archive, input) = filled(&scene);
+    fs::remove_file(scene.path("in/notes/empty.txt")).unwrap();
+    assert_eq!(added(&archive, &input).vanished, ["in/notes/empty"]);
+    assert!(ids(&sound(&archive)).contains(&"in/notes/empty".to_owned()));
+}
+
+#[test]
+fn an_id_of_one_source_is_not_revised_by_another_unless_it_takes_it_over() {
+    let scene = Scene::new();
+    let (archive, _) = filled(&scene);
+    scene.write("other/a.txt", "A");
+    scene.write("other/a.toml", "title = \"A\"\nid = \"letter-1\"\n");
+    let source = EntryPath::parse("other").unwrap();
+    let mut options = AddOptions { source: source.clone(), ..add_options() };
+    options.pack.walk.prefix = Some(source);
+    assert!(try_add(&archive, &scene.path("other"), &options).is_err());
+    let taken = try_add(&archive, &scene.path("other"), &AddOptions { take_over: true, ..options }).unwrap();
+    assert_eq!(taken.changed, ["letter-1"]);
+    sound(&archive);
+}
+
+#[test]
+fn a_catalog_made_anew_is_the_one_that_grew() {
+    let scene = Scene::new();
+    let (archive, input) = filled(&scene);
+    scene.write("in/essays/tides.md", "# On tides\n\nTwice a day, almost.\n");
+    added(&archive, &input);
+    try_withdraw(&archive, "letter-1").unwrap();
+    scene.write("in/notes/more.txt", "More notes on 潮汐.\n");
+    added(&archive, &input);
+    let mut grown = Vec::new();
+    sound(&archive).dump(&mut grown).unwrap();
+    fs::remove_dir_all(scene.path("archive/.vellum/cache")).unwrap();
+    let mut anew = Vec::new();
+    sound(&archive).dump(&mut anew).unwrap();
+    assert_eq!(String::from_utf8(grown).unwrap(), String::from_utf8(anew).unwrap());
+}
+
+#[test]
+fn search_finds_words_phrases_and_beginnings_in_any_script() {
+    let scene = Scene::new();
+    let input = scene.articles();
+    scene.write("in/notes/night.html", "<title>Night</title><p>The n<b>igh</b>t shelf at the harbour. Überall Gezeiten.</p><script>hidden</script>");
+    scene.write("in/notes/列車.txt", "夜行列車の時刻表\n");
+    let archive = create(Store::new(&scene.path("archive"))).unwrap();
+    added(&archive, &input);
+    let catalog = sound(&archive);
+    let found = |query: &str| {
+        let hits = catalog.search(query, &Filter::default(), 10).unwrap();
+        hits.into_iter().map(|hit| hit.article.id.trim_start_matches("in/").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(found("night shelf"), ["notes/night"]);
+    assert_eq!(found("\"shelf at the\""), ["notes/night"]);
+    assert_eq!(found("\"at shelf\""), [""; 0]);
+    assert_eq!(found("harb*"), ["notes/night"]);
+    assert_eq!(found("uberall gezeiten"), ["notes/night"]);
+    assert_eq!(found("hidden"), [""; 0]);
+    assert_eq!(found("時刻"), ["notes/列車"]);
+    assert_eq!(found("刻時"), [""; 0]);
+    assert_eq!(found("sea -twice"), [""; 0]);
+    assert_eq!(found("随筆"), ["notes/随筆"]);
+    for odd in ["\"", "*", "(", "a OR", "NEAR(a b)", "title:x", "-", "\0", "'; DROP TABLE words"] {
+        catalog.search(odd, &Filter::default(), 10).unwrap();
+    }
+    let hits = catalog.search("harbour", &Filter::default(), 10).unwrap();
+    let marked: Vec<_> = hits[0].snippet.iter().filter(|span| span.matched).map(|span| span.text.as_str()).collect();
+    assert_eq!(marked, ["harbour"]);
+    let by = |filter: Filter| catalog.search("the", &filter.lowered(), 10).unwrap().len();
+    assert_eq!(by(Filter { author: Some("moll".into()), ..Filter::default() }), 1);
+    assert_eq!(by(Filter { language: Some("EN".into()), ..Filter::default() }), 1);
+    assert_eq!(by(Filter { from: Some("2026".into()), ..Filter::default() }), 0);
+}
+
+#[test]
+fn a_withdrawn_articles_bytes_leave_and_its_old_proof_holds() {
+    let scene = Scene::new();
+    let (archive, input) = filled(&scene);
+    let catalog = sound(&archive);
+    let (checkpoint, note) = archive.checkpoint(archive.log_key()).unwrap();
+    let proof = prove::prove_article(&archive, &catalog, (&checkpoint, &note), "letter-1", true).unwrap();
+    let before = only_bundle(&archive);
+    try_withdraw(&archive, "letter-1").unwrap();
+    assert!(!before.exists());
+    let catalog = sound(&archive);
+    assert_eq!(ids(&catalog), ["in/essays/tides", "in/notes/empty", "in/notes/随筆"]);
+    let rest = only_bundle(&archive);
+    assert!(!tool(Path::new("/"), "tar", &["--zstd", "-tf", &rest.display().to_string()]).contains("letter"));
+    // The proof made before is still one.
+    let letter = Digest::of(&fs::read(scene.path("in/letters/first/letter.html")).unwrap());
+    let proof = Proof::decode(proof.encode().as_bytes()).unwrap();
+    let proved = prove::verify_proof(&proof, archive.log_key(), letter).unwrap();
+    assert_eq!((proved.article.as_str(), proved.paths.len()), ("letter-1", 1));
+    assert!(proved.manifest.is_some());
+    // It is not packed again, unless that is asked for.
+    let left_out = added(&archive, &input);
+    assert_eq!((left_out.withdrawn.as_slice(), left_out.packed.bundles.len()), (["letter-1".to_owned()].as_slice(), 0));
+    let back = try_add(&archive, &input, &AddOptions { reinstate: true, ..add_options() }).unwrap();
+    assert_eq!(back.new, ["letter-1"]);
+    assert!(ids(&sound(&archive)).contains(&"letter-1".to_owned()));
+}
+
+#[test]
+fn a_proof_is_refused_when_anything_in_it_is_changed() {
+    let scene = Scene::new();
+    let (archive, _) = filled(&scene);
+    let catalog = sound(&archive);
+    let (checkpoint, note) = archive.checkpoint(archive.log_key()).unwrap();
+    let proof = prove::prove_article(&archive, &catalog, (&checkpoint, &note), "letter-1", true).unwrap();
+    let file = Digest::of(&fs::read(scene.path("in/letters/first/letter.html")).unwrap());
+    let log = archive.log_key();
+    assert!(prove::verify_proof(&proof, log, file).is_ok());
+    let broken: [fn(&mut Proof); 7] = [
+        |proof| proof.extra.id.push('x'),
+        |proof| proof.extra.lines = proof.extra.lines.replace("letter.html", "better.html"),
+        |proof| proof.extra.leaf[20] ^= 1,
+        |proof| proof.index += 1,
+        |proof| proof.hashes[0] = Digest::of(b""),
+        |proof| proof.checkpoint = proof.checkpoint.replacen('\n', "x\n", 1),
+        |proof| proof.extra.manifest[0] ^= 1,
+    ];
+    for (n, break_it) in broken.into_iter().enumerate() {
+        let mut proof = proof.clone();
+        break_it(&mut proof);
+        assert!(prove::verify_proof(&proof, log, file).is_err(), "change {n}");
+    }
+    assert!(prove::verify_proof(&proof, log, Digest::of(b"another file")).is_err());
+    let other = vellum::keys::VerifierKey::new(ORIGIN, key(9).public()).unwrap();
+    assert!(prove::verify_proof(&proof, &other, file).is_err());
+}
+
+#[test]
+fn a_bundle_made_elsewhere_is_deposited_once() {
+    let scene = Scene::new();
+    let (archive, _) = filled(&scene);
+    scene.write("else/poem.txt", "A poem.\n");
+    let bundle = packed(&scene.path("else"), &scene.path("bundles"), &options(), &key(5)).bundles[0].file.clone();
+    let take = || {
+        let secret = log_key();
+        let mut writer = Writer::begin(&archive, &secret, "test").unwrap();
+        deposit(&mut writer, &mut archive.catalog().unwrap(), &bundle, &[&signer()], options().time, &Silent)
+    };
+    assert!(take().unwrap().is_some());
+    assert!(take().unwrap().is_none());
+    let catalog = archive.catalog().unwrap();
+    assert!(ids(&catalog).contains(&"poem".to_owned()));
+    // Of the two signers the archive's own is trusted, so the bundle is authentic; the other one is only noted.
+    assert_eq!(codes(&archive), []);
+}
+
+/// Lets so many steps pass and fails all after, as a kill would.
+struct Kill(AtomicI64);
+
+impl Steps for Kill {
+    fn step(&self, _what: &str) -> io::Result<()> {
+        if self.0.fetch_sub(1, Ordering::Relaxed) > 0 { Ok(()) } else { Err(io::Error::other("killed")) }
+    }
+}
+
+/// Runs `act` on copies of `before`, killed before each of its steps in turn, and lets `check` look at what is left after recovery.
+fn killed_at_every_step(
+    scene: &Scene,
+    before: &Path,
+    act: impl Fn(&Archive) -> bool,
+    check: impl Fn(&Archive, bool),
+) -> i64 {
+    for steps in 0.. {
+        let copy = scene.path(&format!("killed-{steps}"));
+        tool(Path::new("/"), "cp", &["-a", &before.display().to_string(), &copy.display().to_string()]);
+        let kill = Arc::new(Kill(AtomicI64::new(steps)));
+        let done = act(&Archive::open(Store::new(&copy).with_steps(kill.clone())).unwrap());
+        let archive = Archive::open(Store::new(&copy)).unwrap();
+        let secret = log_key();
+        drop(Writer::begin(&archive, &secret, "recovery").unwrap());
+        assert!(!archive.store().exists(layout::CLAIM) && !archive.store().exists(layout::INTENT));
+        check(&archive, done);
+        fs::remove_dir_all(&copy).unwrap();
+        // What failed as a cache only does not end the run: only a run with steps to spare is the last.
+        if done && kill.0.load(Ordering::Relaxed) > 0 {
+            return steps;
+        }
+    }
+    unreachable!("the steps are countable")
+}
+
+#[test]
+fn a_kill_at_any_step_of_a_pack_loses_nothing_and_needs_nobody() {
+    let scene = Scene::new();
+    let (_, input) = filled(&scene);
+    scene.write("in/essays/tides.md", "# On tides\n\nTwice a day, almost.\n");
+    scene.write("in/notes/more.txt", "More.\n");
+    let steps = killed_at_every_step(
+        &scene,
+        &scene.path("archive"),
+        |archive| try_add(archive, &input, &add_options()).is_ok(),
+        |archive, done| {
+            let known = ids(&sound(archive));
+            assert!(known.len() == 5 || (known.len() == 4 && !done), "{known:?}");
+            // The next pack finds what is missing, and only that.
+            let next = added(archive, &input);
+            assert_eq!(next.new.len() + next.changed.len(), if known.len() == 5 { 0 } else { 2 });
+            assert_eq!(sound(archive).counts().unwrap(), (5, 6));
+        },
+    );
+    assert!(steps > 20, "{steps} steps are too few to be all");
+}
+
+#[test]
+fn a_kill_at_any_step_of_a_withdrawal_leaves_it_undone_or_done() {
+    let scene = Scene::new();
+    let (_, input) = filled(&scene);
+    let steps = killed_at_every_step(
+        &scene,
+        &scene.path("archive"),
+        |archive| try_withdraw(archive, "letter-1").is_ok(),
+        |archive, done| {
+            let known = ids(&sound(archive));
+            assert!(known.len() == 3 || (known.len() == 4 && !done), "{known:?}");
+            only_bundle(archive);
+            added(archive, &input);
+            if known.len() == 4 {
+                try_withdraw(archive, "letter-1").unwrap();
+            }
+            assert_eq!(ids(&sound(archive)).len(), 3);
+        },
+    );
+    assert!(steps > 20, "{steps} steps are too few to be all");
+}
+
+#[test]
+fn a_kill_at_any_step_of_making_an_archive_lets_it_be_made_again() {
+    let scene = Scene::new();
+    for steps in 0.. {
+        let path = scene.path(&format!("archive-{steps}"));
+        let kill = Arc::new(Kill(AtomicI64::new(steps)));
+        let done = create(Store::new(&path).with_steps(kill)).is_ok();
+        // Only the header makes it an archive; a kill after that leaves a whole one.
+        let archive = match Archive::open(Store::new(&path)) {
+            Ok(archive) => archive,
+            Err(_) => create(Store::new(&path)).unwrap(),
+        };
+        sound(&archive);
+        assert_eq!(archive.checkpoint(archive.log_key()).unwrap().0.size, 2);
+        if done {
+            assert!(steps > 10, "{steps} steps are too few to be all");
+            break;
+        }
+    }
+}
+
+#[test]
+fn two_writers_at_once_are_one_writer_and_a_refusal_by_name() {
+    let scene = Scene::new();
+    let (archive, _) = filled(&scene);
+    let secret = log_key();
+    let first = Writer::begin(&archive, &secret, "the first").unwrap();
+    match Writer::begin(&archive, &secret, "the second") {
+        Err(Error::Busy { by }) => assert_eq!(by, "the first"),
+        other => panic!("{:?}", other.map(|_| ())),
+    }
+    drop(first);
+    assert!(Writer::begin(&archive, &secret, "the second").is_ok());
+}
+
+#[test]
+fn nothing_is_signed_that_does_not_extend_what_was_signed() {
+    let scene = Scene::new();
+    let (archive, input) = filled(&scene);
+    let copy = scene.path("copy");
+    tool(Path::new("/"), "cp", &["-a", &scene.path("archive").display().to_string(), &copy.display().to_string()]);
+    scene.write("in/notes/more.txt", "More.\n");
+    added(&archive, &input);
+    let secret = log_key();
+    // An older copy of all but the state: the log would fork.
+    let old = Archive::open(Store::new(&copy)).unwrap();
+    let signed = fs::read(scene.path("archive/.vellum/state/signed")).unwrap();
+    fs::write(copy.join(".vellum/state/signed"), &signed).unwrap();
+    assert!(matches!(Writer::begin(&old, &secret, "test"), Err(Error::Refused(_))));
+    // An older state beside a newer checkpoint.
+    fs::copy(scene.path("archive/checkpoint"), copy.join("checkpoint")).unwrap();
+    assert!(Writer::begin(&old, &secret, "test").is_err());
+    // No state at all.
+    fs::remove_file(scene.path("archive/.vellum/state/signed")).unwrap();
+    assert!(matches!(Writer::begin(&archive, &secret, "test"), Err(Error::Refused(_))));
+    // Another key than the log's.
+    assert!(matches!(Writer::begin(&archive, &key(7), "test"), Err(Error::OtherLogKey { .. })));
+}
+
+#[test]
+fn every_damage_to_an_archive_has_its_code() {
+    let damages: [(&str, Code); 7] = [
+        ("printf x >> archive/README.txt", Code::Document),
+        ("rm $(find archive/bundles -name '*.zst')", Code::BundleMissing),
+        ("f=$(find archive/bundles -name '*.zst'); printf x | dd of=$f bs=1 seek=40 conv=notrunc status=none", Code::BundleFile),
+        ("for f in $(find archive/tile/0 -type f); do printf x | dd of=$f bs=1 seek=10 conv=notrunc status=none; done", Code::Log),
+        ("sed -i 's/lines sha256:./lines sha256:x/' $(find archive/tile/entries -type f)", Code::Leaf),
+        ("rm archive/withdrawn/*.toml", Code::Withdrawal),
+        ("sed -i 's/withdraw/Withdraw/' archive/withdrawn/*.minisig", Code::Withdrawal),
+    ];
+    for (damage, code) in damages {
+        let scene = Scene::new();
+        let (archive, _) = filled(&scene);
+        try_withdraw(&archive, "letter-1").unwrap();
+        assert_eq!(codes(&archive), []);
+        tool(scene.folder.path(), "sh", &["-c", damage]);
+        assert!(codes(&archive).contains(&code), "{damage}: {:?}", codes(&archive));
+    }
+    let scene = Scene::new();
+    let (archive, _) = filled(&scene);
+    scene.write("archive/bundles/00/stray/0000000000000000.tar.zst", "x");
+    let (checkpoint, _) = archive.checkpoint(archive.log_key()).unwrap();
+    let found = audit(&archive, &checkpoint, &trusted(&signer()), options().threads, &Silent).unwrap();
+    assert_eq!(found.findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), [Code::Stray]);
+    scene.write("archive/checkpoint", "nonsense");
+    assert!(archive.checkpoint(archive.log_key()).is_err());
+}
