@@ -2,13 +2,19 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use crate::store::Store;
 
 use super::{Error, layout};
 
+/// A writer that is just ending is waited for, so often and so long; another one is named.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(25);
 /// The longest name of a writer, in bytes.
 const MAX_NAME_BYTES: u64 = 200;
 
@@ -25,9 +31,17 @@ impl Lock {
         let failed = |source| Error::Lock { path: path.clone(), source };
         fs::create_dir_all(store.path(layout::STATE)).map_err(failed)?;
         let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        let mut locked = flock(&file, FlockOperation::NonBlockingLockExclusive);
+        for _ in 0..TRIES {
+            if locked != Err(Errno::WOULDBLOCK) {
+                break;
+            }
+            thread::sleep(PAUSE);
+            locked = flock(&file, FlockOperation::NonBlockingLockExclusive);
+        }
+        match locked {
             Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
+            Err(Errno::WOULDBLOCK) => {
                 let mut by = String::new();
                 // Who it is only helps a person; that somebody is there has been found already.
                 let _ = file.take(MAX_NAME_BYTES).read_to_string(&mut by);
