@@ -2,10 +2,11 @@
 //!
 //! A tour in floor order, from the ground; arrows point downward only:
 //!
-//! - *words*: [`digest`], [`path`], [`finding`], [`watch`], [`pipeline`]
+//! - *words*: [`digest`], [`path`], [`merkle`], [`finding`], [`watch`], [`pipeline`]
 //! - *formats*: [`mod@format`] says what every byte of a bundle means, [`keys`] what a key and a signature are; neither knows the other
-//! - *trust*: [`trust`] judges a bundle's signatures by the keys that a person trusts
-//! - *works*: [`folder`] packs folders and writes them out again
+//! - *seams*: [`store`] is where an archive lies, [`trust`] judges signatures by the keys that a person trusts
+//! - *archive*: [`archive`] holds bundles in a log, and a catalog of them
+//! - *works*: [`folder`] packs folders and writes them out again, [`collection`] does so with whole archives
 //! - *faces*: [`cli`], the command line
 //!
 //! The library never prints and never reads the clock, the environment or a user's configuration: time, randomness and

@@ -136,7 +136,13 @@ pub fn prove_consistency<N: Nodes>(nodes: &mut N, old: u64, new: u64) -> Result<
 ///
 /// # Errors
 /// Names why the proof does not prove it.
-pub fn verify_inclusion(leaf: &Digest, index: u64, size: u64, proof: &[Digest], root: &Digest) -> Result<(), ProofFault> {
+pub fn verify_inclusion(
+    leaf: &Digest,
+    index: u64,
+    size: u64,
+    proof: &[Digest],
+    root: &Digest,
+) -> Result<(), ProofFault> {
     if index >= size {
         return Err(ProofFault::Outside { index, size });
     }

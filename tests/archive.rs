@@ -176,7 +176,10 @@ fn a_catalog_made_anew_is_the_one_that_grew() {
 fn search_finds_words_phrases_and_beginnings_in_any_script() {
     let scene = Scene::new();
     let input = scene.articles();
-    scene.write("in/notes/night.html", "<title>Night</title><p>The n<b>igh</b>t shelf at the harbour. Überall Gezeiten.</p><script>hidden</script>");
+    scene.write(
+        "in/notes/night.html",
+        "<title>Night</title><p>The n<b>igh</b>t shelf at the harbour. Überall Gezeiten.</p><script>hidden</script>",
+    );
     scene.write("in/notes/列車.txt", "夜行列車の時刻表\n");
     let archive = create(Store::new(&scene.path("archive"))).unwrap();
     added(&archive, &input);
@@ -426,8 +429,14 @@ fn every_damage_to_an_archive_has_its_code() {
     let damages: [(&str, Code); 7] = [
         ("printf x >> archive/README.txt", Code::Document),
         ("rm $(find archive/bundles -name '*.zst')", Code::BundleMissing),
-        ("f=$(find archive/bundles -name '*.zst'); printf x | dd of=$f bs=1 seek=40 conv=notrunc status=none", Code::BundleFile),
-        ("for f in $(find archive/tile/0 -type f); do printf x | dd of=$f bs=1 seek=10 conv=notrunc status=none; done", Code::Log),
+        (
+            "f=$(find archive/bundles -name '*.zst'); printf x | dd of=$f bs=1 seek=40 conv=notrunc status=none",
+            Code::BundleFile,
+        ),
+        (
+            "for f in $(find archive/tile/0 -type f); do printf x | dd of=$f bs=1 seek=10 conv=notrunc status=none; done",
+            Code::Log,
+        ),
         ("sed -i 's/lines sha256:./lines sha256:x/' $(find archive/tile/entries -type f)", Code::Leaf),
         ("rm archive/withdrawn/*.toml", Code::Withdrawal),
         ("sed -i 's/withdraw/Withdraw/' archive/withdrawn/*.minisig", Code::Withdrawal),

@@ -62,7 +62,8 @@ fn every_published_case_of_inclusion_and_consistency_is_judged_as_published() {
             Some(_) => {
                 let (root, leaf) = (hash(&case["root"]), hash(&case["leafHash"]));
                 // Ours are of 32 bytes by their type; a case of another length is refused before.
-                let whole = ["root", "leafHash"].iter().all(|key| case[key].as_str().is_some_and(|text| text.len() == 44));
+                let whole =
+                    ["root", "leafHash"].iter().all(|key| case[key].as_str().is_some_and(|text| text.len() == 44));
                 whole && verify_inclusion(&leaf, number("leafIdx"), number("treeSize"), &proof, &root).is_ok()
             }
             None => {

@@ -56,7 +56,8 @@ impl Claim {
         let new: (u64, Digest) = head(line(), "new ").ok_or_else(malformed)?;
         let mut leaves = Vec::new();
         while let Some((length, after)) = rest.split_first_chunk::<2>() {
-            let (leaf, after) = after.split_at_checked(usize::from(u16::from_be_bytes(*length))).ok_or_else(malformed)?;
+            let (leaf, after) =
+                after.split_at_checked(usize::from(u16::from_be_bytes(*length))).ok_or_else(malformed)?;
             leaves.push(leaf.to_vec());
             rest = after;
         }

@@ -30,7 +30,8 @@ impl Lock {
         let path = store.path(layout::LOCK);
         let failed = |source| Error::Lock { path: path.clone(), source };
         fs::create_dir_all(store.path(layout::STATE)).map_err(failed)?;
-        let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        let mut file =
+            File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
         let mut locked = flock(&file, FlockOperation::NonBlockingLockExclusive);
         for _ in 0..TRIES {
             if locked != Err(Errno::WOULDBLOCK) {

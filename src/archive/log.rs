@@ -157,7 +157,8 @@ impl<'a> Log<'a> {
         if !self.tiles.contains_key(&key) {
             let tile = Tile::of(key.holds, number, self.size).ok_or_else(|| broken("a tile beyond its end"))?;
             let (bytes, width) = self.read(tile, MAX_TILE_BYTES)?;
-            let mut hashes = tile::decode_hashes(&bytes, width).map_err(|fault| Error::Log(format!("{tile}: {fault}")))?;
+            let mut hashes =
+                tile::decode_hashes(&bytes, width).map_err(|fault| Error::Log(format!("{tile}: {fault}")))?;
             hashes.truncate(usize::from(tile.width));
             if self.tiles.len() >= MAX_CACHED_TILES {
                 self.tiles.clear();

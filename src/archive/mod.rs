@@ -128,7 +128,8 @@ impl Archive {
         let log_key = VerifierKey::new(origin.as_str(), signer.public())?;
         let archive = Self { store, origin, log_key };
         let mut writer = Writer::begin(&archive, signer, who)?;
-        let leaves = DOCUMENTS.map(|(name, text)| Leaf::Document { name: name.into(), file: Digest::of(text.as_bytes()) });
+        let leaves =
+            DOCUMENTS.map(|(name, text)| Leaf::Document { name: name.into(), file: Digest::of(text.as_bytes()) });
         let header = format!("format = \"{FORMAT}\"\norigin = \"{}\"\nlog = \"{}\"\n", archive.origin, archive.log_key);
         let files = DOCUMENTS.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()));
         archive.store.put_all(&files)?;
@@ -158,7 +159,10 @@ impl Archive {
         let origin: Origin = header.origin.parse().map_err(|fault| Error::Header(format!("{fault}")))?;
         let log_key: VerifierKey = header.log.parse().map_err(|error: keys::Error| Error::Header(error.to_string()))?;
         if log_key.name() != origin.as_str() {
-            return Err(Error::Header(format!("the log's key is named {:?}, expected the origin {origin:?}", log_key.name())));
+            return Err(Error::Header(format!(
+                "the log's key is named {:?}, expected the origin {origin:?}",
+                log_key.name()
+            )));
         }
         Ok(Self { store, origin, log_key })
     }
@@ -201,12 +205,15 @@ impl Archive {
 }
 
 impl Archive {
-    /// Opens the catalog, which is made anew where it is not there or damaged.
+    /// Opens the catalog, which is made anew where it is not there or damaged; in memory, where nothing can be written.
     ///
     /// # Errors
     /// Where it cannot be made.
     pub fn catalog(&self) -> Result<catalog::Catalog, Error> {
-        Ok(catalog::Catalog::open(&self.store.path(layout::CATALOG))?)
+        match catalog::Catalog::open(&self.store.path(layout::CATALOG)) {
+            Err(catalog::Error::Io(_)) => Ok(catalog::Catalog::in_memory()?),
+            other => Ok(other?),
+        }
     }
 }
 

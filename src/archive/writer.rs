@@ -159,7 +159,9 @@ impl<'a> Writer<'a> {
             let now = (self.checkpoint.size, self.checkpoint.root);
             if now != claim.old && now != claim.new {
                 let (old, found) = (claim.old.0, now.0);
-                return Err(Error::Refused(format!("a claim goes on from size {old}, the checkpoint has size {found}")));
+                return Err(Error::Refused(format!(
+                    "a claim goes on from size {old}, the checkpoint has size {found}"
+                )));
             }
             self.finish(&claim)?;
         }
@@ -215,6 +217,10 @@ impl<'a> Writer<'a> {
             && Log::new(&self.archive.store, next.size).root(signed.size)? == signed.root
             && Log::new(&self.archive.store, next.size).root(next.size)? == next.root;
         let (signed, next) = (signed.size, next.size);
-        if extends { Ok(()) } else { Err(Error::Refused(format!("a log of {next} leaves does not extend the one signed with {signed}"))) }
+        if extends {
+            Ok(())
+        } else {
+            Err(Error::Refused(format!("a log of {next} leaves does not extend the one signed with {signed}")))
+        }
     }
 }

@@ -34,7 +34,8 @@ pub(super) fn open(path: &Path, read: &ReadArgs, ui: &Ui) -> Result<Opened, Fail
         return Err(Failure::no(format!("{}: is the archive {}, not {asked}", path.display(), archive.origin())));
     }
     let log_key = keyring::log_key(read.trust(), archive.log_key(), ui)?;
-    let (checkpoint, note) = archive.checkpoint(&log_key).map_err(|error| Failure::no_from(error).about(path.display()))?;
+    let (checkpoint, note) =
+        archive.checkpoint(&log_key).map_err(|error| Failure::no_from(error).about(path.display()))?;
     Ok(Opened { archive, log_key, checkpoint, note })
 }
 
@@ -60,10 +61,13 @@ impl Opened {
             }
         }
         if catalog.withdrawn(asked)?.is_some() {
-            return Err(Failure::no(format!("the article {asked:?} was withdrawn"))
-                .hint(format!("`vellum history {} {asked}` says when and why", self.archive.store().path("").display())));
+            return Err(Failure::no(format!("the article {asked:?} was withdrawn")).hint(format!(
+                "`vellum history {} {asked}` says when and why",
+                self.archive.store().path("").display()
+            )));
         }
-        Err(Failure::no(format!("no article {asked:?}")).hint("`vellum list ARCHIVE` and `vellum search ARCHIVE WORDS` find articles"))
+        Err(Failure::no(format!("no article {asked:?}"))
+            .hint("`vellum list ARCHIVE` and `vellum search ARCHIVE WORDS` find articles"))
     }
 
     /// Opens the bundle that holds a revision, judged by the keys that a person trusts.
@@ -90,7 +94,12 @@ pub(super) struct LogSignerArgs {
 }
 
 /// Opens the log's secret key of an archive.
-pub(super) fn log_secret(archive: &Archive, args: &LogSignerArgs, signers: &SignerArgs, ui: &Ui) -> Result<SecretKey, Failure> {
+pub(super) fn log_secret(
+    archive: &Archive,
+    args: &LogSignerArgs,
+    signers: &SignerArgs,
+    ui: &Ui,
+) -> Result<SecretKey, Failure> {
     let id = archive.log_key().public().id();
     let path = match &args.log_secret {
         Some(path) => path.clone(),
@@ -157,5 +166,6 @@ impl FilterArgs {
 /// Returns a listed article's cells: title, authors, date, language, size, id.
 pub(super) fn cells(article: &Listed) -> [String; 6] {
     let size = super::ui::bytes(article.bytes);
-    [&article.title, &article.authors, &article.published, &article.language, &size, &article.id].map(|s| super::ui::plain(s))
+    [&article.title, &article.authors, &article.published, &article.language, &size, &article.id]
+        .map(|s| super::ui::plain(s))
 }

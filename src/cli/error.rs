@@ -136,7 +136,9 @@ impl From<archive::Error> for Failure {
             E::Catalog(error) => error.into(),
             E::Busy { .. } => Self::of(&error).hint("wait until it has ended; the lock goes with its process"),
             E::NotAnArchive(_) => Self::of(&error).hint("`vellum init --origin NAME FOLDER` makes one"),
-            E::Log(_) | E::Checkpoint(_) => Self { code: 1, ..Self::of(&error) }.hint("`vellum verify ARCHIVE` lists all that is wrong"),
+            E::Log(_) | E::Checkpoint(_) => {
+                Self { code: 1, ..Self::of(&error) }.hint("`vellum verify ARCHIVE` lists all that is wrong")
+            }
             _ => Self::of(&error),
         }
     }
@@ -150,9 +152,8 @@ impl From<collection::Error> for Failure {
             E::Folder(error) => error.into(),
             E::Bundle(error) => error.into(),
             E::Keys(error) => error.into(),
-            E::NoArticle(_) | E::Withdrawn(_) => {
-                Self { code: 1, ..Self::of(&error) }.hint("`vellum list ARCHIVE` shows the articles; `vellum history` what became of one")
-            }
+            E::NoArticle(_) | E::Withdrawn(_) => Self { code: 1, ..Self::of(&error) }
+                .hint("`vellum list ARCHIVE` shows the articles; `vellum history` what became of one"),
             E::NoBundle(_) | E::Deposit { .. } => Self { code: 1, ..Self::of(&error) },
             _ => Self::of(&error),
         }

@@ -20,7 +20,8 @@ Examples:
   vellum history library/ essays/tides")]
 pub(super) struct HistoryArgs {
     /// The archive
-    archive: PathBuf,
+    #[arg(value_name = "ARCHIVE")]
+    library: PathBuf,
     /// The article's id
     article: String,
     #[command(flatten)]
@@ -45,7 +46,7 @@ struct JsonWithdrawal<'a> {
 }
 
 pub(super) fn run(args: &HistoryArgs, ui: &Ui) -> Result<Answer, Failure> {
-    let opened = open(&args.archive, &args.read, ui)?;
+    let opened = open(&args.library, &args.read, ui)?;
     let catalog = opened.catalog(ui)?;
     let history = catalog.history(&args.article)?;
     if history.is_empty() {
@@ -56,7 +57,8 @@ pub(super) fn run(args: &HistoryArgs, ui: &Ui) -> Result<Answer, Failure> {
         let (leaf, withdrawn) = (revision.leaf, revision.withdrawn);
         let is_current = current == Some(leaf);
         if ui.json {
-            let (bundle, lines, title) = (revision.bundle.to_string(), revision.lines.to_string(), revision.title.as_str());
+            let (bundle, lines, title) =
+                (revision.bundle.to_string(), revision.lines.to_string(), revision.title.as_str());
             ui.print_json("revision", &JsonRevision { leaf, bundle, title, lines, current: is_current, withdrawn })?;
         } else {
             let state = match (is_current, withdrawn) {
@@ -74,7 +76,10 @@ pub(super) fn run(args: &HistoryArgs, ui: &Ui) -> Result<Answer, Failure> {
         if ui.json {
             ui.print_json("withdrawal", &JsonWithdrawal { leaf, statement: statement.to_string(), reason })?;
         } else {
-            ui.print(format!("leaf {leaf}\twithdrawal\t{}", ui::plain(reason.unwrap_or("(statement cannot be read)"))))?;
+            ui.print(format!(
+                "leaf {leaf}\twithdrawal\t{}",
+                ui::plain(reason.unwrap_or("(statement cannot be read)"))
+            ))?;
         }
     }
     Ok(Answer::Yes)

@@ -43,7 +43,8 @@ pub(super) fn run(args: &InitArgs, ui: &Ui) -> Result<Answer, Failure> {
     if args.folder.is_dir() && !store.list("")?.is_empty() {
         return Err(crate::archive::Error::NotEmpty(args.folder.clone()).into());
     }
-    let passphrase = if args.no_passphrase { None } else { Some(key::new_passphrase(args.passphrase_file.as_deref())?) };
+    let passphrase =
+        if args.no_passphrase { None } else { Some(key::new_passphrase(args.passphrase_file.as_deref())?) };
     let secret = key::generate()?;
     let folder = keyring::folder(ui)?.join("logs");
     let verifier = VerifierKey::new(args.origin.as_str(), secret.public())?;

@@ -54,7 +54,12 @@ impl ReadArgs {
     }
 
     /// Judges an opened bundle; without `--unsigned`, one that no trusted key has signed is refused.
-    pub(super) fn judged(&self, bundle: &Bundle<File>, archive: Option<&Origin>, ui: &Ui) -> Result<Judgement, Failure> {
+    pub(super) fn judged(
+        &self,
+        bundle: &Bundle<File>,
+        archive: Option<&Origin>,
+        ui: &Ui,
+    ) -> Result<Judgement, Failure> {
         let keys = keyring::trusted(&self.trust, ui)?;
         let judgement = trust::judge(bundle.tail(), bundle.manifest(), &keys, archive.or(self.archive.as_ref()));
         if !self.unsigned {
@@ -210,7 +215,10 @@ impl SelectArgs {
         }
         if self.articles.is_empty() || !globs.is_empty() {
             catalog.list(&Filter::default(), &mut |article| {
-                let fits = globs.iter_mut().filter(|(_, glob, _)| glob.is_match(&article.id)).map(|(_, _, found)| *found = true);
+                let fits = globs
+                    .iter_mut()
+                    .filter(|(_, glob, _)| glob.is_match(&article.id))
+                    .map(|(_, _, found)| *found = true);
                 if fits.count() > 0 || self.articles.is_empty() {
                     ids.push(article.id);
                 }

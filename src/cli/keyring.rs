@@ -127,7 +127,8 @@ fn log_keys(args: &TrustArgs, name: &str, ui: &Ui) -> Result<Vec<VerifierKey>, F
 /// Reads a log's public key from a file, or takes the text itself for one.
 pub(super) fn verifier(named: &str) -> Result<VerifierKey, Failure> {
     let path = Path::new(named);
-    let text = if path.exists() { String::from_utf8_lossy(&read_key_file(path)?).into_owned() } else { named.to_owned() };
+    let text =
+        if path.exists() { String::from_utf8_lossy(&read_key_file(path)?).into_owned() } else { named.to_owned() };
     text.trim().parse().map_err(|error| Failure::new(format!("{named:?} is no key of a log")).cause(error))
 }
 
@@ -196,7 +197,11 @@ pub(super) fn signers(args: &SignerArgs, ui: &Ui) -> Result<Vec<Box<dyn Signer>>
 /// Returns the signers that the arguments name, at least one.
 pub(super) fn some_signers(args: &SignerArgs, ui: &Ui) -> Result<Vec<Box<dyn Signer>>, Failure> {
     let signers = signers(args, ui)?;
-    if signers.is_empty() { Err(Failure::new("no key to sign with").hint("`vellum key new` makes one")) } else { Ok(signers) }
+    if signers.is_empty() {
+        Err(Failure::new("no key to sign with").hint("`vellum key new` makes one"))
+    } else {
+        Ok(signers)
+    }
 }
 
 /// Returns the files of one's own secret keys.

@@ -25,7 +25,8 @@ Examples:
   vellum log --extends checkpoint-of-last-year library/    has nothing been rewritten since?")]
 pub(super) struct LogArgs {
     /// The archive
-    archive: PathBuf,
+    #[arg(value_name = "ARCHIVE")]
+    library: PathBuf,
     /// Print every leaf
     #[arg(long)]
     leaves: bool,
@@ -53,7 +54,7 @@ struct JsonLog<'a> {
 }
 
 pub(super) fn run(args: &LogArgs, ui: &Ui) -> Result<Answer, Failure> {
-    let opened = open(&args.archive, &args.read, ui)?;
+    let opened = open(&args.library, &args.read, ui)?;
     let checkpoint = &opened.checkpoint;
     let mut log = opened.archive.log(checkpoint);
     let mut tree = Vec::new();
@@ -108,7 +109,8 @@ fn extends(opened: &Opened, path: &std::path::Path) -> Result<u64, Failure> {
     if old.size > 0 {
         let proof = opened.archive.log(&opened.checkpoint).consistency(old.size)?;
         let new = &opened.checkpoint;
-        merkle::verify_consistency(old.size, new.size, &old.root, &new.root, &proof).map_err(|fault| no(fault.to_string()))?;
+        merkle::verify_consistency(old.size, new.size, &old.root, &new.root, &proof)
+            .map_err(|fault| no(fault.to_string()))?;
     }
     Ok(old.size)
 }

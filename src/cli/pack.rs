@@ -223,7 +223,13 @@ pub(super) fn run(args: PackArgs, ui: &Ui) -> Result<Answer, Failure> {
 }
 
 /// Adds a folder to an archive, or says what that would do.
-fn add_to(into: &Path, args: &PackArgs, pack: PackOptions, signers: &[&dyn Signer], ui: &Ui) -> Result<Answer, Failure> {
+fn add_to(
+    into: &Path,
+    args: &PackArgs,
+    pack: PackOptions,
+    signers: &[&dyn Signer],
+    ui: &Ui,
+) -> Result<Answer, Failure> {
     let opened = Archive::open(Store::new(into))?;
     if let Some(asked) = args.archive.as_ref().filter(|asked| *asked != opened.origin()) {
         return Err(Failure::new(format!("{}: is the archive {}, not {asked}", into.display(), opened.origin())));
@@ -231,7 +237,8 @@ fn add_to(into: &Path, args: &PackArgs, pack: PackOptions, signers: &[&dyn Signe
     let source = match &args.add.source {
         Some(source) => source.clone(),
         None => EntryPath::parse(&stem_of(&args.path)).map_err(|fault| {
-            Failure::new(format!("the folder's name is no name for a source: {fault}")).hint("give one with `--source NAME`")
+            Failure::new(format!("the folder's name is no name for a source: {fault}"))
+                .hint("give one with `--source NAME`")
         })?,
     };
     if source.as_str().contains('/') {
@@ -287,7 +294,13 @@ fn report_added(added: &Added, dry_run: bool, verbose: bool, ui: &Ui) -> Result<
     for (ids, what) in groups.iter().filter(|(ids, _)| !ids.is_empty()) {
         ui.say(format!("{} {what}", ui::thousands(ids.len() as u64)));
         let quiet = *what == "new" && !verbose && !dry_run;
-        let shown = if quiet { 0 } else if verbose { ids.len() } else { MAX_SHOWN };
+        let shown = if quiet {
+            0
+        } else if verbose {
+            ids.len()
+        } else {
+            MAX_SHOWN
+        };
         ids.iter().take(shown).for_each(|id| ui.say(format!("  {}", ui::plain(id))));
         if ids.len() > shown && !quiet {
             ui.say(format!("  and {} more; `--verbose` shows all", ids.len() - shown));

@@ -25,7 +25,8 @@ Examples:
   vellum verify --proof tides.tlog-proof tides.md         checks it, offline")]
 pub(super) struct ProveArgs {
     /// The archive
-    archive: PathBuf,
+    #[arg(value_name = "ARCHIVE")]
+    library: PathBuf,
     /// The article's id
     article: String,
     /// File to write [default: the last part of the id with .tlog-proof, here]
@@ -39,7 +40,7 @@ pub(super) struct ProveArgs {
 }
 
 pub(super) fn run(args: &ProveArgs, ui: &Ui) -> Result<Answer, Failure> {
-    let opened = open(&args.archive, &args.read, ui)?;
+    let opened = open(&args.library, &args.read, ui)?;
     let catalog = opened.catalog(ui)?;
     let (revision, _) = opened.find(&catalog, &args.article)?;
     let head = (&opened.checkpoint, opened.note.as_str());
@@ -65,7 +66,12 @@ pub(super) fn run(args: &ProveArgs, ui: &Ui) -> Result<Answer, Failure> {
 }
 
 /// Checks a file by a proof, and says what that shows and what it does not.
-pub(super) fn check(file: &std::path::Path, proof: &std::path::Path, read: &ReadArgs, ui: &Ui) -> Result<bool, Failure> {
+pub(super) fn check(
+    file: &std::path::Path,
+    proof: &std::path::Path,
+    read: &ReadArgs,
+    ui: &Ui,
+) -> Result<bool, Failure> {
     let size = std::fs::metadata(proof).map_or(0, |metadata| metadata.len());
     if size > MAX_PROOF_BYTES {
         return Err(Failure::no(format!("{}: too long for a proof", proof.display())));
@@ -97,7 +103,12 @@ fn digest(mut file: std::fs::File) -> Result<Digest, Failure> {
     }
 }
 
-fn report(file: &std::path::Path, log: &VerifierKey, proved: &Result<Proved, Disproof>, ui: &Ui) -> Result<(), Failure> {
+fn report(
+    file: &std::path::Path,
+    log: &VerifierKey,
+    proved: &Result<Proved, Disproof>,
+    ui: &Ui,
+) -> Result<(), Failure> {
     #[derive(serde::Serialize)]
     struct Json<'a> {
         file: String,
@@ -137,7 +148,10 @@ fn report(file: &std::path::Path, log: &VerifierKey, proved: &Result<Proved, Dis
             ui.print(format!("  bundle     {}", proved.bundle))?;
             ui.print(format!("  logged     by {}, leaf {} of {}", log.name(), proved.index, proved.checkpoint.size))?;
             if let Some(manifest) = &proved.manifest {
-                ui.print(format!("  manifest   {:?}, carried along; its signatures are for `minisign`", manifest.title))?;
+                ui.print(format!(
+                    "  manifest   {:?}, carried along; its signatures are for `minisign`",
+                    manifest.title
+                ))?;
             }
             ui.say("  These bytes were a file of this article, logged before this checkpoint. Not shown: that a publisher signed them,");
             ui.say("  that they are current, that they were not withdrawn since, that the article's other files are at hand.");

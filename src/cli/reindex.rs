@@ -21,13 +21,14 @@ Examples:
   vellum reindex library/")]
 pub(super) struct ReindexArgs {
     /// The archive
-    archive: PathBuf,
+    #[arg(value_name = "ARCHIVE")]
+    library: PathBuf,
     #[command(flatten)]
     read: ReadArgs,
 }
 
 pub(super) fn run(args: &ReindexArgs, ui: &Ui) -> Result<Answer, Failure> {
-    let opened = open(&args.archive, &args.read, ui)?;
+    let opened = open(&args.library, &args.read, ui)?;
     Catalog::remove(&opened.archive.store().path(layout::CATALOG))?;
     let (articles, revisions) = opened.catalog(ui)?.counts()?;
     ui.say(format!("indexed {}, {}", ui::count(articles, "article"), ui::count(revisions, "revision")));

@@ -21,7 +21,8 @@ Examples:
   vellum search library/ --language zh 石碑")]
 pub(super) struct SearchArgs {
     /// The archive
-    archive: PathBuf,
+    #[arg(value_name = "ARCHIVE")]
+    library: PathBuf,
     /// What to search for
     #[arg(required = true, value_name = "WORD", allow_hyphen_values = true)]
     query: Vec<String>,
@@ -47,7 +48,7 @@ struct JsonHit<'a> {
 }
 
 pub(super) fn run(args: &SearchArgs, ui: &Ui) -> Result<Answer, Failure> {
-    let opened = open(&args.archive, &args.read, ui)?;
+    let opened = open(&args.library, &args.read, ui)?;
     let catalog = opened.catalog(ui)?;
     // Each argument that holds a space was quoted for the shell already: its own quotes stand in it.
     let hits = catalog.search(&args.query.join(" "), &args.filter.filter(), args.limit as usize)?;

@@ -77,7 +77,11 @@ pub(super) fn run(args: &VerifyArgs, ui: &Ui) -> Result<Answer, Failure> {
             super::prove::check(file, proof, &args.read, ui)?
         } else if Archive::is_at(file) {
             if args.select.articles.is_empty() { archive(args, file, ui)? } else { articles(args, file, ui)? }
-        } else if args.select.articles.is_empty() { whole(args, file, ui)? } else { some(args, file, ui)? };
+        } else if args.select.articles.is_empty() {
+            whole(args, file, ui)?
+        } else {
+            some(args, file, ui)?
+        };
         if !good {
             answer = Answer::No;
         }
@@ -115,7 +119,10 @@ fn archive(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
         }
         let (authentic, bundles, revisions) = (found.authentic, found.bundles, found.revisions);
         let (leaves, bytes) = (found.leaves, found.bytes);
-        ui.print_json("archive", &Verdict { file: &file, origin, intact, authentic, bundles, revisions, leaves, bytes })?;
+        ui.print_json(
+            "archive",
+            &Verdict { file: &file, origin, intact, authentic, bundles, revisions, leaves, bytes },
+        )?;
         return Ok(good);
     }
     print_findings(&findings, ui)?;

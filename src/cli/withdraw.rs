@@ -48,8 +48,7 @@ pub(super) fn run(args: &WithdrawArgs, ui: &Ui) -> Result<Answer, Failure> {
     let secret = archive::log_secret(&opened, &args.log, &args.signers, ui)?;
     let mut writer = archive::writer(&opened, &secret)?;
     let mut catalog = opened.catalog()?;
-    let (digest, statement) =
-        withdraw(&mut writer, &mut catalog, &args.article, &args.reason, &signers, now()?, ui)?;
+    let (digest, statement) = withdraw(&mut writer, &mut catalog, &args.article, &args.reason, &signers, now()?, ui)?;
     ui.finish();
     if ui.json {
         #[derive(serde::Serialize)]
@@ -58,7 +57,8 @@ pub(super) fn run(args: &WithdrawArgs, ui: &Ui) -> Result<Answer, Failure> {
             statement: String,
             bundles: Vec<(String, Option<String>)>,
         }
-        let bundles = statement.bundles.iter().map(|(old, new)| (old.to_string(), new.map(|id| id.to_string()))).collect();
+        let bundles =
+            statement.bundles.iter().map(|(old, new)| (old.to_string(), new.map(|id| id.to_string()))).collect();
         ui.print_json("withdrawn", &Json { article: &args.article, statement: digest.to_string(), bundles })?;
     } else {
         ui.print(digest)?;

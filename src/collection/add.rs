@@ -106,8 +106,11 @@ impl<'a> Selection<'a> {
         if source != self.options.source.as_str() && !self.options.take_over {
             return Ok(Standing::Refused(Reason::OtherSource { id, other: source.to_owned() }));
         }
-        let Ok((lines, content)) = digests(article, &current, self.options.rederive) else { return Ok(Standing::Changed(id)) };
-        let carried = article.metadata.is_none() && current.generated && !self.options.rederive && content == current.content;
+        let Ok((lines, content)) = digests(article, &current, self.options.rederive) else {
+            return Ok(Standing::Changed(id));
+        };
+        let carried =
+            article.metadata.is_none() && current.generated && !self.options.rederive && content == current.content;
         if lines == Some(current.lines) || carried {
             return Ok(Standing::Unchanged);
         }
@@ -153,7 +156,9 @@ impl Choose for Selection<'_> {
                 self.again.push(Leaf::Article { id: key, lines, bundle });
                 self.added.returned.push(id);
             }
-            Ok(Standing::Refused(reason)) => return Choice::Refuse(Refusal { place: article.path.to_string(), reason }),
+            Ok(Standing::Refused(reason)) => {
+                return Choice::Refuse(Refusal { place: article.path.to_string(), reason });
+            }
             Ok(Standing::New(id)) => {
                 self.added.new.push(id);
                 return Choice::Take(article);
@@ -169,7 +174,11 @@ impl Choose for Selection<'_> {
 }
 
 /// Returns the digests of an article's lines as its files are now, and of those but the metadata's.
-fn digests(article: &FoundArticle, current: &Revision, rederive: bool) -> Result<(Option<Digest>, Digest), folder::Error> {
+fn digests(
+    article: &FoundArticle,
+    current: &Revision,
+    rederive: bool,
+) -> Result<(Option<Digest>, Digest), folder::Error> {
     // Metadata that would only be carried over need not be derived.
     let derive = rederive || !current.generated;
     let mut lines = article_digests(article, derive)?;
@@ -269,7 +278,11 @@ impl Selection<'_> {
 }
 
 /// Adds a finished bundle's file and leaves to a publication, and the leaves of its signatures by these signers.
-pub(super) fn publish_bundle(publication: &mut Publication, file: &Path, signers: &[&dyn Signer]) -> Result<BundleId, Error> {
+pub(super) fn publish_bundle(
+    publication: &mut Publication,
+    file: &Path,
+    signers: &[&dyn Signer],
+) -> Result<BundleId, Error> {
     let read = |source| folder::Error::Read { path: file.to_owned(), source };
     let mut open = File::open(file).map_err(read)?;
     let mut hasher = Hasher::new();

@@ -143,7 +143,11 @@ fn read_log(archive: &Archive, checkpoint: &Checkpoint, audit: &mut Audit) -> Re
                 let below = [0, 1].map(|half| log.node(8 * u32::from(level) - 1, 2 * number + half));
                 let [left, right] = below;
                 if log.node(8 * u32::from(level), number)? != merkle::node_hash(&left?, &right?) {
-                    audit.findings.push(Finding::new(Code::Log, tile.to_string(), "is not what the tiles below make it"));
+                    audit.findings.push(Finding::new(
+                        Code::Log,
+                        tile.to_string(),
+                        "is not what the tiles below make it",
+                    ));
                     break;
                 }
             }
@@ -161,7 +165,10 @@ impl Audit {
     }
 
     /// Checks a bundle's file and all leaves that it must have made.
-    #[expect(clippy::too_many_arguments, reason = "what the log says, what it says is gone, whom to believe, and how to go about it")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what the log says, what it says is gone, whom to believe, and how to go about it"
+    )]
     fn bundle(
         &mut self,
         archive: &Archive,
@@ -274,11 +281,12 @@ impl Audit {
         };
         let signed = keys.iter().any(|trusted| {
             let place = layout::statement_signature(digest, &trusted.key.id().to_string());
-            let signature = archive.store().read(&place, MAX_SIGNATURE_BYTES).ok().and_then(|b| Signature::decode(&b).ok());
+            let signature =
+                archive.store().read(&place, MAX_SIGNATURE_BYTES).ok().and_then(|b| Signature::decode(&b).ok());
             signature.is_some_and(|signature| {
-                let about = signature.comment().and_then(|comment| {
-                    comment.agrees_with(Kind::Withdraw, Some(archive.origin().as_str()), digest)
-                });
+                let about = signature
+                    .comment()
+                    .and_then(|comment| comment.agrees_with(Kind::Withdraw, Some(archive.origin().as_str()), digest));
                 about.is_ok() && signature.verify(&trusted.key, &bytes).is_ok()
             })
         });
@@ -296,8 +304,11 @@ impl Audit {
         replaced: &HashMap<BundleId, Option<BundleId>>,
     ) -> Result<(), Error> {
         let store = archive.store();
-        let known: HashSet<String> =
-            bundles.iter().filter(|(id, _)| !replaced.contains_key(id)).map(|(id, l)| layout::bundle(*id, &l.file)).collect();
+        let known: HashSet<String> = bundles
+            .iter()
+            .filter(|(id, _)| !replaced.contains_key(id))
+            .map(|(id, l)| layout::bundle(*id, &l.file))
+            .collect();
         for shelf in store.list(layout::BUNDLES)? {
             for folder in store.list(&format!("{}/{shelf}", layout::BUNDLES))? {
                 let folder = format!("{}/{shelf}/{folder}", layout::BUNDLES);

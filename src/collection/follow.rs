@@ -58,7 +58,12 @@ impl Statements {
 ///
 /// # Errors
 /// Where log or bundles cannot be read, or the catalog cannot be written.
-pub fn follow(archive: &Archive, catalog: &mut Catalog, checkpoint: &Checkpoint, watch: &dyn Watch) -> Result<(), Error> {
+pub fn follow(
+    archive: &Archive,
+    catalog: &mut Catalog,
+    checkpoint: &Checkpoint,
+    watch: &dyn Watch,
+) -> Result<(), Error> {
     let mut log = archive.log(checkpoint);
     let mut state = catalog.state()?;
     if state.size == checkpoint.size && state.root == checkpoint.root {
@@ -89,8 +94,14 @@ pub fn follow(archive: &Archive, catalog: &mut Catalog, checkpoint: &Checkpoint,
                     leaves.push((index, key, lines));
                     index += 1;
                 }
-                let row =
-                    BundleRow { id, file: layout::bundle(id, &file), file_bytes: size, leaf: state.size, articles: 0, replaces };
+                let row = BundleRow {
+                    id,
+                    file: layout::bundle(id, &file),
+                    file_bytes: size,
+                    leaf: state.size,
+                    articles: 0,
+                    replaces,
+                };
                 take_bundle(archive, &statements, &mut update, row, &leaves, watch)?;
             }
             Leaf::Article { id, lines, bundle } => {
@@ -188,7 +199,9 @@ fn take_again(
     (leaf, key, lines): ArticleLeaf,
     id: BundleId,
 ) -> Result<(), Error> {
-    let Some(bundle) = statements.resolve(id).map(|holder| open(archive, holder)).transpose()?.flatten() else { return Ok(()) };
+    let Some(bundle) = statements.resolve(id).map(|holder| open(archive, holder)).transpose()?.flatten() else {
+        return Ok(());
+    };
     let contents = bundle.contents()?;
     let revisions = revisions(&bundle, &contents)?;
     let found = revisions.iter().position(|r| r.lines == lines && Digest::of(r.id.as_bytes()) == key);

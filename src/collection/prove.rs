@@ -2,8 +2,8 @@
 
 use std::fs::File;
 
-use crate::archive::catalog::Catalog;
 use crate::archive::Archive;
+use crate::archive::catalog::Catalog;
 use crate::digest::Digest;
 use crate::format::bundle::Bundle;
 use crate::format::checkpoint::Checkpoint;
@@ -55,7 +55,8 @@ pub fn prove_article(
         extra.manifest = bundle.tail().manifest.clone();
         extra.signatures = bundle.tail().signatures.iter().map(|signature| signature.bytes.clone()).collect();
     }
-    let proof = Proof { extra, index: revision.leaf, hashes: log.inclusion(revision.leaf)?, checkpoint: note.to_owned() };
+    let proof =
+        Proof { extra, index: revision.leaf, hashes: log.inclusion(revision.leaf)?, checkpoint: note.to_owned() };
     Ok(proof)
 }
 

@@ -49,7 +49,8 @@ impl Seen {
         let begun = Stat::from(&new.as_file().metadata().map_err(failed)?);
         let mut new = BufWriter::new(new);
         new.write_all(MAGIC).map_err(failed)?;
-        let mut old = if fresh { None } else { File::open(path).ok().map(|file| BufReader::with_capacity(256 << 10, file)) };
+        let mut old =
+            if fresh { None } else { File::open(path).ok().map(|file| BufReader::with_capacity(256 << 10, file)) };
         let mut magic = [0; MAGIC.len()];
         if old.as_mut().is_some_and(|old| old.read_exact(&mut magic).is_err() || magic != MAGIC) {
             old = None;
@@ -62,21 +63,22 @@ impl Seen {
 
     /// Reads the next old record; a damaged cache ends there.
     fn advance(&mut self) {
-        let mut read = || {
-            let old = self.old.as_mut()?;
-            let mut length = [0; 2];
-            old.read_exact(&mut length).ok()?;
-            let length = usize::from(u16::from_le_bytes(length));
-            if length > MAX_PATH_BYTES {
-                return None;
-            }
-            let mut path = vec![0; length];
-            old.read_exact(&mut path).ok()?;
-            let mut state = [0; DIGEST_BYTES];
-            old.read_exact(&mut state).ok()?;
-            Some(Record { path: String::from_utf8(path).ok()?, state })
-        };
-        self.next = read();
+        self.next = self.read();
+    }
+
+    fn read(&mut self) -> Option<Record> {
+        let old = self.old.as_mut()?;
+        let mut length = [0; 2];
+        old.read_exact(&mut length).ok()?;
+        let length = usize::from(u16::from_le_bytes(length));
+        if length > MAX_PATH_BYTES {
+            return None;
+        }
+        let mut path = vec![0; length];
+        old.read_exact(&mut path).ok()?;
+        let mut state = [0; DIGEST_BYTES];
+        old.read_exact(&mut state).ok()?;
+        Some(Record { path: String::from_utf8(path).ok()?, state })
     }
 
     /// Says whether the article is as it was; what the old cache has before it has vanished.

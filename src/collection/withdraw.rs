@@ -49,8 +49,12 @@ pub fn withdraw(
         return Err(Error::NoArticle(id.to_owned()));
     }
     let mut publication = Publication::default();
-    let mut statement =
-        Withdrawal { archive: archive.origin().clone(), article: id.to_owned(), reason: reason.to_owned(), bundles: Vec::new() };
+    let mut statement = Withdrawal {
+        archive: archive.origin().clone(),
+        article: id.to_owned(),
+        reason: reason.to_owned(),
+        bundles: Vec::new(),
+    };
     for old in holders.into_values() {
         let bundle = super::prove::open_bundle(archive, catalog, old)?;
         let new = rest(writer, &bundle, id, signers, time, watch)?;
@@ -111,7 +115,8 @@ fn rest(
     let packed = packed?;
     removed.map_err(|source| crate::folder::Error::Write { path: folder, source })?;
     let expected = (0..contents.list.len()).filter(|&line| keep[line]);
-    let expected = ChecksumList::from_sorted(expected.map(|line| (contents.list.path(line), contents.list.digest(line))));
+    let expected =
+        ChecksumList::from_sorted(expected.map(|line| (contents.list.path(line), contents.list.digest(line))));
     match packed.bundles.as_slice() {
         [one] if one.manifest.checksums == Digest::of(expected.text().as_bytes()) => Ok(Some(one.file.clone())),
         _ => Err(Error::Rest(format!("bundle {}", bundle.id()))),

@@ -15,6 +15,8 @@ pub const MAX_TEXT_BYTES: usize = 1 << 20;
 pub const MAX_DOCUMENT_BYTES: u64 = 32 << 20;
 /// The most pages of a PDF that are read.
 const MAX_PAGES: usize = 200;
+/// What marks up Markdown and its like, and is no word.
+const MARKS: [char; 9] = ['*', '#', '`', '|', '>', '[', ']', '~', '='];
 /// How far a NUL is looked for, which no text has, in bytes.
 const PROBE_BYTES: usize = 8 << 10;
 
@@ -59,7 +61,7 @@ pub fn text(name: &str, bytes: &[u8]) -> String {
     let mut words = Words::default();
     match way {
         Way::Html => html(&text, &mut words),
-        Way::Markup => text.split(|c: char| matches!(c, '*' | '#' | '`' | '|' | '>' | '[' | ']' | '~' | '=')).for_each(|s| words.push(s)),
+        Way::Markup => text.split(MARKS).for_each(|piece| words.push(piece)),
         _ => words.push(&text),
     }
     words.out

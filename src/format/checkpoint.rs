@@ -53,7 +53,11 @@ impl Checkpoint {
             _ => return Err(CheckpointFault("the third line is no root")),
         }
         let checkpoint = Self { origin, size, root: Digest::from_bytes(root) };
-        if checkpoint.to_string() == text { Ok(checkpoint) } else { Err(CheckpointFault("it has another form or further lines")) }
+        if checkpoint.to_string() == text {
+            Ok(checkpoint)
+        } else {
+            Err(CheckpointFault("it has another form or further lines"))
+        }
     }
 }
 

@@ -177,8 +177,16 @@ mod tests {
         prop_oneof![
             (bundle.clone(), any::<u64>(), digest.clone(), prop::option::of(bundle.clone()))
                 .prop_map(|(id, size, file, replaces)| Leaf::Bundle { id, size, file, replaces }),
-            (digest.clone(), digest.clone(), bundle.clone()).prop_map(|(id, lines, bundle)| Leaf::Article { id, lines, bundle }),
-            (bundle, any::<[u8; 32]>(), digest.clone()).prop_map(|(bundle, key, file)| Leaf::Signature { bundle, key, file }),
+            (digest.clone(), digest.clone(), bundle.clone()).prop_map(|(id, lines, bundle)| Leaf::Article {
+                id,
+                lines,
+                bundle
+            }),
+            (bundle, any::<[u8; 32]>(), digest.clone()).prop_map(|(bundle, key, file)| Leaf::Signature {
+                bundle,
+                key,
+                file
+            }),
             digest.clone().prop_map(|statement| Leaf::Withdraw { statement }),
             digest.prop_map(|file| Leaf::Document { name: "README.txt".into(), file }),
         ]

@@ -71,12 +71,16 @@ impl Proof {
             return Err(ProofFault("longer than a proof may be"));
         }
         let text = std::str::from_utf8(bytes).map_err(|_| ProofFault("not UTF-8"))?;
-        let (head, checkpoint) = text.split_once("\n\n").ok_or(ProofFault("there is no blank line before the checkpoint"))?;
+        let (head, checkpoint) =
+            text.split_once("\n\n").ok_or(ProofFault("there is no blank line before the checkpoint"))?;
         let mut lines = head.split('\n');
         if lines.next() != Some(FORMAT) {
             return Err(ProofFault("of another format"));
         }
-        let extra = lines.next().and_then(|line| line.strip_prefix("extra ")).ok_or(ProofFault("the second line is no extra"))?;
+        let extra = lines
+            .next()
+            .and_then(|line| line.strip_prefix("extra "))
+            .ok_or(ProofFault("the second line is no extra"))?;
         let extra = Base64::decode_vec(extra).map_err(|_| ProofFault("the extra is no base64"))?;
         let index = lines.next().and_then(|line| line.strip_prefix("index ")).and_then(|index| index.parse().ok());
         let mut proof = Self {
@@ -98,7 +102,8 @@ impl Proof {
 
     /// Returns the proof's file.
     pub fn encode(&self) -> String {
-        let mut out = format!("{FORMAT}\nextra {}\nindex {}\n", Base64::encode_string(&self.extra.encode()), self.index);
+        let mut out =
+            format!("{FORMAT}\nextra {}\nindex {}\n", Base64::encode_string(&self.extra.encode()), self.index);
         for hash in &self.hashes {
             // Writing to a string does not fail.
             let _ = writeln!(out, "{}", Base64::encode_string(hash.as_bytes()));
@@ -160,8 +165,12 @@ mod tests {
         let extra = (bytes(), "[a-z\n]{0,9}", "[ -~\n]{0,80}", bytes(), prop::collection::vec(bytes(), 0..3))
             .prop_map(|(leaf, id, lines, manifest, signatures)| Extra { leaf, id, lines, manifest, signatures });
         let hashes = prop::collection::vec(any::<[u8; 32]>().prop_map(Digest::from_bytes), 0..20);
-        (extra, any::<u64>(), hashes, "[a-z\n]{0,40}")
-            .prop_map(|(extra, index, hashes, checkpoint)| Proof { extra, index, hashes, checkpoint })
+        (extra, any::<u64>(), hashes, "[a-z\n]{0,40}").prop_map(|(extra, index, hashes, checkpoint)| Proof {
+            extra,
+            index,
+            hashes,
+            checkpoint,
+        })
     }
 
     proptest! {

@@ -106,7 +106,9 @@ impl Tile {
             _ => Holds::Hashes(level.parse().ok().filter(|level| *level <= MAX_LEVEL)?),
         };
         let (number, width) = match rest.split_once(".p/") {
-            Some((number, width)) => (number, width.parse().ok().filter(|width| (1..TILE_WIDTH as u16).contains(width))?),
+            Some((number, width)) => {
+                (number, width.parse().ok().filter(|width| (1..TILE_WIDTH as u16).contains(width))?)
+            }
             None => (rest, TILE_WIDTH as u16),
         };
         let digits: String = number.chars().filter(char::is_ascii_digit).collect();

@@ -130,7 +130,12 @@ mod tests {
         };
         let text = statement.to_string();
         assert_eq!(Withdrawal::decode(text.as_bytes()), Ok(statement));
-        for bad in [text.replace("/1", "/2"), text.clone() + "\n", text.replace("reason", "season"), text.replace("slip", "\\u0007")] {
+        for bad in [
+            text.replace("/1", "/2"),
+            text.clone() + "\n",
+            text.replace("reason", "season"),
+            text.replace("slip", "\\u0007"),
+        ] {
             assert!(Withdrawal::decode(bad.as_bytes()).is_err(), "{bad}");
         }
     }

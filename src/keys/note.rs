@@ -78,7 +78,9 @@ impl FromStr for VerifierKey {
     fn from_str(text: &str) -> Result<Self, Error> {
         let malformed = || Error::NoteFormat { rule: "expected a verifier key, <name>+<8 hex>+<base64>" };
         let mut parts = text.splitn(3, '+');
-        let (Some(name), Some(_), Some(key)) = (parts.next(), parts.next(), parts.next()) else { return Err(malformed()) };
+        let (Some(name), Some(_), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(malformed());
+        };
         let mut bytes = [0; 1 + PUBLIC_KEY_BYTES];
         let decoded = Base64::decode(key, &mut bytes).map_err(|_| malformed())?;
         let Some((&ED25519, key)) = decoded.split_first() else { return Err(malformed()) };
@@ -177,13 +179,19 @@ impl Note {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.text)?;
-        self.signatures.iter().try_for_each(|(name, payload)| writeln!(f, "{LEAD}{name} {}", Base64::encode_string(payload)))
+        self.signatures
+            .iter()
+            .try_for_each(|(name, payload)| writeln!(f, "{LEAD}{name} {}", Base64::encode_string(payload)))
     }
 }
 
 fn check_text(text: &str) -> Result<(), Error> {
     let good = text.ends_with('\n') && !text.contains(|c: char| c < ' ' && c != '\n');
-    if good { Ok(()) } else { Err(Error::NoteFormat { rule: "the text does not end with a line feed, or holds control characters" }) }
+    if good {
+        Ok(())
+    } else {
+        Err(Error::NoteFormat { rule: "the text does not end with a line feed, or holds control characters" })
+    }
 }
 
 #[cfg(test)]

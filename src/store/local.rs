@@ -75,7 +75,9 @@ impl Store {
     pub fn read(&self, place: &str, limit: u64) -> Result<Vec<u8>, Error> {
         let file = self.open(place)?;
         let mut bytes = Vec::new();
-        file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|source| Error::new(place, "read", source))?;
+        file.take(limit.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .map_err(|source| Error::new(place, "read", source))?;
         if bytes.len() as u64 > limit {
             let source = io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {limit} bytes"));
             return Err(Error::new(place, "read", source));

@@ -131,8 +131,19 @@ impl Catalog {
         Ok(())
     }
 
+    /// Makes an empty catalog that goes with the process, for an archive that cannot be written to.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn in_memory() -> Result<Self, Error> {
+        Self::of(Connection::open_in_memory()?)
+    }
+
     fn try_open(path: &Path) -> Result<Self, Error> {
-        let db = Connection::open(path)?;
+        Self::of(Connection::open(path)?)
+    }
+
+    fn of(db: Connection) -> Result<Self, Error> {
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
         db.busy_timeout(std::time::Duration::from_secs(10))?;
@@ -196,7 +207,8 @@ impl Catalog {
     /// Where the database fails.
     pub fn withdrawn(&self, id: &str) -> Result<Option<(Digest, u64)>, Error> {
         let sql = "SELECT statement, leaf FROM withdrawal WHERE id = ?";
-        let found = self.db.prepare_cached(sql)?.query_row([id], |row| Ok((digest(row, 0)?, number(row, 1)?))).optional()?;
+        let found =
+            self.db.prepare_cached(sql)?.query_row([id], |row| Ok((digest(row, 0)?, number(row, 1)?))).optional()?;
         let again = self.current(id)?.is_some();
         Ok(found.filter(|_| !again))
     }
@@ -305,11 +317,13 @@ impl Catalog {
         }
         // The words of each row, as the full text index has them.
         let sql = "SELECT term, doc, col, offset FROM temp.terms ORDER BY 1, 2, 3, 4";
-        self.db.execute_batch("CREATE VIRTUAL TABLE IF NOT EXISTS temp.terms USING fts5vocab(main, words, 'instance')")?;
+        self.db
+            .execute_batch("CREATE VIRTUAL TABLE IF NOT EXISTS temp.terms USING fts5vocab(main, words, 'instance')")?;
         let mut statement = self.db.prepare(sql)?;
         let mut rows = statement.query(params![])?;
         while let Some(row) = rows.next()? {
-            let (term, doc, column, offset): (String, i64, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+            let (term, doc, column, offset): (String, i64, String, i64) =
+                (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
             writeln!(out, "words\t{term}\t{doc}\t{column}\t{offset}")?;
         }
         Ok(())

@@ -113,7 +113,8 @@ impl Catalog {
         while let Some(row) = rows.next()? {
             let article = listed(row)?;
             let (tags, summary): (String, String) = (row.get(8)?, row.get(9)?);
-            let score = score(&wanted, [(&article.title, 10.0), (&article.authors, 6.0), (&tags, 6.0), (&summary, 3.0)]);
+            let score =
+                score(&wanted, [(&article.title, 10.0), (&article.authors, 6.0), (&tags, 6.0), (&summary, 3.0)]);
             hits.push(Hit { article, score, snippet: vec![Span { text: summary, matched: false }] });
         }
         // A stable sort: among equals the newer stays first.
@@ -125,7 +126,8 @@ impl Catalog {
             let found = matches(&folded, &wanted);
             // Longer texts hold more of everything.
             let weight = 1.0 / (1.0 + body.len() as f64 / 8192.0).ln_1p();
-            hit.score += weight * found.iter().map(|(_, _, n)| *n).collect::<std::collections::BTreeSet<_>>().len() as f64;
+            hit.score +=
+                weight * found.iter().map(|(_, _, n)| *n).collect::<std::collections::BTreeSet<_>>().len() as f64;
             hit.score += weight * (found.len() as f64).ln_1p();
             let summary = std::mem::take(&mut hit.snippet);
             hit.snippet = snippet(&folded, &found);

@@ -74,8 +74,14 @@ impl<'a> Update<'a> {
     /// Where the database fails.
     pub fn bundle(&mut self, row: &BundleRow) -> Result<(), Error> {
         let replaces = row.replaces.map(|id| *id.0.as_bytes());
-        let values =
-            params![row.id.0.as_bytes(), row.file, row.file_bytes as i64, row.leaf as i64, row.articles as i64, replaces];
+        let values = params![
+            row.id.0.as_bytes(),
+            row.file,
+            row.file_bytes as i64,
+            row.leaf as i64,
+            row.articles as i64,
+            replaces
+        ];
         self.db
             .prepare_cached("INSERT OR REPLACE INTO bundle (id, file, file_bytes, leaf, articles, replaces) VALUES (?, ?, ?, ?, ?, ?)")?
             .execute(values)?;
@@ -92,7 +98,8 @@ impl<'a> Update<'a> {
         let authors: Vec<_> = metadata.authors.iter().map(|author| author.name.as_str()).collect();
         let published = metadata.published.as_ref().map(ToString::to_string).unwrap_or_default();
         let (authors, tags) = (authors.join(", "), metadata.tags.join("\n"));
-        let (language, summary) = (metadata.language.as_deref().unwrap_or_default(), metadata.summary.as_deref().unwrap_or_default());
+        let (language, summary) =
+            (metadata.language.as_deref().unwrap_or_default(), metadata.summary.as_deref().unwrap_or_default());
         let sql = "INSERT INTO revision (leaf, id, path, bundle, lines, content, generated, files, bytes, title, authors, published, \
                    language, tags, summary, current) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)";
         self.db.prepare_cached(sql)?.execute(params![
