@@ -77,7 +77,7 @@ impl<'a> Selection<'a> {
     fn new(archive: &Archive, catalog: &'a mut Catalog, options: &'a AddOptions) -> Result<Self, Error> {
         let name = format!("{}/{}", layout::SEEN, Digest::of(options.source.as_str().as_bytes()));
         let seen = Seen::open(&archive.store().path(&name), false)?;
-        let empty = catalog.counts()?.1 == 0;
+        let empty = catalog.is_empty()?;
         Ok(Self { catalog, seen, options, added: Added::default(), again: Vec::new(), empty, failed: None })
     }
 

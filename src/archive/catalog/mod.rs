@@ -263,7 +263,15 @@ impl Catalog {
         Ok(statement.query_map([], |row| Ok(BundleId(digest(row, 0)?)))?.collect::<Result<_, _>>()?)
     }
 
-    /// Returns how many articles there are now, and how many revisions.
+    /// Says whether the catalog has no article at all.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn is_empty(&self) -> Result<bool, Error> {
+        Ok(self.db.query_row("SELECT NOT EXISTS (SELECT 1 FROM revision)", [], |row| row.get(0))?)
+    }
+
+    /// Returns how many articles there are now, and how many revisions; reads all of their index.
     ///
     /// # Errors
     /// Where the database fails.

@@ -1,0 +1,114 @@
+//! The verbs of an archive as a person types them: they are wired, they speak well, they refuse by name.
+
+mod scene;
+
+use scene::{Scene, said};
+
+fn library() -> Scene {
+    let scene = Scene::with_key();
+    scene.articles();
+    scene.expect(0, &["init", "--no-passphrase", "--origin", "example.org/library", "library"]);
+    scene
+}
+
+/// Returns the kinds of JSON objects that were printed.
+fn kinds(stdout: &str) -> Vec<String> {
+    let kind =
+        |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["kind"].as_str().unwrap().to_owned();
+    stdout.lines().map(kind).collect()
+}
+
+#[test]
+fn a_dry_run_names_what_is_new_and_adds_nothing() {
+    let scene = library();
+    let said = scene.expect(0, &["pack", "--into", "library", "--dry-run", "in"]);
+    assert!(said.stderr.contains("4 new") && said.stderr.contains("nothing was added"), "{}", said.stderr);
+    let said = scene.expect(0, &["pack", "--json", "--into", "library", "--dry-run", "in"]);
+    assert_eq!(kinds(&said.stdout), ["added"]);
+    let listed = scene.expect(0, &["list", "library"]);
+    assert_eq!(listed.stdout.lines().count(), 1);
+}
+
+#[test]
+fn every_reading_verb_takes_an_archive_and_speaks_json() {
+    let scene = library();
+    scene.expect(0, &["pack", "--into", "library", "in"]);
+    let json = |args: &[&str]| kinds(&scene.expect(0, args).stdout);
+    assert_eq!(json(&["list", "--json", "--author", "moll", "library"]), ["article"]);
+    assert_eq!(json(&["show", "--json", "library"]), ["archive"]);
+    assert_eq!(json(&["show", "--json", "library", "letter-1"]), ["article"]);
+    assert_eq!(json(&["search", "--json", "library", "sea"]), ["hit"]);
+    assert_eq!(json(&["history", "--json", "library", "letter-1"]), ["revision"]);
+    assert_eq!(json(&["log", "--json", "library"]), ["log"]);
+    assert_eq!(json(&["verify", "--json", "library"]), ["archive"]);
+    assert_eq!(json(&["prove", "--json", "-o", "p", "library", "in/essays/tides"]), ["proof"]);
+    assert_eq!(json(&["verify", "--json", "--proof", "p", "in/essays/tides.md"]), ["proved"]);
+    assert_eq!(
+        scene.expect(0, &["cat", "library", "letter-1/pictures/sea.png"]).stdout.len(),
+        "\u{fffd}PNG\u{1}\u{2}\u{3}".len()
+    );
+    scene.expect(0, &["verify", "--article", "letter-1", "library"]);
+    scene.expect(0, &["extract", "--to", "out", "--article", "in/notes/*", "library"]);
+    assert!(scene.path("out/in/notes/随筆/随筆.txt").exists() && !scene.path("out/in/essays").exists());
+    scene.expect(0, &["reindex", "library"]);
+    scene.expect(1, &["search", "library", "nowhere"]);
+    scene.expect(1, &["show", "library", "nobody"]);
+    scene.expect(1, &["verify", "--proof", "p", "in/notes/empty.txt"]);
+}
+
+#[test]
+fn a_log_that_nobody_trusts_here_is_refused_with_the_line_to_compare() {
+    let scene = library();
+    scene.expect(0, &["pack", "--into", "library", "in"]);
+    let stranger = said(scene.command(&["list", "library"]).env("VELLUM_CONFIG", scene.path("none")).output().unwrap());
+    assert_eq!(stranger.code, 1);
+    assert!(stranger.stderr.contains("example.org/library+"), "{}", stranger.stderr);
+    let said = scene.expect(1, &["list", "--archive", "example.org/other", "library"]);
+    assert!(said.stderr.contains("example.org/other"), "{}", said.stderr);
+}
+
+#[test]
+fn an_older_checkpoint_is_extended_and_a_forked_one_is_not() {
+    let scene = library();
+    std::fs::copy(scene.path("library/checkpoint"), scene.path("old")).unwrap();
+    scene.expect(0, &["pack", "--into", "library", "in"]);
+    let said = scene.expect(0, &["log", "--extends", "old", "library"]);
+    assert!(said.stdout.contains("extends the checkpoint of 2 leaves"), "{}", said.stdout);
+    std::fs::copy(scene.path("library/checkpoint"), scene.path("new")).unwrap();
+    std::fs::copy(scene.path("old"), scene.path("library/checkpoint")).unwrap();
+    scene.expect(1, &["log", "--extends", "new", "library"]);
+}
+
+#[test]
+fn two_packs_at_once_both_end_well_or_one_names_the_other() {
+    let scene = library();
+    scene.write("more/a.txt", "A\n");
+    let spawn = |input: &str| {
+        let mut command = scene.command(&["pack", "--into", "library", input]);
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
+    };
+    let runs = [spawn("in"), spawn("more")].map(|run| said(run.wait_with_output().unwrap()));
+    assert!(runs.iter().any(|run| run.code == 0));
+    for run in runs.iter().filter(|run| run.code != 0) {
+        assert!(run.stderr.contains("another vellum is writing"), "{}", run.stderr);
+    }
+    scene.expect(0, &["pack", "--into", "library", "in"]);
+    scene.expect(0, &["pack", "--into", "library", "more"]);
+    assert_eq!(scene.expect(0, &["list", "library"]).stdout.lines().count(), 6);
+    scene.expect(0, &["verify", "library"]);
+}
+
+#[test]
+fn a_deposit_and_a_withdrawal_are_a_line_each() {
+    let scene = library();
+    scene.write("else/poem.txt", "A poem.\n");
+    let bundle = scene.pack("else");
+    scene.expect(0, &["deposit", "library", &bundle.display().to_string()]);
+    let said = scene.expect(0, &["withdraw", "library", "poem", "--reason", "not ours"]);
+    assert_eq!(said.stdout.trim().len(), 64);
+    let said = scene.expect(0, &["history", "library", "poem"]);
+    assert!(said.stdout.contains("withdrawn") && said.stdout.contains("not ours"), "{}", said.stdout);
+    scene.expect(1, &["show", "library", "poem"]);
+    scene.expect(0, &["verify", "library"]);
+    assert!(!scene.path("library/bundles").exists());
+}
