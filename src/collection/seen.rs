@@ -35,6 +35,8 @@ pub(super) struct Seen {
     /// When the walk began, by the file system's clock.
     begun: Stat,
     changed: bool,
+    /// The state of the article asked about last.
+    state: [u8; DIGEST_BYTES],
     /// Articles of the old cache that the walk did not find.
     pub(super) vanished: Vec<String>,
 }
@@ -56,7 +58,16 @@ impl Seen {
             old = None;
         }
         let changed = old.is_none();
-        let mut seen = Self { path: path.to_owned(), old, next: None, new, begun, changed, vanished: Vec::new() };
+        let mut seen = Self {
+            path: path.to_owned(),
+            old,
+            next: None,
+            new,
+            begun,
+            changed,
+            state: [0; DIGEST_BYTES],
+            vanished: Vec::new(),
+        };
         seen.advance();
         Ok(seen)
     }
@@ -85,6 +96,7 @@ impl Seen {
     pub(super) fn is_unchanged(&mut self, article: &FoundArticle) -> bool {
         // The walk goes by whole parts of a path, so that what is below an article follows it.
         let order = |path: &str, other: &str| path.bytes().chain(*b"/").cmp(other.bytes().chain(*b"/"));
+        self.state = state(article);
         while let Some(next) = &self.next {
             match order(&next.path, article.path.as_str()) {
                 std::cmp::Ordering::Less => {
@@ -93,7 +105,7 @@ impl Seen {
                     self.advance();
                 }
                 std::cmp::Ordering::Equal => {
-                    let same = next.state != [0; DIGEST_BYTES] && next.state == state(article);
+                    let same = next.state != [0; DIGEST_BYTES] && next.state == self.state;
                     self.advance();
                     return same;
                 }
@@ -103,12 +115,12 @@ impl Seen {
         false
     }
 
-    /// Notes an article's state in the new cache.
+    /// Notes the state of the article that was asked about last in the new cache.
     pub(super) fn note(&mut self, article: &FoundArticle, unchanged: bool) -> io::Result<()> {
         self.changed |= !unchanged;
         let files = article.files.iter().chain(&article.metadata);
         let close = files.map(|file| file.stat).any(|stat| stat.is_close_to(&self.begun, GRAIN_NANOSECONDS));
-        let state = if close { [0; DIGEST_BYTES] } else { state(article) };
+        let state = if close { [0; DIGEST_BYTES] } else { self.state };
         let path = article.path.as_str();
         self.new.write_all(&(path.len() as u16).to_le_bytes())?;
         self.new.write_all(path.as_bytes())?;
