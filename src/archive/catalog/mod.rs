@@ -16,6 +16,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
+use rusqlite::functions::FunctionFlags;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -147,10 +148,15 @@ impl Catalog {
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
         db.busy_timeout(std::time::Duration::from_secs(10))?;
-        // A cache needs no sync: what a loss of power leaves of it fails its checks, and it is made anew.
+        // With a write-ahead log, NORMAL leaves after a loss of power an older state of the catalog, never a damaged one, for a sync a
+        // checkpoint of SQLite's. What is withdrawn is overwritten in the file too.
         db.execute_batch(&format!(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA cache_size = -{CACHE_KIB}; PRAGMA temp_store = MEMORY;"
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON; PRAGMA cache_size = -{CACHE_KIB}; \
+             PRAGMA temp_store = MEMORY;"
         ))?;
+        // SQLite's own lower() knows ASCII alone.
+        let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_DIRECTONLY;
+        db.create_scalar_function("lowercase", 1, flags, |context| Ok(context.get::<String>(0)?.to_lowercase()))?;
         db.set_prepared_statement_cache_capacity(64);
         let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;

@@ -20,11 +20,12 @@ const SNIPPET_CHARS: usize = 160;
 const MAX_TEXT_BYTES: usize = 2 << 20;
 
 pub(super) const LISTED: &str = "r.id, r.title, r.authors, r.published, r.language, r.bytes, r.files, r.leaf";
-pub(super) const CONDITIONS: &str = "(:author IS NULL OR instr(lower(r.authors), :author) > 0) \
+// No UTF-8 holds the byte ff, and a blob is more than any text: so the ids below a prefix are a range, which the index serves.
+pub(super) const CONDITIONS: &str = "(:author IS NULL OR instr(lowercase(r.authors), :author) > 0) \
     AND (:from IS NULL OR r.published >= :from) AND (:to IS NULL OR (r.published <> '' AND substr(r.published, 1, length(:to)) <= :to)) \
-    AND (:language IS NULL OR lower(r.language) = :language OR lower(r.language) LIKE :language || '-%') \
-    AND (:tag IS NULL OR instr(char(10) || lower(r.tags) || char(10), char(10) || :tag || char(10)) > 0) \
-    AND (:below IS NULL OR substr(r.id, 1, length(:below)) = :below)";
+    AND (:language IS NULL OR lowercase(r.language) = :language OR lowercase(r.language) LIKE :language || '-%') \
+    AND (:tag IS NULL OR instr(char(10) || lowercase(r.tags) || char(10), char(10) || :tag || char(10)) > 0) \
+    AND r.id >= coalesce(:below, '') AND r.id < coalesce(:below || x'ff', x'')";
 
 /// Which articles are listed or searched.
 #[derive(Debug, Clone, Default)]
@@ -101,7 +102,7 @@ impl Catalog {
         let terms = terms(query);
         let Some(expression) = expression(&terms) else { return Ok(Vec::new()) };
         let sql = format!(
-            "SELECT {LISTED}, r.tags, r.summary FROM words w JOIN revision r ON r.leaf = w.rowid \
+            "SELECT {LISTED}, r.tags, r.summary FROM words w CROSS JOIN revision r ON r.leaf = w.rowid \
              WHERE words MATCH :query AND {CONDITIONS} ORDER BY w.rowid DESC LIMIT {MAX_CANDIDATES}"
         );
         let mut statement = self.db.prepare_cached(&sql)?;

@@ -163,6 +163,8 @@ impl<'a> Update<'a> {
         self.db.execute(sql, params![id, leaf as i64])?;
         let sql = "INSERT OR REPLACE INTO withdrawal VALUES (?, ?, ?)";
         self.db.execute(sql, params![id, statement.as_bytes(), leaf as i64])?;
+        // The full text only marks rows as deleted; merged into one, its segments no longer hold their words.
+        self.db.execute("INSERT INTO words (words) VALUES ('optimize')", [])?;
         Ok(())
     }
 
