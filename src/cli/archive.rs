@@ -125,7 +125,7 @@ pub(super) fn who() -> String {
 /// Which articles of an archive a verb is about.
 #[derive(Debug, Args)]
 pub(super) struct FilterArgs {
-    /// Only articles by this author, or part of a name
+    /// Only articles by this author: a name, or words of it
     #[arg(long)]
     author: Option<String>,
     /// Only articles published then or later: 2026, 2026-11 or 2026-11-24
@@ -140,8 +140,8 @@ pub(super) struct FilterArgs {
     /// Only articles with this tag
     #[arg(long)]
     tag: Option<String>,
-    /// Only articles whose ids begin so
-    #[arg(long, value_name = "ID")]
+    /// Only articles whose ids lie below this folder
+    #[arg(long, value_name = "FOLDER")]
     below: Option<String>,
 }
 
@@ -155,11 +155,6 @@ impl FilterArgs {
             tag: self.tag.clone(),
             below: self.below.clone(),
         }
-        .lowered()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        [&self.author, &self.from, &self.to, &self.language, &self.tag, &self.below].iter().all(|part| part.is_none())
     }
 }
 

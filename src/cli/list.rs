@@ -68,7 +68,7 @@ pub(super) fn run(args: &ListArgs, ui: &Ui) -> Result<Answer, Failure> {
             archive(args, file, &mut rows, ui)?;
             continue;
         }
-        if !args.filter.is_empty() {
+        if !args.filter.filter().is_empty() {
             return Err(Failure::new("filters are for archives").hint("a bundle's list is short enough for `grep`"));
         }
         let (bundle, contents, _) = args.read.bundle(file, ui)?;

@@ -67,7 +67,7 @@ pub fn follow(
     let mut log = archive.log(checkpoint);
     let mut state = catalog.state()?;
     if state.size == checkpoint.size && state.root == checkpoint.root {
-        return Ok(());
+        return forget(catalog);
     }
     if state.size > checkpoint.size || (state.size > 0 && log.root(state.size)? != state.root) {
         let path = archive.store().path(layout::CATALOG);
@@ -124,6 +124,14 @@ pub fn follow(
         update.finish(next)?;
         watch.advance(index - state.size);
         state = next;
+    }
+    forget(catalog)
+}
+
+/// Once for all that an update withdrew, or one before it that was killed.
+fn forget(catalog: &mut Catalog) -> Result<(), Error> {
+    if catalog.has_remains()? {
+        catalog.forget()?;
     }
     Ok(())
 }

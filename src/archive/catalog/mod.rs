@@ -3,11 +3,13 @@
 //! It says how far it has followed the log; what a kill leaves is an older state of it, and the next run goes on from there. A file
 //! that is damaged or of another version is made anew.
 
+mod filter;
 mod search;
 mod segment;
 mod write;
 
-pub use search::{Filter, Hit, Span};
+pub use filter::Filter;
+pub use search::{Hit, Span};
 pub use write::{ArticleRow, BundleRow, Update};
 
 use std::fs;
@@ -16,7 +18,6 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
-use rusqlite::functions::FunctionFlags;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -26,7 +27,7 @@ use crate::merkle;
 
 const SCHEMA: &str = include_str!("schema.sql");
 /// The version of the schema; a file of another one is made anew.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// What SQLite may keep in memory, in KiB.
 const CACHE_KIB: i64 = 32 << 10;
 /// The most replacements that are followed from one bundle.
@@ -154,15 +155,12 @@ impl Catalog {
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON; PRAGMA cache_size = -{CACHE_KIB}; \
              PRAGMA temp_store = MEMORY;"
         ))?;
-        // SQLite's own lower() knows ASCII alone.
-        let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_DIRECTONLY;
-        db.create_scalar_function("lowercase", 1, flags, |context| Ok(context.get::<String>(0)?.to_lowercase()))?;
         db.set_prepared_statement_cache_capacity(64);
         let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         if tables == 0 {
             db.execute_batch(&format!("BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"))?;
-            db.execute("INSERT INTO state VALUES (0, ?)", [merkle::empty_root().as_bytes()])?;
+            db.execute("INSERT INTO state VALUES (0, ?, 0)", [merkle::empty_root().as_bytes()])?;
         } else if version != VERSION {
             return Err(rusqlite::Error::InvalidQuery.into());
         }
@@ -291,19 +289,48 @@ impl Catalog {
     /// # Errors
     /// Where the database fails.
     pub fn list(&self, filter: &Filter, each: &mut dyn FnMut(Listed) -> ControlFlow<()>) -> Result<(), Error> {
+        // Below a folder alone, the range of ids is all there is to say; `0` is the character after `/`.
+        let range =
+            filter.folder().map_or((String::new(), None), |folder| (format!("{folder}/"), Some(format!("{folder}0"))));
+        let narrow = Filter { below: None, ..filter.clone() };
+        let expression = narrow.expression(self.years(filter)?);
+        let facets = match &expression {
+            Some(_) => "r.leaf IN (SELECT rowid FROM words WHERE words MATCH ?3)",
+            None => "?3 IS NULL",
+        };
         let sql = format!(
-            "SELECT {} FROM revision r WHERE r.current = 1 AND {} ORDER BY r.id",
+            "SELECT {} FROM revision r WHERE r.current = 1 AND {} AND {facets} AND r.id >= ?4 AND r.id < coalesce(?5, x'') ORDER BY r.id",
             search::LISTED,
-            search::CONDITIONS
+            filter::DATES
         );
         let mut statement = self.db.prepare_cached(&sql)?;
-        let mut rows = statement.query(filter.named().as_slice())?;
+        let mut rows = statement.query(params![filter.from, filter.to, expression, range.0, range.1])?;
         while let Some(row) = rows.next()? {
             if each(listed(row)?).is_break() {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Says whether words of what was withdrawn are still in the file, marked as deleted: see [`Catalog::forget`].
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn has_remains(&self) -> Result<bool, Error> {
+        Ok(self.db.query_row("SELECT remains FROM state", [], |row| row.get(0))?)
+    }
+
+    /// Writes the full text anew without what was withdrawn; its size is what that costs.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn forget(&mut self) -> Result<(), Error> {
+        let transaction = self.db.transaction()?;
+        // The full text only marks rows as deleted; merged into one, its segments no longer hold their words.
+        transaction.execute("INSERT INTO words (words) VALUES ('optimize')", [])?;
+        transaction.execute("UPDATE state SET remains = 0", [])?;
+        Ok(transaction.commit()?)
     }
 
     /// Writes every row of every table as sorted lines, so that two catalogs can be compared.

@@ -1,4 +1,4 @@
-CREATE TABLE state (size INTEGER NOT NULL, root BLOB NOT NULL);
+CREATE TABLE state (size INTEGER NOT NULL, root BLOB NOT NULL, remains INTEGER NOT NULL);
 CREATE TABLE bundle (
     id BLOB PRIMARY KEY, file TEXT NOT NULL, file_bytes INTEGER NOT NULL, leaf INTEGER NOT NULL, articles INTEGER NOT NULL,
     replaces BLOB, replaced_by BLOB, gone INTEGER NOT NULL DEFAULT 0
@@ -12,9 +12,10 @@ CREATE TABLE revision (
 );
 CREATE INDEX revision_by_id ON revision (id, leaf);
 CREATE INDEX revision_current ON revision (id) WHERE current = 1;
+CREATE INDEX revision_published ON revision (published) WHERE current = 1 AND published <> '';
 CREATE TABLE withdrawal (id TEXT PRIMARY KEY, statement BLOB NOT NULL, leaf INTEGER NOT NULL) WITHOUT ROWID;
 -- What snippets are cut from, compressed.
 CREATE TABLE body (leaf INTEGER PRIMARY KEY, text BLOB NOT NULL);
 CREATE VIRTUAL TABLE words USING fts5 (
-    title, authors, tags, summary, body, content = '', contentless_delete = 1, tokenize = "unicode61 remove_diacritics 2"
+    title, authors, tags, summary, body, facets, content = '', prefix = '1 2', contentless_delete = 1, tokenize = "unicode61 remove_diacritics 2"
 );

@@ -3,10 +3,11 @@
 //! Every query is answered: what is no operator is a word. The newest [`MAX_CANDIDATES`] articles that fit are ranked, so that a word which
 //! every article holds costs no more than a rare one.
 
-use rusqlite::ToSql;
+use rusqlite::{OptionalExtension, params};
 
 use crate::digest::Digest;
 
+use super::filter::{DATES, Filter};
 use super::segment::{folded, is_unspaced};
 use super::{Catalog, Error, Listed, listed};
 
@@ -20,49 +21,6 @@ const SNIPPET_CHARS: usize = 160;
 const MAX_TEXT_BYTES: usize = 2 << 20;
 
 pub(super) const LISTED: &str = "r.id, r.title, r.authors, r.published, r.language, r.bytes, r.files, r.leaf";
-// No UTF-8 holds the byte ff, and a blob is more than any text: so the ids below a prefix are a range, which the index serves.
-pub(super) const CONDITIONS: &str = "(:author IS NULL OR instr(lowercase(r.authors), :author) > 0) \
-    AND (:from IS NULL OR r.published >= :from) AND (:to IS NULL OR (r.published <> '' AND substr(r.published, 1, length(:to)) <= :to)) \
-    AND (:language IS NULL OR lowercase(r.language) = :language OR lowercase(r.language) LIKE :language || '-%') \
-    AND (:tag IS NULL OR instr(char(10) || lowercase(r.tags) || char(10), char(10) || :tag || char(10)) > 0) \
-    AND r.id >= coalesce(:below, '') AND r.id < coalesce(:below || x'ff', x'')";
-
-/// Which articles are listed or searched.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// Part of an author's name.
-    pub author: Option<String>,
-    /// Published then or later: `2026`, `2026-11`, `2026-11-24`.
-    pub from: Option<String>,
-    /// Published then or before, in the same forms, the whole of it included.
-    pub to: Option<String>,
-    /// A language; `en` takes `en-GB` too.
-    pub language: Option<String>,
-    /// A tag.
-    pub tag: Option<String>,
-    /// How the id begins.
-    pub below: Option<String>,
-}
-
-impl Filter {
-    /// Returns the same filter, as the columns are compared.
-    #[must_use]
-    pub fn lowered(self) -> Self {
-        let lower = |text: Option<String>| text.map(|text| text.to_lowercase());
-        Self { author: lower(self.author), language: lower(self.language), tag: lower(self.tag), ..self }
-    }
-
-    pub(super) fn named(&self) -> [(&str, &dyn ToSql); 6] {
-        [
-            (":author", &self.author),
-            (":from", &self.from),
-            (":to", &self.to),
-            (":language", &self.language),
-            (":tag", &self.tag),
-            (":below", &self.below),
-        ]
-    }
-}
 
 /// A piece of a snippet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,17 +58,18 @@ impl Catalog {
     /// Where the database fails; a query never does.
     pub fn search(&self, query: &str, filter: &Filter, limit: usize) -> Result<Vec<Hit>, Error> {
         let terms = terms(query);
-        let Some(expression) = expression(&terms) else { return Ok(Vec::new()) };
+        let Some(mut expression) = expression(&terms) else { return Ok(Vec::new()) };
+        if let Some(facets) = filter.expression(self.years(filter)?) {
+            expression = format!("({expression}) AND {facets}");
+        }
         let sql = format!(
             "SELECT {LISTED}, r.tags, r.summary FROM words w CROSS JOIN revision r ON r.leaf = w.rowid \
-             WHERE words MATCH :query AND {CONDITIONS} ORDER BY w.rowid DESC LIMIT {MAX_CANDIDATES}"
+             WHERE words MATCH ?3 AND {DATES} ORDER BY w.rowid DESC LIMIT {MAX_CANDIDATES}"
         );
         let mut statement = self.db.prepare_cached(&sql)?;
-        let mut values = filter.named().to_vec();
-        values.push((":query", &expression));
         let wanted: Vec<Vec<char>> = terms.iter().filter(|term| !term.without).map(|term| fold(&term.text)).collect();
         let mut hits = Vec::new();
-        let mut rows = statement.query(values.as_slice())?;
+        let mut rows = statement.query(params![filter.from, filter.to, expression])?;
         while let Some(row) = rows.next()? {
             let article = listed(row)?;
             let (tags, summary): (String, String) = (row.get(8)?, row.get(9)?);
@@ -140,6 +99,21 @@ impl Catalog {
         hits.sort_by(|a, b| b.score.total_cmp(&a.score));
         hits.truncate(limit);
         Ok(hits)
+    }
+
+    /// Returns the first and last year in which anything was published, where a filter asks for dates.
+    pub(super) fn years(&self, filter: &Filter) -> Result<Option<(i32, i32)>, Error> {
+        if !filter.has_dates() {
+            return Ok(None);
+        }
+        let end = |order: &str| -> Result<Option<i32>, Error> {
+            let sql = format!(
+                "SELECT published FROM revision WHERE current = 1 AND published <> '' ORDER BY published {order} LIMIT 1"
+            );
+            let date: Option<String> = self.db.prepare_cached(&sql)?.query_row([], |row| row.get(0)).optional()?;
+            Ok(date.and_then(|date| date.get(..4)?.parse().ok()))
+        };
+        Ok(end("ASC")?.zip(end("DESC")?))
     }
 
     fn body(&self, leaf: u64) -> Result<String, Error> {

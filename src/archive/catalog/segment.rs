@@ -14,6 +14,9 @@ pub(super) fn is_unspaced(c: char) -> bool {
         | 0x20000..=0x3FFFF)
 }
 
+/// Begins the words that are not of any text: a character for private use, which [`segment`] leaves out.
+pub(super) const MARK: char = '\u{F8FF}';
+
 /// Appends a text with spaces around each character of such a script.
 pub(super) fn segment(text: &str, out: &mut String) {
     if text.is_ascii() {
@@ -26,7 +29,7 @@ pub(super) fn segment(text: &str, out: &mut String) {
             out.push(c);
             out.push(' ');
         } else {
-            out.push(c);
+            out.push(if c == MARK { ' ' } else { c });
         }
     }
 }

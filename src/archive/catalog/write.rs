@@ -6,6 +6,7 @@ use crate::digest::Digest;
 use crate::format::article::Article;
 use crate::format::manifest::BundleId;
 
+use super::filter::facets;
 use super::segment::segment;
 use super::{Error, State};
 
@@ -124,10 +125,11 @@ impl<'a> Update<'a> {
             let packed = zstd::bulk::compress(text.as_bytes(), BODY_LEVEL)?;
             self.db.prepare_cached("INSERT INTO body VALUES (?, ?)")?.execute(params![row.leaf as i64, packed])?;
         }
-        self.index(row.leaf, [&metadata.title, &authors, &tags, summary, text])
+        let facets = facets(row.id, &published, language, &metadata.tags);
+        self.index(row.leaf, [&metadata.title, &authors, &tags, summary, text], &facets)
     }
 
-    fn index(&mut self, leaf: u64, columns: [&str; 5]) -> Result<(), Error> {
+    fn index(&mut self, leaf: u64, columns: [&str; 5], facets: &str) -> Result<(), Error> {
         let columns = columns.map(|text| {
             let mut out = String::with_capacity(text.len());
             segment(text, &mut out);
@@ -135,8 +137,10 @@ impl<'a> Update<'a> {
         });
         let [title, authors, tags, summary, body] = columns;
         self.db
-            .prepare_cached("INSERT INTO words (rowid, title, authors, tags, summary, body) VALUES (?, ?, ?, ?, ?, ?)")?
-            .execute(params![leaf as i64, title, authors, tags, summary, body])?;
+            .prepare_cached(
+                "INSERT INTO words (rowid, title, authors, tags, summary, body, facets) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            )?
+            .execute(params![leaf as i64, title, authors, tags, summary, body, facets])?;
         Ok(())
     }
 
@@ -163,8 +167,7 @@ impl<'a> Update<'a> {
         self.db.execute(sql, params![id, leaf as i64])?;
         let sql = "INSERT OR REPLACE INTO withdrawal VALUES (?, ?, ?)";
         self.db.execute(sql, params![id, statement.as_bytes(), leaf as i64])?;
-        // The full text only marks rows as deleted; merged into one, its segments no longer hold their words.
-        self.db.execute("INSERT INTO words (words) VALUES ('optimize')", [])?;
+        self.db.execute("UPDATE state SET remains = 1", [])?;
         Ok(())
     }
 
