@@ -1,6 +1,5 @@
 //! Opening an archive for a verb: the log's key, the checkpoint it has signed, the catalog brought up to it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -11,7 +10,7 @@ use crate::collection::{follow, prove};
 use crate::format::bundle::{Bundle, Contents};
 use crate::format::checkpoint::Checkpoint;
 use crate::keys::{SecretKey, VerifierKey};
-use crate::store::Store;
+use crate::store::{Object, Store};
 use crate::trust::Judgement;
 
 use super::Failure;
@@ -77,7 +76,7 @@ impl Opened {
         revision: &Revision,
         read: &ReadArgs,
         ui: &Ui,
-    ) -> Result<(Bundle<fs::File>, Contents, Judgement), Failure> {
+    ) -> Result<(Bundle<Object>, Contents, Judgement), Failure> {
         let bundle = prove::open_bundle(&self.archive, catalog, revision.bundle)?;
         let judgement = read.judged(&bundle, Some(self.archive.origin()), ui)?;
         let contents = bundle.contents()?;

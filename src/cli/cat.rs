@@ -8,6 +8,7 @@ use clap::Args;
 use crate::archive::Archive;
 use crate::format::bundle::{Bundle, Contents};
 use crate::format::checksums::DATA;
+use crate::store::Object;
 
 use super::input::{ReadArgs, not_found};
 use super::ui::Ui;
@@ -72,7 +73,7 @@ fn find(contents: &Contents, asked: &str) -> Result<usize, Failure> {
     }
 }
 
-fn copy(bundle: &Bundle<std::fs::File>, contents: &Contents, line: usize) -> Result<(), Failure> {
+fn copy(bundle: &Bundle<Object>, contents: &Contents, line: usize) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::new("cannot keep the file while it is verified").cause(error);
     let mut held = tempfile::SpooledTempFile::new(MEMORY_BYTES);
     bundle.read_file(contents, line, &mut held)?;

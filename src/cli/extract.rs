@@ -1,7 +1,6 @@
 //! `vellum extract`: write articles out of bundles, verified before they land.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -11,6 +10,7 @@ use crate::archive::Archive;
 use crate::archive::catalog::Revision;
 use crate::folder::extract::{Extraction, Shape};
 use crate::format::bundle::{Bundle, Contents, Scope};
+use crate::store::Object;
 use crate::watch::{Task, Watch};
 
 use super::input::{Files, ReadArgs, SelectArgs};
@@ -96,7 +96,7 @@ pub(super) fn run(args: &ExtractArgs, ui: &Ui) -> Result<Answer, Failure> {
 }
 
 /// A bundle, and the lines of it that are wanted; all of them without.
-type Wanted = (PathBuf, Bundle<File>, Contents, Option<Vec<bool>>);
+type Wanted = (PathBuf, Bundle<Object>, Contents, Option<Vec<bool>>);
 
 /// Finds the current articles of an archive that are asked for, by their bundles.
 fn archive(args: &ExtractArgs, path: &Path, ui: &Ui) -> Result<Vec<Wanted>, Failure> {

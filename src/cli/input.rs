@@ -15,6 +15,7 @@ use crate::finding::{Code, Finding, Severity};
 use crate::folder::BUNDLE_ENDING;
 use crate::format::bundle::{Bundle, Contents};
 use crate::format::manifest::{BundleId, Origin};
+use crate::store::Object;
 use crate::trust::{self, Judgement, Worth};
 
 use super::keyring::{self, TrustArgs};
@@ -56,7 +57,7 @@ impl ReadArgs {
     /// Judges an opened bundle; without `--unsigned`, one that no trusted key has signed is refused.
     pub(super) fn judged(
         &self,
-        bundle: &Bundle<File>,
+        bundle: &Bundle<Object>,
         archive: Option<&Origin>,
         ui: &Ui,
     ) -> Result<Judgement, Failure> {
@@ -108,9 +109,9 @@ impl ReadArgs {
     }
 
     /// Opens a bundle whose manifest a trusted key has signed, and its checksum list; with `--unsigned`, any.
-    pub(super) fn bundle(&self, path: &Path, ui: &Ui) -> Result<(Bundle<File>, Contents, Judgement), Failure> {
+    pub(super) fn bundle(&self, path: &Path, ui: &Ui) -> Result<(Bundle<Object>, Contents, Judgement), Failure> {
         let about = |failure: Failure| failure.about(path.display());
-        let bundle = Bundle::open(self.file(path)?).map_err(|error| about(error.into()))?;
+        let bundle = Bundle::open(Object::File(self.file(path)?)).map_err(|error| about(error.into()))?;
         let judgement = self.judged(&bundle, None, ui).map_err(about)?;
         if let Some(finding) = file_name_finding(path, bundle.id()) {
             ui.say(format!("warning: {finding}"));
@@ -164,7 +165,7 @@ pub(super) struct SelectArgs {
 
 impl SelectArgs {
     /// Marks the lines of the checksum list that belong to the articles asked for; `None` where all are wanted.
-    pub(super) fn lines(&self, bundle: &Bundle<File>, contents: &Contents) -> Result<Option<Vec<bool>>, Failure> {
+    pub(super) fn lines(&self, bundle: &Bundle<Object>, contents: &Contents) -> Result<Option<Vec<bool>>, Failure> {
         if self.articles.is_empty() {
             return Ok(None);
         }
@@ -233,7 +234,7 @@ impl SelectArgs {
 }
 
 /// Looks an id up in the articles' own metadata.
-fn by_id(bundle: &Bundle<File>, contents: &Contents, id: &str, wanted: &mut [bool]) -> Result<(), Failure> {
+fn by_id(bundle: &Bundle<Object>, contents: &Contents, id: &str, wanted: &mut [bool]) -> Result<(), Failure> {
     for (n, article) in super::list::read_metadata(bundle, contents)?.into_iter().enumerate() {
         wanted[n] |= article.is_some_and(|article| article.id.as_deref() == Some(id));
     }

@@ -1,6 +1,5 @@
 //! `vellum list`: the articles of a bundle, as a table or as JSON.
 
-use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::ops::ControlFlow;
 use std::sync::Mutex;
@@ -13,6 +12,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use crate::archive::Archive;
 use crate::format::article::Article;
 use crate::format::bundle::{Bundle, Contents, Piece, Receiver, Scope, prove};
+use crate::store::Object;
 use crate::watch::Silent;
 
 use super::archive::{FilterArgs, cells};
@@ -182,7 +182,7 @@ fn shortened(text: &str, columns: usize) -> String {
 }
 
 /// Reads the metadata of all articles, checked against the list; `None` for one that is not of the vocabulary.
-pub(super) fn read_metadata(bundle: &Bundle<File>, contents: &Contents) -> Result<Vec<Option<Article>>, Failure> {
+pub(super) fn read_metadata(bundle: &Bundle<Object>, contents: &Contents) -> Result<Vec<Option<Article>>, Failure> {
     struct Reader {
         /// For each line of the list, the article's number.
         numbers: Vec<Option<usize>>,

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::archive::Archive;
 use crate::format::article::Article;
 use crate::format::checksums::{DATA, METADATA};
+use crate::store::Object;
 use crate::trust::JudgedSignature;
 
 use super::input::{ReadArgs, not_found};
@@ -114,7 +115,7 @@ fn archive(args: &ShowArgs, ui: &Ui) -> Result<Answer, Failure> {
 
 fn article(
     asked: &str,
-    bundle: &crate::format::bundle::Bundle<std::fs::File>,
+    bundle: &crate::format::bundle::Bundle<Object>,
     contents: &crate::format::bundle::Contents,
     ui: &Ui,
 ) -> Result<Answer, Failure> {

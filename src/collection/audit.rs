@@ -3,15 +3,13 @@
 //! Damage is a finding; all of it is reported. Whom to believe comes from outside: the log's key, the signers' keys.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io::Read;
 use std::num::NonZeroUsize;
 
 use crate::archive::{Archive, Log, layout, leaves, revisions};
 use crate::digest::{Digest, Hasher};
 use crate::finding::{Code, Finding};
 use crate::folder::BUNDLE_ENDING;
-use crate::format::bundle::{Bundle, check};
+use crate::format::bundle::{Bundle, Source, check};
 use crate::format::checkpoint::Checkpoint;
 use crate::format::leaf::Leaf;
 use crate::format::manifest::BundleId;
@@ -19,6 +17,7 @@ use crate::format::tile::{Holds, TILE_WIDTH, Tile};
 use crate::format::withdrawal::{MAX_WITHDRAWAL_BYTES, Withdrawal};
 use crate::keys::{Kind, Signature};
 use crate::merkle::{self, Nodes};
+use crate::store::Object;
 use crate::trust::{TrustedKey, judge};
 use crate::watch::{Task, Watch};
 
@@ -217,7 +216,7 @@ impl Audit {
     /// Holds the log against what a whole bundle yields.
     fn leaves_of(
         &mut self,
-        bundle: &Bundle<File>,
+        bundle: &Bundle<Object>,
         id: BundleId,
         bundles: &HashMap<BundleId, Logged>,
         withdrawn: &HashSet<Digest>,
@@ -333,14 +332,15 @@ impl Watch for Progress<'_> {
     }
 }
 
-fn file_digest(mut file: &File) -> Result<Digest, Error> {
+fn file_digest(file: &Object) -> Result<Digest, Error> {
     let read = |source| crate::format::bundle::Error::Io { doing: "reading the bundle", source };
     let mut hasher = Hasher::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut buffer).map_err(read)? {
-            0 => return Ok(hasher.finish()),
-            n => hasher.update(&buffer[..n]),
-        }
+    let (mut buffer, mut at, size) = (vec![0; 1 << 20], 0, file.size().map_err(read)?);
+    while at < size {
+        let part = buffer.len().min((size - at) as usize);
+        file.read_at(&mut buffer[..part], at).map_err(read)?;
+        hasher.update(&buffer[..part]);
+        at += part as u64;
     }
+    Ok(hasher.finish())
 }

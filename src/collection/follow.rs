@@ -1,20 +1,20 @@
 //! The catalog follows the log: every leaf that it has not seen, from the bundles' own bytes. What `reindex` does from the beginning.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-use crate::archive::catalog::{ArticleRow, BundleRow, Catalog, State, Update};
-use crate::archive::{Archive, Revision, layout, revisions};
+use crate::archive::catalog::{ArticleRow, BundleRow, Catalog, MAX_REPLACEMENTS, State, Update};
+use crate::archive::{Archive, Log, Revision, layout, revisions};
 use crate::digest::Digest;
 use crate::folder::text;
 use crate::format::bundle::{Bundle, Contents, Piece, Receiver, Scope, prove};
 use crate::format::checkpoint::Checkpoint;
 use crate::format::leaf::Leaf;
 use crate::format::manifest::BundleId;
-use crate::format::withdrawal::{FOLDER, MAX_WITHDRAWAL_BYTES, Withdrawal};
+use crate::format::withdrawal::{MAX_WITHDRAWAL_BYTES, Withdrawal};
 use crate::pipeline::{ordered, processors};
+use crate::store::Object;
 use crate::watch::{Silent, Task, Watch};
 
 use super::Error;
@@ -22,35 +22,65 @@ use super::Error;
 /// Documents whose words are read at a time, in bytes.
 const BATCH_BYTES: u64 = 32 << 20;
 
-/// The statements in an archive that its log has.
+/// The statements that the leaves to come bring, and what is known of where each bundle's file lies.
 #[derive(Default)]
 struct Statements {
     by_digest: HashMap<Digest, Withdrawal>,
+    replaced: HashMap<BundleId, Option<BundleId>>,
+    /// Digests of the files of the bundles to come.
+    files: HashMap<BundleId, Digest>,
 }
 
 impl Statements {
-    fn read(archive: &Archive) -> Result<Self, Error> {
+    fn read(archive: &Archive, log: &mut Log<'_>, from: u64) -> Result<Self, Error> {
         let mut statements = Self::default();
-        for name in archive.store().list(FOLDER)? {
-            let Some(digest) = name.strip_suffix(".toml").and_then(|hex| hex.parse::<Digest>().ok()) else { continue };
-            let bytes = archive.store().read(&layout::statement(&digest), MAX_WITHDRAWAL_BYTES)?;
-            if let (true, Ok(statement)) = (Digest::of(&bytes) == digest, Withdrawal::decode(&bytes)) {
-                statements.by_digest.insert(digest, statement);
+        for index in from..log.size() {
+            match log.leaf(index)? {
+                Leaf::Withdraw { statement: digest } => {
+                    let bytes = archive.store().read(&layout::statement(&digest), MAX_WITHDRAWAL_BYTES)?;
+                    if let (true, Ok(statement)) = (Digest::of(&bytes) == digest, Withdrawal::decode(&bytes)) {
+                        statements.replaced.extend(statement.bundles.iter().copied());
+                        statements.by_digest.insert(digest, statement);
+                    }
+                }
+                Leaf::Bundle { id, file, .. } => drop(statements.files.insert(id, file)),
+                _ => {}
             }
         }
         Ok(statements)
     }
 
     /// Returns the bundle that holds now what `id` held.
-    fn resolve(&self, mut id: BundleId) -> Option<BundleId> {
-        let replaced: HashMap<_, _> = self.by_digest.values().flat_map(|s| s.bundles.iter().copied()).collect();
-        for _ in 0..=replaced.len() {
-            match replaced.get(&id) {
-                None => return Some(id),
-                Some(next) => id = (*next)?,
+    fn resolve(&self, catalog: &Update<'_>, mut id: BundleId) -> Result<Option<BundleId>, Error> {
+        for _ in 0..=MAX_REPLACEMENTS {
+            let next = match self.replaced.get(&id) {
+                Some(next) => Some(*next),
+                None => catalog.replaced_by(id)?,
+            };
+            match next {
+                None => return Ok(Some(id)),
+                Some(None) => return Ok(None),
+                Some(Some(next)) => id = next,
             }
         }
-        None
+        Ok(None)
+    }
+
+    /// Opens the file of a bundle that is there now.
+    fn open(&self, archive: &Archive, catalog: &Update<'_>, id: BundleId) -> Result<Option<Bundle<Object>>, Error> {
+        let place = match self.files.get(&id) {
+            Some(file) => layout::bundle(id, file),
+            None => match catalog.file(id)? {
+                Some(place) => place,
+                None => return Ok(None),
+            },
+        };
+        let file = match archive.store().open(&place) {
+            Err(error) if error.is_not_found() => return Ok(None),
+            other => other?,
+        };
+        let bundle = Bundle::open(file)?;
+        Ok((bundle.id() == id).then_some(bundle))
     }
 }
 
@@ -75,7 +105,7 @@ pub fn follow(
         *catalog = Catalog::open(&path)?;
         state = catalog.state()?;
     }
-    let statements = Statements::read(archive)?;
+    let statements = Statements::read(archive, &mut log, state.size)?;
     watch.begin(Task::Index, Some(checkpoint.size - state.size));
     while state.size < checkpoint.size {
         // One bundle a transaction: memory and what a kill undoes are bounded by it.
@@ -136,15 +166,6 @@ fn forget(catalog: &mut Catalog) -> Result<(), Error> {
     Ok(())
 }
 
-/// Opens the file of a bundle that is there now.
-fn open(archive: &Archive, id: BundleId) -> Result<Option<Bundle<File>>, Error> {
-    let folder = layout::bundle_folder(id);
-    let name = archive.store().list(&folder)?.into_iter().find(|name| name.ends_with(crate::folder::BUNDLE_ENDING));
-    let Some(name) = name else { return Ok(None) };
-    let bundle = Bundle::open(archive.store().open(&format!("{folder}/{name}"))?)?;
-    Ok((bundle.id() == id).then_some(bundle))
-}
-
 type ArticleLeaf = (u64, Digest, Digest);
 
 fn take_bundle(
@@ -162,8 +183,8 @@ fn take_bundle(
         return Ok(());
     }
     // Where a withdrawal has taken the file, its replacement holds the rest, with the same lines.
-    let holder = statements.resolve(id);
-    let bundle = holder.map(|holder| open(archive, holder)).transpose()?.flatten();
+    let holder = statements.resolve(update, id)?;
+    let bundle = holder.map(|holder| statements.open(archive, update, holder)).transpose()?.flatten();
     let mut known = HashSet::new();
     if let Some(bundle) = bundle {
         let contents = bundle.contents()?;
@@ -207,9 +228,9 @@ fn take_again(
     (leaf, key, lines): ArticleLeaf,
     id: BundleId,
 ) -> Result<(), Error> {
-    let Some(bundle) = statements.resolve(id).map(|holder| open(archive, holder)).transpose()?.flatten() else {
-        return Ok(());
-    };
+    let holder = statements.resolve(update, id)?;
+    let bundle = holder.map(|holder| statements.open(archive, update, holder)).transpose()?.flatten();
+    let Some(bundle) = bundle else { return Ok(()) };
     let contents = bundle.contents()?;
     let revisions = revisions(&bundle, &contents)?;
     let found = revisions.iter().position(|r| r.lines == lines && Digest::of(r.id.as_bytes()) == key);
@@ -221,7 +242,7 @@ fn take_again(
 
 /// Takes articles in with the words of their documents, read in bounded batches.
 fn take_articles(
-    bundle: &Bundle<File>,
+    bundle: &Bundle<Object>,
     contents: &Contents,
     revisions: &[Revision],
     found: &[(u64, usize)],
@@ -229,10 +250,13 @@ fn take_articles(
     update: &mut Update<'_>,
     watch: &dyn Watch,
 ) -> Result<(), Error> {
+    // Over a network, metadata alone is read: the words would cost all of the archive.
+    let at_hand = matches!(bundle.source(), Object::File(_));
     let documents = |revision: &Revision| -> Vec<usize> {
         let readable = |line: &usize| {
             let place = contents.place(*line);
-            !contents.list.is_metadata(*line)
+            at_hand
+                && !contents.list.is_metadata(*line)
                 && place.size <= text::MAX_DOCUMENT_BYTES
                 && text::is_readable(contents.list.path(*line))
         };
@@ -292,7 +316,7 @@ fn take_articles(
 }
 
 /// Reads the files whose lines are wanted, verified.
-fn read(bundle: &Bundle<File>, contents: &Contents, wanted: &[bool]) -> Result<HashMap<usize, Vec<u8>>, Error> {
+fn read(bundle: &Bundle<Object>, contents: &Contents, wanted: &[bool]) -> Result<HashMap<usize, Vec<u8>>, Error> {
     struct Reader(Mutex<HashMap<usize, Vec<u8>>>);
     impl Receiver for Reader {
         fn piece(&self, piece: Piece<'_>) -> io::Result<()> {

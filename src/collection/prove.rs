@@ -1,7 +1,5 @@
 //! Proofs of single articles, made from an archive and checked with nothing but the log's public key. (FORMAT.md, "Proofs")
 
-use std::fs::File;
-
 use crate::archive::Archive;
 use crate::archive::catalog::Catalog;
 use crate::digest::Digest;
@@ -12,6 +10,7 @@ use crate::format::manifest::{BundleId, Manifest};
 use crate::format::proof::{Extra, MAX_LINES_BYTES, Proof};
 use crate::keys::{Note, VerifierKey};
 use crate::merkle;
+use crate::store::Object;
 
 use super::Error;
 
@@ -19,7 +18,7 @@ use super::Error;
 ///
 /// # Errors
 /// Where its file is gone or cannot be read.
-pub fn open_bundle(archive: &Archive, catalog: &Catalog, id: BundleId) -> Result<Bundle<File>, Error> {
+pub fn open_bundle(archive: &Archive, catalog: &Catalog, id: BundleId) -> Result<Bundle<Object>, Error> {
     let row = catalog.resolve(id)?.ok_or(Error::NoBundle(id))?;
     let bundle = Bundle::open(archive.store().open(&row.file)?)?;
     if bundle.id() == row.id { Ok(bundle) } else { Err(Error::NoBundle(id)) }

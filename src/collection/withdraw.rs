@@ -17,6 +17,7 @@ use crate::format::manifest::BundleId;
 use crate::format::withdrawal::Withdrawal;
 use crate::keys::{Comment, Kind, Signature, Signer};
 use crate::pipeline::processors;
+use crate::store::Object;
 use crate::watch::Watch;
 
 use super::add::publish_bundle;
@@ -83,7 +84,7 @@ pub fn withdraw(
 /// Makes the bundle that holds the rest, byte for byte; `None` where nothing is left.
 fn rest(
     writer: &Writer<'_>,
-    bundle: &Bundle<std::fs::File>,
+    bundle: &Bundle<Object>,
     id: &str,
     signers: &[&dyn Signer],
     time: Timestamp,

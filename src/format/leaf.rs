@@ -62,6 +62,22 @@ pub enum Leaf {
         /// Digest of the statement.
         statement: Digest,
     },
+    /// A bundle's file was written anew, with the same id and other bytes.
+    Form {
+        /// The bundle.
+        bundle: BundleId,
+        /// Size of the file, in bytes.
+        size: u64,
+        /// Digest of the file.
+        file: Digest,
+    },
+    /// A version of the trust policy.
+    Policy {
+        /// Its number.
+        version: u64,
+        /// Digest of its file.
+        file: Digest,
+    },
     /// A document for whoever finds the archive.
     Document {
         /// Its name in the archive.
@@ -114,6 +130,14 @@ impl<'a> Fields<'a> {
                 Some(Leaf::Signature { bundle, key: whole.then_some(key)?, file: self.digest("file")? })
             })(),
             "withdraw" => self.digest("statement").map(|statement| Leaf::Withdraw { statement }),
+            "form" => (|| {
+                let (bundle, size) = (self.bundle("bundle")?, self.field("size")?.parse().ok()?);
+                Some(Leaf::Form { bundle, size, file: self.digest("file")? })
+            })(),
+            "policy" => (|| {
+                let version = self.field("version")?.parse().ok()?;
+                Some(Leaf::Policy { version, file: self.digest("file")? })
+            })(),
             "document" => (|| {
                 let name = self.field("name").filter(|name| is_document_name(name))?.to_owned();
                 Some(Leaf::Document { name, file: self.digest("file")? })
@@ -160,6 +184,12 @@ impl fmt::Display for Leaf {
                 write!(f, "{VERSION} signature\nbundle {bundle}\nkey {key}\nfile {}\n", file.labelled())
             }
             Self::Withdraw { statement } => write!(f, "{VERSION} withdraw\nstatement {}\n", statement.labelled()),
+            Self::Form { bundle, size, file } => {
+                write!(f, "{VERSION} form\nbundle {bundle}\nsize {size}\nfile {}\n", file.labelled())
+            }
+            Self::Policy { version, file } => {
+                write!(f, "{VERSION} policy\nversion {version}\nfile {}\n", file.labelled())
+            }
             Self::Document { name, file } => write!(f, "{VERSION} document\nname {name}\nfile {}\n", file.labelled()),
         }
     }
@@ -182,6 +212,12 @@ mod tests {
                 lines,
                 bundle
             }),
+            (bundle.clone(), any::<u64>(), digest.clone()).prop_map(|(bundle, size, file)| Leaf::Form {
+                bundle,
+                size,
+                file
+            }),
+            (any::<u64>(), digest.clone()).prop_map(|(version, file)| Leaf::Policy { version, file }),
             (bundle, any::<[u8; 32]>(), digest.clone()).prop_map(|(bundle, key, file)| Leaf::Signature {
                 bundle,
                 key,

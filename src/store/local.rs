@@ -1,22 +1,58 @@
-//! A folder as a store: temp file, fsync, rename, fsync of the folder.
+//! A store: a folder, written by temp file, fsync, rename, fsync of the folder; or a remote place, only read from here.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Read, Write as _};
+use std::io::{self, Read, Seek, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::format::bundle::Source;
+
+use super::remote::{Arriving, Remote};
 use super::{Error, Steps};
 
 /// How the names of unfinished files end; whoever finds one with no writer at work may remove it.
 const UNFINISHED: &str = ".unfinished";
 
-/// A folder that holds an archive.
+/// Where an archive lies: a folder; or a remote place, and a folder for what is kept of it here.
 #[derive(Clone)]
 pub struct Store {
     root: PathBuf,
     steps: Option<Arc<dyn Steps>>,
+    remote: Option<Remote>,
+}
+
+/// A file that is read by place.
+#[derive(Debug)]
+pub enum Object {
+    /// On disk.
+    File(File),
+    /// Behind a server that serves ranges.
+    Remote {
+        /// The archive's place.
+        remote: Remote,
+        /// The path in it.
+        place: String,
+        /// Its size, in bytes.
+        size: u64,
+    },
+}
+
+impl Source for Object {
+    fn size(&self) -> io::Result<u64> {
+        match self {
+            Self::File(file) => file.size(),
+            Self::Remote { size, .. } => Ok(*size),
+        }
+    }
+
+    fn read_at(&self, out: &mut [u8], offset: u64) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.read_at(out, offset),
+            Self::Remote { remote, place, .. } => remote.read_at(place, out, offset).map_err(io::Error::other),
+        }
+    }
 }
 
 /// Whether something may be there already.
@@ -30,14 +66,29 @@ pub enum Write {
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Store({})", self.root.display())
+        write!(f, "Store({})", self.name())
     }
 }
 
 impl Store {
     /// Names the folder; nothing is read or made yet.
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), steps: None }
+        Self { root: root.to_owned(), steps: None, remote: None }
+    }
+
+    /// Names a remote place, and a folder for the caches of it.
+    pub fn of_remote(remote: Remote, kept: &Path) -> Self {
+        Self { root: kept.to_owned(), steps: None, remote: Some(remote) }
+    }
+
+    /// Returns what a person calls it: the folder's path or the URL.
+    pub fn name(&self) -> String {
+        self.remote.as_ref().map_or_else(|| self.root.display().to_string(), |remote| remote.name().to_owned())
+    }
+
+    /// Returns the remote place, if it is one.
+    pub fn remote(&self) -> Option<&Remote> {
+        self.remote.as_ref()
     }
 
     /// Returns the same store, with somebody who is told of each step.
@@ -46,7 +97,7 @@ impl Store {
         Self { steps: Some(steps), ..self }
     }
 
-    /// Returns where something lies on disk.
+    /// Returns where something lies on disk; of a remote place, only what is kept of it here.
     pub fn path(&self, place: &str) -> PathBuf {
         self.root.join(place)
     }
@@ -56,11 +107,34 @@ impl Store {
         self.path(place).symlink_metadata().is_ok()
     }
 
-    /// Opens a file for reading.
+    /// Opens a file for reading by place.
     ///
     /// # Errors
     /// Where it is not there or no plain file.
-    pub fn open(&self, place: &str) -> Result<File, Error> {
+    pub fn open(&self, place: &str) -> Result<Object, Error> {
+        match &self.remote {
+            None => Ok(Object::File(self.file(place)?)),
+            Some(remote) => {
+                let size = remote.size(place)?;
+                Ok(Object::Remote { remote: remote.clone(), place: place.to_owned(), size })
+            }
+        }
+    }
+
+    /// Opens a file from a byte on, as it is in the version that `tag` names; else from its beginning.
+    ///
+    /// # Errors
+    /// Where it is not there or cannot be read.
+    pub fn fetch(&self, place: &str, from: u64, tag: Option<&str>) -> Result<Arriving, Error> {
+        if let Some(remote) = &self.remote {
+            return remote.get(place, from, tag);
+        }
+        let mut file = self.file(place)?;
+        file.seek(SeekFrom::Start(from)).map_err(|source| Error::new(place, "read", source))?;
+        Ok(Arriving { bytes: Box::new(file), from, tag: None })
+    }
+
+    fn file(&self, place: &str) -> Result<File, Error> {
         let open = File::open(self.path(place)).and_then(|file| match file.metadata()?.is_file() {
             true => Ok(file),
             false => Err(io::Error::other("is no file")),
@@ -73,9 +147,11 @@ impl Store {
     /// # Errors
     /// Where it is not there, larger, or cannot be read.
     pub fn read(&self, place: &str, limit: u64) -> Result<Vec<u8>, Error> {
-        let file = self.open(place)?;
+        let arriving = self.fetch(place, 0, None)?;
         let mut bytes = Vec::new();
-        file.take(limit.saturating_add(1))
+        arriving
+            .bytes
+            .take(limit.saturating_add(1))
             .read_to_end(&mut bytes)
             .map_err(|source| Error::new(place, "read", source))?;
         if bytes.len() as u64 > limit {

@@ -4,8 +4,10 @@
 //! them. Paths are relative with `/`, made by the archive's layout and never by outside text.
 
 mod local;
+mod remote;
 
-pub use local::{Store, Write};
+pub use local::{Object, Store, Write};
+pub use remote::{Arriving, BucketAccess, Condition, Remote};
 
 use std::io;
 
@@ -27,6 +29,8 @@ pub enum Failed {
     Exists,
     /// It is larger than it may be.
     TooLarge,
+    /// The connection broke, or was too slow; it may go better another time.
+    Broken,
     /// Anything else.
     Other,
 }
@@ -52,6 +56,12 @@ impl Error {
             io::ErrorKind::NotFound => Failed::NotFound,
             io::ErrorKind::AlreadyExists => Failed::Exists,
             io::ErrorKind::FileTooLarge => Failed::TooLarge,
+            io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::TimedOut
+            | io::ErrorKind::UnexpectedEof => Failed::Broken,
             _ => Failed::Other,
         };
         Self { failed, place: place.to_owned(), doing, source }

@@ -31,7 +31,7 @@ const VERSION: i64 = 2;
 /// What SQLite may keep in memory, in KiB.
 const CACHE_KIB: i64 = 32 << 10;
 /// The most replacements that are followed from one bundle.
-const MAX_REPLACEMENTS: usize = 10_000;
+pub const MAX_REPLACEMENTS: usize = 10_000;
 
 /// Why the catalog cannot be used.
 #[derive(Debug, thiserror::Error)]

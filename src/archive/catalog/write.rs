@@ -1,6 +1,6 @@
 //! Following the log: each leaf's rows, all of an update in one transaction.
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use crate::digest::Digest;
 use crate::format::article::Article;
@@ -179,6 +179,26 @@ impl<'a> Update<'a> {
         let sql = "UPDATE bundle SET gone = 1, replaced_by = ? WHERE id = ?";
         self.db.execute(sql, params![new.map(|id| *id.0.as_bytes()), old.0.as_bytes()])?;
         Ok(())
+    }
+
+    /// Returns what took a bundle's place: nothing did, or another bundle, or none.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn replaced_by(&self, id: BundleId) -> Result<Option<Option<BundleId>>, Error> {
+        let sql = "SELECT replaced_by FROM bundle WHERE id = ? AND gone = 1";
+        let row = |row: &Row<'_>| super::optional_digest(row, 0);
+        let found = self.db.prepare_cached(sql)?.query_row([id.0.as_bytes()], row).optional()?;
+        Ok(found.map(|next| next.map(BundleId)))
+    }
+
+    /// Returns the place of a bundle's file.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn file(&self, id: BundleId) -> Result<Option<String>, Error> {
+        let sql = "SELECT file FROM bundle WHERE id = ?";
+        Ok(self.db.prepare_cached(sql)?.query_row([id.0.as_bytes()], |row| row.get(0)).optional()?)
     }
 
     /// Keeps the update: the catalog has followed the log to `state`.

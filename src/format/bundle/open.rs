@@ -129,6 +129,11 @@ pub(super) fn read_frame<S: Source + ?Sized>(
 }
 
 impl<S: Source> Bundle<S> {
+    /// Returns where its bytes come from.
+    pub fn source(&self) -> &S {
+        &self.source
+    }
+
     /// Opens a bundle: reads its table and last frame, its manifest and index.
     ///
     /// # Errors
