@@ -6,7 +6,8 @@
 //! - *formats*: [`mod@format`] says what every byte of a bundle means, [`keys`] what a key and a signature are; neither knows the other
 //! - *seams*: [`store`] is where an archive lies, [`trust`] judges signatures by the keys that a person trusts
 //! - *archive*: [`archive`] holds bundles in a log, and a catalog of them
-//! - *works*: [`folder`] packs folders and writes them out again, [`collection`] does so with whole archives
+//! - *works*: [`folder`] packs folders and writes them out again, [`collection`] does so with whole archives;
+//!   [`mirror`] keeps copies of archives that need not be believed
 //! - *faces*: [`cli`], the command line
 //!
 //! The library never prints and never reads the clock, the environment or a user's configuration: time, randomness and
@@ -31,5 +32,7 @@ pub mod archive;
 pub mod folder;
 
 pub mod collection;
+
+pub mod mirror;
 
 pub mod cli;

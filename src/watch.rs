@@ -40,6 +40,8 @@ pub enum Task {
     Salvage,
     /// Following the log with the catalog; counts leaves.
     Index,
+    /// Moving bundles to or from another place; counts bytes of their files.
+    Sync,
 }
 
 /// A watch that looks away.

@@ -12,6 +12,7 @@ const FLOORS: &[&[&str]] = &[
     &["archive"],
     &["folder"],
     &["collection"],
+    &["mirror"],
     &["cli"],
 ];
 /// A word may use these other words.

@@ -14,6 +14,12 @@ pub const STATE: &str = ".vellum/state";
 pub const LOCK: &str = ".vellum/state/lock";
 /// The checkpoint that was last signed here.
 pub const SIGNED: &str = ".vellum/state/signed";
+/// The checkpoint that a mirror held last.
+pub const HELD: &str = ".vellum/state/held";
+/// The checkpoint that a witness cosigned last here.
+pub const COSIGNED: &str = ".vellum/state/cosigned";
+/// The folder of checkpoints that contradict each other.
+pub const EVIDENCE: &str = ".vellum/state/evidence";
 /// The leaves that are being published.
 pub const CLAIM: &str = ".vellum/state/claim";
 /// The files that are being put in place and that no claim vouches for yet.

@@ -20,13 +20,16 @@ const MAX_NAME_BYTES: u64 = 200;
 
 /// The right to write, until dropped.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub struct Lock {
     _file: File,
 }
 
 impl Lock {
     /// Takes the lock, and leaves `who` in it for others to read.
-    pub(super) fn take(store: &Store, who: &str) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where another process has it.
+    pub fn take(store: &Store, who: &str) -> Result<Self, Error> {
         let path = store.path(layout::LOCK);
         let failed = |source| Error::Lock { path: path.clone(), source };
         fs::create_dir_all(store.path(layout::STATE)).map_err(failed)?;

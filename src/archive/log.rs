@@ -168,7 +168,11 @@ impl<'a> Log<'a> {
         self.tiles.get(&key).ok_or_else(|| broken("a tile was lost"))
     }
 
-    fn read_entries(&self, number: u64) -> Result<Vec<Vec<u8>>, Error> {
+    /// Returns the leaves of one bundle of entries, as many as the log has of it.
+    ///
+    /// # Errors
+    /// Where it cannot be read or is malformed.
+    pub fn read_entries(&self, number: u64) -> Result<Vec<Vec<u8>>, Error> {
         let tile = Tile::of(Holds::Entries, number, self.size).ok_or_else(|| broken("entries beyond its end"))?;
         let (bytes, width) = self.read(tile, MAX_ENTRIES_BYTES)?;
         let entries = tile::decode_entries(&bytes, width).map_err(|fault| Error::Log(format!("{tile}: {fault}")))?;

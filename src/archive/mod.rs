@@ -8,9 +8,11 @@ mod claim;
 pub mod layout;
 mod lock;
 mod log;
+pub mod policies;
 mod revisions;
 mod writer;
 
+pub use lock::Lock;
 pub use log::{Appended, Log};
 pub use revisions::{GENERATED, Revision, leaves, read_metadata, revisions, signature_leaf};
 pub use writer::{Incoming, Publication, Writer};
@@ -28,6 +30,7 @@ use crate::format::manifest::Origin;
 use crate::keys::{self, Note, Signer, VerifierKey};
 use crate::merkle;
 use crate::store::{self, Store, Write};
+use crate::trust::policy::PolicyFault;
 
 /// The documents that every archive carries for whoever finds it, by name.
 pub const DOCUMENTS: [(&str, &str); 2] =
@@ -93,6 +96,14 @@ pub enum Error {
     /// A key or signature.
     #[error(transparent)]
     Keys(#[from] keys::Error),
+    /// A policy that is malformed, or does not follow from the one before it.
+    #[error("{place}: {fault}")]
+    Policy {
+        /// Its place in the archive.
+        place: String,
+        /// What is wrong with it.
+        fault: PolicyFault,
+    },
     /// The catalog.
     #[error("the catalog")]
     Catalog(#[from] catalog::Error),
@@ -151,20 +162,20 @@ impl Archive {
             Err(error) if error.is_not_found() => return Err(Error::NotAnArchive(store.path(""))),
             other => other?,
         };
-        let text = std::str::from_utf8(&bytes).map_err(|_| Error::Header("not UTF-8".into()))?;
-        let header: Header = toml::from_str(text).map_err(|error| Error::Header(error.message().to_owned()))?;
-        if header.format != FORMAT {
-            return Err(Error::Header(format!("of format {:?}, expected {FORMAT:?}", header.format)));
-        }
-        let origin: Origin = header.origin.parse().map_err(|fault| Error::Header(format!("{fault}")))?;
-        let log_key: VerifierKey = header.log.parse().map_err(|error: keys::Error| Error::Header(error.to_string()))?;
-        if log_key.name() != origin.as_str() {
-            return Err(Error::Header(format!(
-                "the log's key is named {:?}, expected the origin {origin:?}",
-                log_key.name()
-            )));
-        }
+        let (origin, log_key) = read_header(&bytes)?;
         Ok(Self { store, origin, log_key })
+    }
+
+    /// Checks that the bytes are an `archive.toml` of the archive `origin`.
+    ///
+    /// # Errors
+    /// Where they are malformed or name another one.
+    pub fn check_header(bytes: &[u8], origin: &Origin) -> Result<(), Error> {
+        let (found, _) = read_header(bytes)?;
+        if found == *origin {
+            return Ok(());
+        }
+        Err(Error::Header(format!("expected the origin {origin}, found {found}")))
     }
 
     /// Says whether a folder looks like an archive.
@@ -192,9 +203,7 @@ impl Archive {
     /// # Errors
     /// Where it is not there, malformed, of another archive, or not signed by that key.
     pub fn checkpoint(&self, by: &VerifierKey) -> Result<(Checkpoint, String), Error> {
-        let bytes = self.store.read(checkpoint::NAME, MAX_CHECKPOINT_BYTES)?;
-        let note = Note::parse(&bytes)?;
-        let checkpoint = read_checkpoint(note.verified(by)?, &self.origin)?;
+        let (checkpoint, note) = read_note(&self.store, &self.origin, std::slice::from_ref(by))?;
         Ok((checkpoint, note.to_string()))
     }
 
@@ -217,8 +226,43 @@ impl Archive {
     }
 }
 
+fn read_header(bytes: &[u8]) -> Result<(Origin, VerifierKey), Error> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Error::Header("not UTF-8".into()))?;
+    let header: Header = toml::from_str(text).map_err(|error| Error::Header(error.message().to_owned()))?;
+    if header.format != FORMAT {
+        return Err(Error::Header(format!("of format {:?}, expected {FORMAT:?}", header.format)));
+    }
+    let origin: Origin = header.origin.parse().map_err(|fault| Error::Header(format!("{fault}")))?;
+    let log_key: VerifierKey = header.log.parse().map_err(|error: keys::Error| Error::Header(error.to_string()))?;
+    if log_key.name() != origin.as_str() {
+        return Err(Error::Header(format!(
+            "the log's key is named {:?}, expected the origin {origin:?}",
+            log_key.name()
+        )));
+    }
+    Ok((origin, log_key))
+}
+
+/// Reads the checkpoint in a store, which one of the keys must have signed.
+fn read_note(store: &Store, origin: &Origin, by: &[VerifierKey]) -> Result<(Checkpoint, Note), Error> {
+    let note = Note::parse(&store.read(checkpoint::NAME, MAX_CHECKPOINT_BYTES)?)?;
+    let mut refused = None;
+    for key in by {
+        match note.verified(key) {
+            Ok(text) => {
+                let checkpoint = read_checkpoint(text, origin)?;
+                return Ok((checkpoint, note));
+            }
+            // A bad signature says more than one that is not there.
+            Err(error @ keys::Error::NoteUnsigned { .. }) => drop(refused.get_or_insert(error)),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(refused.map_or_else(|| Error::Checkpoint("there is no key to check it by".into()), Error::from))
+}
+
 /// Reads a checkpoint's text, which must be of this archive.
-fn read_checkpoint(text: &str, origin: &Origin) -> Result<Checkpoint, Error> {
+pub(crate) fn read_checkpoint(text: &str, origin: &Origin) -> Result<Checkpoint, Error> {
     let checkpoint = Checkpoint::parse(text).map_err(|fault| Error::Checkpoint(fault.to_string()))?;
     if checkpoint.origin != *origin {
         let (expected, found) = (origin, &checkpoint.origin);

@@ -136,7 +136,7 @@ impl<'a> Writer<'a> {
     fn remove_withdrawn(&self, claim: &Claim) -> Result<(), Error> {
         let store = &self.archive.store;
         for leaf in &claim.leaves {
-            let Ok(Leaf::Withdraw { statement }) = Leaf::decode(leaf) else { continue };
+            let Ok(Leaf::Withdraw { statement, .. }) = Leaf::decode(leaf) else { continue };
             let bytes = store.read(&layout::statement(&statement), MAX_WITHDRAWAL_BYTES)?;
             let statement = Withdrawal::decode(&bytes).map_err(|fault| Error::State(fault.to_string()))?;
             for (old, _) in statement.bundles {

@@ -127,6 +127,7 @@ impl Watch for Ui {
             Task::Recompress => "compressing",
             Task::Salvage => "salvaging",
             Task::Index => "indexing",
+            Task::Sync => "syncing",
         });
         self.finish();
         *self.bar.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar);

@@ -93,7 +93,7 @@ pub fn audit(
             Leaf::Signature { bundle, .. } if !bundles.contains_key(bundle) => {
                 audit.find(Code::Leaf, index, "is of a bundle that the log does not have");
             }
-            Leaf::Withdraw { statement } => {
+            Leaf::Withdraw { statement, .. } => {
                 if let Some(statement) = audit.statement(archive, statement, keys) {
                     withdrawn.insert(Digest::of(statement.article.as_bytes()));
                     replaced.extend(statement.bundles);

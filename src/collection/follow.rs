@@ -36,7 +36,7 @@ impl Statements {
         let mut statements = Self::default();
         for index in from..log.size() {
             match log.leaf(index)? {
-                Leaf::Withdraw { statement: digest } => {
+                Leaf::Withdraw { statement: digest, .. } => {
                     let bytes = archive.store().read(&layout::statement(&digest), MAX_WITHDRAWAL_BYTES)?;
                     if let (true, Ok(statement)) = (Digest::of(&bytes) == digest, Withdrawal::decode(&bytes)) {
                         statements.replaced.extend(statement.bundles.iter().copied());
@@ -139,7 +139,7 @@ pub fn follow(
                 index += 1;
                 take_again(archive, &statements, &mut update, (state.size, id, lines), bundle)?;
             }
-            Leaf::Withdraw { statement: digest } => {
+            Leaf::Withdraw { statement: digest, .. } => {
                 index += 1;
                 if let Some(statement) = statements.by_digest.get(&digest) {
                     update.withdraw(&statement.article, digest, state.size)?;

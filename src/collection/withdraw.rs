@@ -64,18 +64,23 @@ pub fn withdraw(
     }
     let text = statement.to_string();
     let digest = Digest::of(text.as_bytes());
+    let mut signatures = Vec::new();
     for signer in signers {
         let comment = Comment::new(Kind::Withdraw, Some(archive.origin().as_str()), digest, time)?;
         let signature = Signature::sign(*signer, text.as_bytes(), &comment)?;
         let place = layout::statement_signature(&digest, &signer.public().id().to_string());
-        publication.files.push((place, signature.to_string().into_bytes()));
+        let signature = signature.to_string().into_bytes();
+        signatures.push((*signer.public().as_bytes(), Digest::of(&signature)));
+        publication.files.push((place, signature));
     }
+    signatures.sort();
+    signatures.dedup_by_key(|(key, _)| *key);
     // The caches would still call the article unchanged.
     for name in archive.store().list(layout::SEEN)? {
         archive.store().remove(&format!("{}/{name}", layout::SEEN))?;
     }
     publication.files.push((layout::statement(&digest), text.into_bytes()));
-    publication.leaves.push(Leaf::Withdraw { statement: digest });
+    publication.leaves.push(Leaf::Withdraw { statement: digest, signatures });
     writer.publish(publication)?;
     follow(archive, catalog, writer.checkpoint(), watch)?;
     Ok((digest, statement))

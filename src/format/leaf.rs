@@ -61,15 +61,8 @@ pub enum Leaf {
     Withdraw {
         /// Digest of the statement.
         statement: Digest,
-    },
-    /// A bundle's file was written anew, with the same id and other bytes.
-    Form {
-        /// The bundle.
-        bundle: BundleId,
-        /// Size of the file, in bytes.
-        size: u64,
-        /// Digest of the file.
-        file: Digest,
+        /// Whole public keys and digests of the statement's `.minisig` files, ascending by key; absent in the first archives.
+        signatures: Vec<([u8; 32], Digest)>,
     },
     /// A version of the trust policy.
     Policy {
@@ -124,15 +117,16 @@ impl<'a> Fields<'a> {
                 Some(Leaf::Article { id, lines, bundle })
             })(),
             "signature" => (|| {
-                let bundle = self.bundle("bundle")?;
-                let mut key = [0; 32];
-                let whole = Base64::decode(self.field("key")?, &mut key).ok()?.len() == 32;
-                Some(Leaf::Signature { bundle, key: whole.then_some(key)?, file: self.digest("file")? })
+                let (bundle, key) = (self.bundle("bundle")?, bare_key(self.field("key")?)?);
+                Some(Leaf::Signature { bundle, key, file: self.digest("file")? })
             })(),
-            "withdraw" => self.digest("statement").map(|statement| Leaf::Withdraw { statement }),
-            "form" => (|| {
-                let (bundle, size) = (self.bundle("bundle")?, self.field("size")?.parse().ok()?);
-                Some(Leaf::Form { bundle, size, file: self.digest("file")? })
+            "withdraw" => (|| {
+                let (statement, mut signatures) = (self.digest("statement")?, Vec::new());
+                while let Some(line) = self.field("signature") {
+                    let (key, file) = line.split_once(' ')?;
+                    signatures.push((bare_key(key)?, Digest::from_labelled(file).ok()?));
+                }
+                signatures.is_sorted_by(|(a, _), (b, _)| a < b).then_some(Leaf::Withdraw { statement, signatures })
             })(),
             "policy" => (|| {
                 let version = self.field("version")?.parse().ok()?;
@@ -164,6 +158,12 @@ impl<'a> Fields<'a> {
     }
 }
 
+fn bare_key(text: &str) -> Option<[u8; 32]> {
+    let mut key = [0; 32];
+    let whole = Base64::decode(text, &mut key).ok()?.len() == 32;
+    whole.then_some(key)
+}
+
 fn is_document_name(name: &str) -> bool {
     let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
     name.len() <= MAX_DOCUMENT_NAME_BYTES && !name.starts_with('.') && !name.is_empty() && name.bytes().all(good)
@@ -183,9 +183,11 @@ impl fmt::Display for Leaf {
                 let key = Base64::encode_string(key);
                 write!(f, "{VERSION} signature\nbundle {bundle}\nkey {key}\nfile {}\n", file.labelled())
             }
-            Self::Withdraw { statement } => write!(f, "{VERSION} withdraw\nstatement {}\n", statement.labelled()),
-            Self::Form { bundle, size, file } => {
-                write!(f, "{VERSION} form\nbundle {bundle}\nsize {size}\nfile {}\n", file.labelled())
+            Self::Withdraw { statement, signatures } => {
+                write!(f, "{VERSION} withdraw\nstatement {}\n", statement.labelled())?;
+                signatures.iter().try_for_each(|(key, file)| {
+                    writeln!(f, "signature {} {}", Base64::encode_string(key), file.labelled())
+                })
             }
             Self::Policy { version, file } => {
                 write!(f, "{VERSION} policy\nversion {version}\nfile {}\n", file.labelled())
@@ -212,18 +214,15 @@ mod tests {
                 lines,
                 bundle
             }),
-            (bundle.clone(), any::<u64>(), digest.clone()).prop_map(|(bundle, size, file)| Leaf::Form {
-                bundle,
-                size,
-                file
-            }),
             (any::<u64>(), digest.clone()).prop_map(|(version, file)| Leaf::Policy { version, file }),
             (bundle, any::<[u8; 32]>(), digest.clone()).prop_map(|(bundle, key, file)| Leaf::Signature {
                 bundle,
                 key,
                 file
             }),
-            digest.clone().prop_map(|statement| Leaf::Withdraw { statement }),
+            (digest.clone(), prop::collection::btree_map(any::<[u8; 32]>(), digest.clone(), 0..4)).prop_map(
+                |(statement, signatures)| Leaf::Withdraw { statement, signatures: signatures.into_iter().collect() }
+            ),
             digest.prop_map(|file| Leaf::Document { name: "README.txt".into(), file }),
         ]
     }

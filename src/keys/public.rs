@@ -106,6 +106,11 @@ impl PublicKey {
         minisign::encode(&bytes)
     }
 
+    /// Returns the 32 bytes in base64, as a leaf of the log has them.
+    pub fn to_bare(&self) -> String {
+        <base64ct::Base64 as base64ct::Encoding>::encode_string(self.as_bytes())
+    }
+
     /// Returns the text of minisign's own `.pub` file for this key.
     pub fn to_file(&self) -> String {
         format!("{COMMENT_PREFIX}minisign public key {}\n{}\n", self.id, self.to_line())

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write as _};
+use std::io::{self, Seek, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -147,18 +147,7 @@ impl Store {
     /// # Errors
     /// Where it is not there, larger, or cannot be read.
     pub fn read(&self, place: &str, limit: u64) -> Result<Vec<u8>, Error> {
-        let arriving = self.fetch(place, 0, None)?;
-        let mut bytes = Vec::new();
-        arriving
-            .bytes
-            .take(limit.saturating_add(1))
-            .read_to_end(&mut bytes)
-            .map_err(|source| Error::new(place, "read", source))?;
-        if bytes.len() as u64 > limit {
-            let source = io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {limit} bytes"));
-            return Err(Error::new(place, "read", source));
-        }
-        Ok(bytes)
+        self.fetch(place, 0, None)?.read(place, limit)
     }
 
     /// Lists the names in a folder, ascending; none where it is not there.

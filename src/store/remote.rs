@@ -83,6 +83,25 @@ impl fmt::Debug for Arriving {
     }
 }
 
+impl Arriving {
+    /// Reads all of it, at most `limit` bytes.
+    ///
+    /// # Errors
+    /// Where it is larger, or breaks off.
+    pub fn read(self, place: &str, limit: u64) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        self.bytes
+            .take(limit.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .map_err(|source| Error::new(place, "read", source))?;
+        if bytes.len() as u64 <= limit {
+            return Ok(bytes);
+        }
+        let source = io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {limit} bytes"));
+        Err(Error::new(place, "read", source))
+    }
+}
+
 impl Remote {
     /// Says whether a text names a remote place.
     pub fn is_url(text: &str) -> bool {

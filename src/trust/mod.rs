@@ -3,6 +3,9 @@
 //! Keys come from the person alone, never from beside what is judged. A key id selects a key; the signature is checked against
 //! the whole public key, and its trusted comment must speak of this manifest.
 
+pub mod authority;
+pub mod policy;
+
 use jiff::Timestamp;
 use serde::Serialize;
 

@@ -1,0 +1,299 @@
+//! Putting an archive into a bucket: what is missing, the checkpoint last; two publishers never overwrite each other.
+//!
+//! A claim, written only where none is, says from which state of the log to which one a publisher takes the bucket. Whoever finds the claim of
+//! its own history goes on with it; whoever finds another one's refuses. The checkpoint is replaced only if it is still the one that was read.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Cursor;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+
+use crate::archive::policies::Vouched;
+use crate::archive::{Archive, layout};
+use crate::digest::Digest;
+use crate::format::checkpoint::{self, Checkpoint, MAX_CHECKPOINT_BYTES};
+use crate::format::tile::{Holds, Tile};
+use crate::format::withdrawal::{self, MAX_WITHDRAWAL_BYTES, Withdrawal};
+use crate::keys::Note;
+use crate::merkle;
+use crate::store::{Condition, Failed, Remote};
+use crate::trust::policy;
+use crate::watch::{Task, Watch};
+
+use super::Error;
+use super::plan::{Logged, Plan};
+
+/// Objects that are written at once.
+const STREAMS: usize = 4;
+/// The claim's name in a bucket.
+const CLAIM: &str = "claim";
+const CLAIM_FORMAT: &str = "vellum-bucket-claim/1";
+const MAX_CLAIM_BYTES: u64 = 4096;
+/// Levels of tiles above the entries.
+const LEVELS: u8 = 8;
+
+/// What a push did.
+#[derive(Debug, Default)]
+pub struct PushReport {
+    /// Leaves in the bucket before.
+    pub before: u64,
+    /// Leaves in the bucket now.
+    pub after: u64,
+    /// Bundles written.
+    pub bundles: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Bundles removed because they were withdrawn.
+    pub removed: u64,
+    /// Whether the bucket keeps two publishers apart.
+    pub guarded: bool,
+}
+
+/// Brings a bucket up to an archive's checkpoint.
+///
+/// # Errors
+/// Where what lies in the bucket is no earlier state of this archive, another publisher is at work, or something cannot be written.
+pub fn push(archive: &Archive, vouched: &Vouched, remote: &Remote, watch: &dyn Watch) -> Result<PushReport, Error> {
+    let own = &vouched.checkpoint;
+    let mut report = PushReport { after: own.size, guarded: true, ..PushReport::default() };
+    let (there, tag) = read_there(archive, vouched, remote)?;
+    report.before = there.size;
+    if there.size > own.size || archive.log(own).root(there.size)? != there.root {
+        let (found, held) = (there.size, own.size);
+        return Err(Error::Bucket(format!(
+            "its log has {found} leaves that are not the beginning of this one's {held}"
+        )));
+    }
+    let same = there.size == own.size && tag.is_some();
+    if !same {
+        report.guarded = claim(archive, own, &there, remote)?;
+        upload(archive, own, &there, remote, watch, &mut report)?;
+    }
+    let note = vouched.note.to_string().into_bytes();
+    let on = tag.as_deref().map_or(Condition::Absent, Condition::Unchanged);
+    match put(remote, checkpoint::NAME, &note, on) {
+        Err(Error::Store(error)) if error.failed == Failed::Exists => {
+            let (now, _) = read_there(archive, vouched, remote)?;
+            if now != *own {
+                let why = format!("another publisher has just brought it to {} leaves; push again", now.size);
+                return Err(Error::Bucket(why));
+            }
+        }
+        other => other?,
+    }
+    if !same {
+        remove_withdrawn(archive, own, remote, &there, &mut report)?;
+        remote.remove(CLAIM)?;
+    }
+    Ok(report)
+}
+
+fn put(remote: &Remote, place: &str, bytes: &[u8], on: Condition<'_>) -> Result<(), Error> {
+    remote.put(place, &mut Cursor::new(bytes), bytes.len() as u64, on)?;
+    Ok(())
+}
+
+/// Reads the bucket's checkpoint and its tag; an empty log where there is none.
+fn read_there(archive: &Archive, vouched: &Vouched, remote: &Remote) -> Result<(Checkpoint, Option<String>), Error> {
+    let arriving = match remote.get(checkpoint::NAME, 0, None) {
+        Err(error) if error.is_not_found() => {
+            let empty = Checkpoint { origin: archive.origin().clone(), size: 0, root: merkle::empty_root() };
+            return Ok((empty, None));
+        }
+        other => other?,
+    };
+    let tag = arriving.tag.clone();
+    let note = Note::parse(&arriving.read(checkpoint::NAME, MAX_CHECKPOINT_BYTES)?)?;
+    let there = crate::archive::read_checkpoint(note.verified(&vouched.log_key)?, archive.origin())?;
+    Ok((there, tag))
+}
+
+/// Claims the bucket for the way from what is there to this archive's checkpoint; says whether the bucket minds conditions.
+fn claim(archive: &Archive, own: &Checkpoint, there: &Checkpoint, remote: &Remote) -> Result<bool, Error> {
+    let claim =
+        Claim { origin: archive.origin().to_string(), old: (there.size, there.root), new: (own.size, own.root) };
+    let text = claim.to_string();
+    match put(remote, CLAIM, text.as_bytes(), Condition::Absent) {
+        Ok(()) => {
+            // A bucket that takes a second claim does not mind conditions at all.
+            match put(remote, CLAIM, text.as_bytes(), Condition::Absent) {
+                Ok(()) => Ok(false),
+                Err(Error::Store(error)) if error.failed == Failed::Exists => Ok(true),
+                Err(error) => Err(error),
+            }
+        }
+        Err(Error::Store(error)) if error.failed == Failed::Exists => {
+            let bytes = remote.get(CLAIM, 0, None)?.read(CLAIM, MAX_CLAIM_BYTES)?;
+            let found = Claim::decode(&bytes).ok_or_else(|| Error::Bucket("its claim is malformed".into()))?;
+            let (size, root) = found.new;
+            let ours = found.origin == claim.origin
+                && size <= own.size
+                && archive.log(own).root(size)? == root
+                && archive.log(own).root(found.old.0.min(own.size))? == found.old.1;
+            if ours {
+                return Ok(true);
+            }
+            Err(Error::Bucket(format!(
+                "another publisher claims it, from {} to {size} leaves of a history that is not this archive's; if it is gone for good, remove the object {CLAIM:?}",
+                found.old.0
+            )))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// From which state of the log to which one.
+#[derive(Debug, PartialEq, Eq)]
+struct Claim {
+    origin: String,
+    old: (u64, Digest),
+    new: (u64, Digest),
+}
+
+impl std::fmt::Display for Claim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (old, new) = (self.old, self.new);
+        write!(f, "{CLAIM_FORMAT}\n{}\n", self.origin)?;
+        write!(f, "old {} {}\nnew {} {}\n", old.0, old.1.labelled(), new.0, new.1.labelled())
+    }
+}
+
+impl Claim {
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        let mut lines = text.lines();
+        let (_format, origin) = (lines.next()?, lines.next()?.to_owned());
+        let mut head = |name: &str| {
+            let (size, root) = lines.next()?.strip_prefix(name)?.split_once(' ')?;
+            Some((size.parse().ok()?, Digest::from_labelled(root).ok()?))
+        };
+        let claim = Self { origin, old: head("old ")?, new: head("new ")? };
+        (claim.to_string() == text).then_some(claim)
+    }
+}
+
+/// Writes everything that the bucket lacks, but the checkpoint.
+fn upload(
+    archive: &Archive,
+    own: &Checkpoint,
+    there: &Checkpoint,
+    remote: &Remote,
+    watch: &dyn Watch,
+    report: &mut PushReport,
+) -> Result<(), Error> {
+    let store = archive.store();
+    let plan = Plan::of_log(&archive.log(own))?;
+    // What a killed push has written lies there whole or not at all.
+    let bundles: Vec<&Logged> = plan
+        .bundles
+        .iter()
+        .filter(|logged| logged.index >= there.size && store.exists(&layout::bundle(logged.id, &logged.file)))
+        .collect();
+    watch.begin(Task::Sync, Some(bundles.iter().map(|logged| logged.size).sum()));
+    let (next, count, bytes) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let failed = Mutex::new(None);
+    thread::scope(|scope| {
+        for _ in 0..STREAMS.min(bundles.len()) {
+            scope.spawn(|| {
+                while let Some(logged) = bundles.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if watch.cancelled() || failed.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+                        break;
+                    }
+                    match put_bundle(archive, logged, remote) {
+                        Ok(written) => {
+                            count.fetch_add(u64::from(written > 0), Ordering::Relaxed);
+                            bytes.fetch_add(written, Ordering::Relaxed);
+                            watch.advance(logged.size);
+                        }
+                        Err(error) => drop(failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error)),
+                    }
+                }
+            });
+        }
+    });
+    if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(error);
+    }
+    if watch.cancelled() {
+        return Err(Error::Cancelled);
+    }
+    (report.bundles, report.bytes) = (count.into_inner(), bytes.into_inner());
+    let mut places: BTreeSet<String> =
+        plan.documents.iter().filter(|(_, (index, _))| *index >= there.size).map(|(name, _)| name.clone()).collect();
+    for (folder, any) in [
+        (withdrawal::FOLDER, plan.withdrawn.iter().any(|withdrawn| withdrawn.index >= there.size)),
+        (policy::FOLDER, plan.policies.iter().any(|(index, ..)| *index >= there.size)),
+    ] {
+        if any {
+            places.extend(store.list(folder)?.into_iter().map(|name| format!("{folder}/{name}")));
+        }
+    }
+    if there.size == 0 {
+        places.insert(layout::HEADER.to_owned());
+    }
+    let kinds = std::iter::once(Holds::Entries).chain((0..LEVELS).map(Holds::Hashes));
+    for holds in kinds {
+        places.extend(Tile::at(holds, there.size, own.size).map(|tile| tile.to_string()));
+    }
+    for place in places {
+        let content = store.read(&place, MAX_WITHDRAWAL_BYTES.max(crate::format::tile::MAX_ENTRIES_BYTES))?;
+        put(remote, &place, &content, Condition::Always)?;
+        report.bytes += content.len() as u64;
+    }
+    Ok(())
+}
+
+fn put_bundle(archive: &Archive, logged: &Logged, remote: &Remote) -> Result<u64, Error> {
+    let place = layout::bundle(logged.id, &logged.file);
+    if remote.size(&place).is_ok_and(|size| size == logged.size) {
+        return Ok(0);
+    }
+    let path = archive.store().path(&place);
+    let mut file = File::open(&path).map_err(|source| Error::Write { place: place.clone(), source })?;
+    remote.put(&place, &mut file, logged.size, Condition::Always)?;
+    Ok(logged.size)
+}
+
+/// Removes the bundles that were withdrawn, now that the checkpoint says so.
+fn remove_withdrawn(
+    archive: &Archive,
+    own: &Checkpoint,
+    remote: &Remote,
+    there: &Checkpoint,
+    report: &mut PushReport,
+) -> Result<(), Error> {
+    let store = archive.store();
+    let plan = Plan::of_log(&archive.log(own))?;
+    for withdrawn in plan.withdrawn.iter().filter(|withdrawn| withdrawn.index >= there.size) {
+        let bytes = store.read(&layout::statement(&withdrawn.statement), MAX_WITHDRAWAL_BYTES)?;
+        let Ok(statement) = Withdrawal::decode(&bytes) else { continue };
+        for (old, _) in &statement.bundles {
+            for logged in plan.bundles.iter().filter(|logged| logged.id == *old && logged.index < withdrawn.index) {
+                let place = layout::bundle(logged.id, &logged.file);
+                if !store.exists(&place) {
+                    remote.remove(&place)?;
+                    report.removed += 1;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_has_one_form() {
+        let claim = Claim { origin: "a/b".into(), old: (0, merkle::empty_root()), new: (7, Digest::of(b"x")) };
+        let text = claim.to_string();
+        assert_eq!(Claim::decode(text.as_bytes()), Some(claim));
+        for bad in [text.replace("/1", "/2"), text.clone() + "\n", text.replace("new 7", "new 07"), String::new()] {
+            assert_eq!(Claim::decode(bad.as_bytes()), None, "{bad}");
+        }
+    }
+}

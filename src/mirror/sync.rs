@@ -1,0 +1,460 @@
+//! Pulling an archive from one or more origins into a mirror. (FORMAT.md, "Mirrors")
+//!
+//! Policy, checkpoint, witnesses; the new leaves, which with the tiles held here must lead to the root that was signed, so that the log is shown
+//! to extend the one held; what withdraws is judged before anything is fetched; bundles, several at once, each checked whole before it gets its
+//! place; then statements, documents, tiles; the checkpoint last; only then are withdrawn bundles removed. A kill at any time leaves the mirror
+//! as it was, and what was verified is not fetched again.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::num::NonZeroUsize;
+
+use crate::archive::policies::{Pin, Vouched, successors};
+use crate::archive::{Archive, Lock, Log, layout};
+use crate::format::checkpoint::{self, Checkpoint, MAX_CHECKPOINT_BYTES};
+use crate::format::manifest::{BundleId, Origin};
+use crate::format::tile::{TILE_WIDTH, Tile};
+use crate::keys::Note;
+use crate::merkle;
+use crate::pipeline::ordered;
+use crate::store::{Store, Write};
+use crate::trust::authority::{Fresh, Moment};
+use crate::watch::Watch;
+
+use super::fetch::chain;
+use super::plan::{Logged, Plan, all_leaves};
+use super::{Error, Pace};
+
+/// The longest `archive.toml`, in bytes.
+const MAX_HEADER_BYTES: u64 = 16 << 10;
+/// Bundles of entries that are fetched at once.
+const ENTRY_STREAMS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
+
+/// How to sync.
+pub struct SyncOptions<'a> {
+    /// Where from; any of them may be slow, lying or half there.
+    pub origins: &'a [Store],
+    /// The archive's name, which every checkpoint must carry.
+    pub name: &'a Origin,
+    /// What a person vouches for.
+    pub pin: &'a Pin,
+    /// Now.
+    pub moment: jiff::Timestamp,
+    /// Bundles fetched at once.
+    pub streams: NonZeroUsize,
+    /// Whether only to say what would be done.
+    pub dry_run: bool,
+    /// Whether bundles of before that are not there, or of another size, are fetched again; reads all of the log.
+    pub complete: bool,
+    /// Whether a checkpoint counts that too few witnesses have cosigned: for the witnesses themselves.
+    pub unwitnessed: bool,
+    /// Whether files among the bundles that the log does not have are removed.
+    pub delete: bool,
+    /// Who writes, for the lock.
+    pub who: &'a str,
+    /// Time.
+    pub pace: &'a dyn Pace,
+}
+
+/// An origin that was not used to the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dropped {
+    /// Its name.
+    pub origin: String,
+    /// What was wrong with it.
+    pub why: String,
+}
+
+/// What a sync did, or would do.
+#[derive(Debug, Default)]
+pub struct SyncReport {
+    /// Leaves held before.
+    pub before: u64,
+    /// Leaves held now.
+    pub after: u64,
+    /// New bundles, and the bytes of their files.
+    pub bundles: (u64, u64),
+    /// Bytes of bundles that came over from origins.
+    pub moved: u64,
+    /// Bundles removed because they were withdrawn.
+    pub withdrawn: Vec<BundleId>,
+    /// Files removed that the log does not have.
+    pub strays: Vec<String>,
+    /// Origins that failed or lied.
+    pub dropped: Vec<Dropped>,
+    /// What is not as fresh as the policy wants, where it only warns.
+    pub warning: Option<String>,
+}
+
+/// What a mirror holds.
+#[derive(Debug)]
+pub struct Held {
+    /// The checkpoint, of an empty log where nothing is held.
+    pub checkpoint: Checkpoint,
+    /// Its note.
+    pub note: Option<Note>,
+}
+
+pub(super) struct Work<'a> {
+    pub(super) options: &'a SyncOptions<'a>,
+    pin: Pin,
+    pub(super) mirror: &'a Store,
+    pub(super) watch: &'a dyn Watch,
+    pub(super) report: SyncReport,
+}
+
+/// An origin's checkpoint that what is pinned bears out.
+pub(super) struct Head<'a> {
+    pub(super) store: &'a Store,
+    pub(super) vouched: Vouched,
+}
+
+/// Brings a mirror up to the newest of the origins' checkpoints.
+///
+/// # Errors
+/// Where no origin can be believed, or something cannot be had or written; the mirror then holds what it held.
+pub fn sync(mirror: &Store, options: &SyncOptions<'_>, watch: &dyn Watch) -> Result<SyncReport, Error> {
+    // A trial run leaves nothing behind, not even a lock.
+    let _lock = (!options.dry_run).then(|| Lock::take(mirror, options.who)).transpose()?;
+    let held = Held::read(mirror, options.name)?;
+    // What is held has gone on from the pinned policy already, and an origin cannot take that back.
+    let pin = match options.pin {
+        Pin::Policy(pinned) if held.note.is_some() => {
+            let newest = successors(mirror, pinned)?.pop();
+            newest.map_or_else(|| options.pin.clone(), |version| Pin::Policy(Box::new(version.policy)))
+        }
+        pin => pin.clone(),
+    };
+    let mut work = Work { options, pin, mirror, watch, report: SyncReport::default() };
+    work.report.before = held.checkpoint.size;
+    work.report.after = held.checkpoint.size;
+    let heads = work.heads(&held)?;
+    work.follow(&held, &heads)?;
+    Ok(work.report)
+}
+
+impl Held {
+    /// Reads what a mirror holds; its own checkpoint was checked when it was put there.
+    ///
+    /// # Errors
+    /// Where it cannot be read or is malformed.
+    pub fn read(mirror: &Store, name: &Origin) -> Result<Self, Error> {
+        let empty = Checkpoint { origin: name.clone(), size: 0, root: merkle::empty_root() };
+        if !mirror.exists(layout::HEADER) {
+            return Ok(Self { checkpoint: empty, note: None });
+        }
+        // The one kept apart from what is served outlives an overwritten checkpoint.
+        let place = if mirror.exists(layout::HELD) { layout::HELD } else { checkpoint::NAME };
+        let note = Note::parse(&mirror.read(place, MAX_CHECKPOINT_BYTES)?)?;
+        let checkpoint = crate::archive::read_checkpoint(note.text(), name)?;
+        Ok(Self { checkpoint, note: Some(note) })
+    }
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn drop_origin(&mut self, origin: &Store, why: String) {
+        let origin = origin.name();
+        if !self.report.dropped.iter().any(|dropped| dropped.origin == origin) {
+            self.report.dropped.push(Dropped { origin, why });
+        }
+    }
+
+    /// Reads every origin's checkpoint, the largest first; those that cannot be believed are dropped by name.
+    fn heads(&mut self, held: &Held) -> Result<Vec<Head<'a>>, Error> {
+        let mut heads: Vec<Head<'a>> = Vec::new();
+        let mut first = None;
+        for store in self.options.origins {
+            let outcome = Vouched::read(store, self.options.name, &self.pin)
+                .map_err(Error::from)
+                .and_then(|vouched| self.admit(store, &vouched, held).map(|()| vouched));
+            match outcome {
+                Ok(vouched) => heads.push(Head { store, vouched }),
+                Err(error) => {
+                    self.drop_origin(store, chain(&error));
+                    // A lie is worse news than silence.
+                    if first.as_ref().is_none_or(|first: &Error| !first.is_lie() && error.is_lie()) {
+                        first = Some(error);
+                    }
+                }
+            }
+        }
+        if let (true, Some(error)) = (heads.is_empty(), first) {
+            return Err(error);
+        }
+        heads.sort_by_key(|head| std::cmp::Reverse(head.vouched.checkpoint.size));
+        Ok(heads)
+    }
+
+    /// Judges an origin's checkpoint against what is held and what the policy asks for.
+    fn admit(&mut self, store: &Store, vouched: &Vouched, held: &Held) -> Result<(), Error> {
+        let (new, old) = (&vouched.checkpoint, &held.checkpoint);
+        let same_size_other_root = new.size == old.size && new.root != old.root;
+        if same_size_other_root || new.size < old.size {
+            let evidence = self.keep_evidence(vouched, held)?;
+            // What is held may be held against it without asking the origin: its root must be ours at that size.
+            let fork = same_size_other_root || Log::new(self.mirror, old.size).root(new.size)? != new.root;
+            let origin = store.name();
+            return Err(if fork {
+                Error::Fork { origin, detail: format!("at {} leaves the roots differ", new.size), evidence }
+            } else {
+                Error::Rollback { origin, found: new.size, held: old.size, evidence }
+            });
+        }
+        if let Some(policy) = vouched.authority.policy() {
+            if !vouched.witnessed.is_met() && !self.options.unwitnessed {
+                let (found, needed) = (vouched.witnessed.by.len(), vouched.witnessed.needed);
+                let mut reason = format!("{found} of {needed} operators have cosigned it");
+                if !vouched.witnessed.bad.is_empty() {
+                    reason.push_str(&format!("; bad cosignatures by {}", vouched.witnessed.bad.join(", ")));
+                }
+                return Err(Error::NotVouched { what: "witnessed", reason });
+            }
+            match Fresh::of(&vouched.witnessed, policy, self.options.moment) {
+                Fresh::No(_) | Fresh::Warn(_) if self.options.unwitnessed => {}
+                Fresh::No(reason) => return Err(Error::NotVouched { what: "fresh", reason }),
+                Fresh::Warn(reason) => self.report.warning = Some(format!("{}: {reason}", store.name())),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps two checkpoints that do not go together, each signed by the log's key, for a third person to check.
+    fn keep_evidence(&self, vouched: &Vouched, held: &Held) -> Result<String, Error> {
+        for (checkpoint, note) in [(&vouched.checkpoint, Some(&vouched.note)), (&held.checkpoint, held.note.as_ref())] {
+            let Some(note) = note else { continue };
+            let place = format!("{}/{}-{}", layout::EVIDENCE, checkpoint.size, &checkpoint.root.to_string()[..16]);
+            if !self.options.dry_run {
+                self.mirror.put(&place, note.to_string().as_bytes(), Write::Replace)?;
+            }
+        }
+        Ok(self.mirror.path(layout::EVIDENCE).display().to_string())
+    }
+
+    /// Takes over what the newest checkpoint has that is not held.
+    fn follow(&mut self, held: &Held, heads: &[Head<'a>]) -> Result<(), Error> {
+        let mut refused = None;
+        for head in heads {
+            match self.take(held, head, heads) {
+                // The next origin may have an older state that holds.
+                Err(error) if error.is_origins() => {
+                    self.drop_origin(head.store, chain(&error));
+                    refused.get_or_insert(error);
+                }
+                other => return other,
+            }
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
+    fn take(&mut self, held: &Held, head: &Head<'a>, heads: &[Head<'a>]) -> Result<(), Error> {
+        let (old, new) = (&held.checkpoint, &head.vouched.checkpoint);
+        let moment = Moment { at: self.options.moment, seen: head.vouched.witnessed.seen() };
+        if new.size == old.size && held.note.is_some() && !self.options.complete && !self.options.delete {
+            return self.keep_note(head, held);
+        }
+        let leaves = self.leaves(head, held)?;
+        let appended = Log::new(self.mirror, old.size).append(&leaves)?;
+        if appended.root != new.root {
+            return Err(self.explain(head, held)?);
+        }
+        let plan = Plan::read(old.size, &leaves)?;
+        drop(leaves);
+        // All of the log is looked at only where something of before is concerned.
+        let whole =
+            (!plan.withdrawn.is_empty() || !plan.returns.is_empty() || self.options.complete || self.options.delete)
+                .then(|| {
+                    let mut all = all_leaves(&Log::new(self.mirror, old.size))?;
+                    all.extend(all_of(&appended.tiles, old.size)?);
+                    Plan::read(0, &all)
+                })
+                .transpose()?;
+        let mut files = self.small_files(head, &plan)?;
+        let statements = self.statements(head, &plan, &head.vouched.authority, moment, &mut files)?;
+        let mut replaced: HashMap<BundleId, (u64, Option<BundleId>)> = HashMap::new();
+        for (index, statement) in &statements {
+            replaced.extend(statement.bundles.iter().map(|(old, new)| (*old, (*index, *new))));
+        }
+        // A bundle whose leaf came after the statement is there again.
+        let gone = |logged: &Logged| replaced.get(&logged.id).is_some_and(|(index, _)| *index > logged.index);
+        let wanted = match (&whole, self.options.complete) {
+            (Some(whole), true) => {
+                let earlier = self.replaced_before(whole)?;
+                let is_held = |logged: &&Logged| !earlier.contains(&(logged.id, logged.index));
+                whole.bundles.iter().filter(is_held).collect::<Vec<_>>()
+            }
+            _ => plan.bundles.iter().collect(),
+        };
+        let wanted: Vec<&Logged> = wanted.into_iter().filter(|logged| !gone(logged) && !self.has(logged)).collect();
+        self.report.bundles = (wanted.len() as u64, wanted.iter().map(|logged| logged.size).sum());
+        if self.options.dry_run {
+            self.report.after = new.size;
+            return Ok(());
+        }
+        self.bundles(&wanted, heads, &head.vouched.authority, moment)?;
+        if let Some(whole) = &whole {
+            let mut all = self.earlier_statements(whole)?;
+            all.extend(statements.iter().cloned());
+            self.check_returns(&plan, whole, &all)?;
+            self.check_replacements(&statements, whole)?;
+        }
+        self.put(head, held, files, &appended.tiles)?;
+        for (index, statement) in &statements {
+            for (id, _) in &statement.bundles {
+                let again = plan.bundle(*id).is_some_and(|logged| logged.index > *index);
+                if !again {
+                    self.remove(*id)?;
+                }
+            }
+        }
+        if let (Some(whole), true) = (&whole, self.options.delete) {
+            self.remove_strays(whole)?;
+        }
+        self.report.after = new.size;
+        Ok(())
+    }
+
+    /// Says whether a bundle's file is in place; what is in place was checked before it got there.
+    fn has(&self, logged: &Logged) -> bool {
+        let path = self.mirror.path(&layout::bundle(logged.id, &logged.file));
+        fs::metadata(path).is_ok_and(|metadata| metadata.len() == logged.size)
+    }
+
+    /// Takes over newer cosignatures of a checkpoint that is held already.
+    fn keep_note(&mut self, head: &Head<'_>, held: &Held) -> Result<(), Error> {
+        let Some(mut note) = held.note.clone() else { return Ok(()) };
+        let mut newer = false;
+        for witness in head.vouched.authority.policy().map_or(&[][..], |policy| &policy.witnesses) {
+            newer |= note.take_cosignature(&head.vouched.note, &witness.key)?;
+        }
+        if newer && !self.options.dry_run {
+            let bytes = note.to_string().into_bytes();
+            self.mirror.put_all(&[(layout::HELD.into(), bytes.clone()), (checkpoint::NAME.into(), bytes)])?;
+        }
+        Ok(())
+    }
+
+    /// Reads the leaves that are not held.
+    fn leaves(&self, head: &Head<'_>, held: &Held) -> Result<Vec<Vec<u8>>, Error> {
+        let (old, new) = (held.checkpoint.size, head.vouched.checkpoint.size);
+        let mut leaves = Vec::new();
+        if new > old {
+            let log = || Log::new(head.store, new);
+            let numbers = old / TILE_WIDTH..new.div_ceil(TILE_WIDTH);
+            ordered(
+                ENTRY_STREAMS,
+                numbers,
+                || {
+                    let log = log();
+                    move |number| log.read_entries(number)
+                },
+                |entries| {
+                    leaves.extend(entries?);
+                    Ok::<_, Error>(())
+                },
+            )?;
+            leaves.drain(..leaves.len().min((old % TILE_WIDTH) as usize));
+        }
+        let (expected, found) = (new - old, leaves.len() as u64);
+        if found == expected {
+            return Ok(leaves);
+        }
+        Err(Error::Archive(crate::archive::Error::Log(format!("expected {expected} new leaves, found {found}"))))
+    }
+
+    /// Says why new leaves do not lead from what is held to the root that was signed: a fork, or tiles that are not the log's.
+    fn explain(&self, head: &Head<'_>, held: &Held) -> Result<Error, Error> {
+        let (old, new) = (&held.checkpoint, &head.vouched.checkpoint);
+        let origin = head.store.name();
+        let mut theirs = Log::new(head.store, new.size);
+        let at_old = theirs.root(old.size).and_then(|root| Ok((root, theirs.root(new.size)?)));
+        Ok(match at_old {
+            Ok((at_old, at_new)) if at_new == new.root && at_old != old.root => {
+                let evidence = self.keep_evidence(&head.vouched, held)?;
+                Error::Fork { origin, detail: format!("they part before leaf {}", old.size), evidence }
+            }
+            _ => {
+                let detail = format!("{origin}: its leaves do not lead to the root in its checkpoint");
+                Error::Leaf { index: old.size, detail }
+            }
+        })
+    }
+
+    /// Puts everything but the bundles in place, the checkpoint last.
+    fn put(
+        &mut self,
+        head: &Head<'_>,
+        held: &Held,
+        files: Vec<(String, Vec<u8>)>,
+        tiles: &[(String, Vec<u8>)],
+    ) -> Result<(), Error> {
+        self.mirror.put_all(&files)?;
+        self.mirror.put_all(tiles)?;
+        let mut note = head.vouched.note.clone();
+        if let (Some(old), true) = (&held.note, held.checkpoint == head.vouched.checkpoint) {
+            note = old.clone();
+        }
+        let note = note.to_string().into_bytes();
+        if !self.mirror.exists(layout::HEADER) {
+            let header = head.store.read(layout::HEADER, MAX_HEADER_BYTES)?;
+            Archive::check_header(&header, self.options.name)?;
+            self.mirror.put(layout::HEADER, &header, Write::Replace)?;
+        }
+        self.mirror.put(layout::HELD, &note, Write::Replace)?;
+        self.mirror.put(checkpoint::NAME, &note, Write::Replace)?;
+        for (path, _) in tiles {
+            if Tile::parse(path).is_some_and(|tile| tile.is_full()) {
+                for width in self.mirror.list(&format!("{path}.p"))? {
+                    self.mirror.remove(&format!("{path}.p/{width}"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a withdrawn bundle, with all that lies beside it.
+    fn remove(&mut self, id: BundleId) -> Result<(), Error> {
+        let folder = layout::bundle_folder(id);
+        let names = self.mirror.list(&folder)?;
+        for name in &names {
+            self.mirror.remove(&format!("{folder}/{name}"))?;
+        }
+        if !names.is_empty() {
+            self.report.withdrawn.push(id);
+        }
+        Ok(())
+    }
+
+    /// Removes the files among the bundles that the log does not have.
+    fn remove_strays(&mut self, whole: &Plan) -> Result<(), Error> {
+        let known: BTreeSet<String> =
+            whole.bundles.iter().map(|logged| layout::bundle(logged.id, &logged.file)).collect();
+        for shelf in self.mirror.list(layout::BUNDLES)? {
+            for folder in self.mirror.list(&format!("{}/{shelf}", layout::BUNDLES))? {
+                let folder = format!("{}/{shelf}/{folder}", layout::BUNDLES);
+                for name in self.mirror.list(&folder)? {
+                    let place = format!("{folder}/{name}");
+                    if place.ends_with(".tar.zst") && !known.contains(&place) {
+                        self.mirror.remove(&place)?;
+                        self.report.strays.push(place);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads the leaves from `from` on out of the tiles that an append makes.
+fn all_of(tiles: &[(String, Vec<u8>)], from: u64) -> Result<Vec<Vec<u8>>, Error> {
+    let mut leaves = Vec::new();
+    for (path, bytes) in tiles {
+        let entries = Tile::parse(path).filter(|tile| tile.holds == crate::format::tile::Holds::Entries);
+        let Some(tile) = entries else { continue };
+        let decoded = crate::format::tile::decode_entries(bytes, tile.width)
+            .map_err(|fault| Error::Archive(crate::archive::Error::Log(fault.to_string())))?;
+        let skip = from.saturating_sub(tile.number * TILE_WIDTH) as usize;
+        leaves.extend(decoded.into_iter().skip(skip).map(<[u8]>::to_vec));
+    }
+    Ok(leaves)
+}

@@ -1,0 +1,171 @@
+//! Witnesses: a mirror cosigns the checkpoint that it wholly holds; a publisher gathers the cosignatures. (C2SP tlog-cosignature, tlog-mirror)
+//!
+//! A cosignature says: this mirror holds all of it, durably, and has seen one history only. What was cosigned last is on disk before the
+//! cosignature leaves the process, and a witness never goes back.
+
+use std::collections::HashSet;
+use std::fs;
+
+use crate::archive::policies::Vouched;
+use crate::archive::{Archive, Lock, layout};
+use crate::format::checkpoint::{self, Checkpoint, MAX_CHECKPOINT_BYTES};
+use crate::format::withdrawal::{MAX_WITHDRAWAL_BYTES, Withdrawal};
+use crate::keys::{Note, Signer, VerifierKey};
+use crate::store::{Store, Write};
+
+use super::fetch::chain;
+use super::plan::Plan;
+use super::{Dropped, Error};
+
+/// A cosignature that was made.
+#[derive(Debug)]
+pub struct Cosigned {
+    /// The checkpoint.
+    pub checkpoint: Checkpoint,
+    /// The witness's key.
+    pub witness: VerifierKey,
+}
+
+/// What came of gathering.
+#[derive(Debug, Default)]
+pub struct Collected {
+    /// Witnesses whose cosignatures are new.
+    pub new: Vec<String>,
+    /// Mirrors that gave none, and why.
+    pub without: Vec<Dropped>,
+    /// Mirrors whose checkpoint contradicts this archive's; both are kept.
+    pub forks: Vec<Dropped>,
+}
+
+/// Cosigns, as the witness `name`, the checkpoint of a mirror, all of which must be there.
+///
+/// # Errors
+/// [`Error::Incomplete`] where something is not there; [`Error::Backwards`] where something later or else was cosigned here before.
+pub fn cosign(
+    archive: &Archive,
+    vouched: &Vouched,
+    (name, signer): (&str, &dyn Signer),
+    time: u64,
+    who: &str,
+) -> Result<Cosigned, Error> {
+    let store = archive.store();
+    let _lock = Lock::take(store, who)?;
+    let witness = VerifierKey::of_witness(name, signer.public())?;
+    let (now, mut note) = (&vouched.checkpoint, vouched.note.clone());
+    let log = archive.log(now);
+    if archive.log(now).root(now.size)? != now.root {
+        return Err(Error::Incomplete("tiles that lead to its root".into()));
+    }
+    whole(archive, &Plan::of_log(&log)?)?;
+    if store.exists(layout::COSIGNED) {
+        let before = Note::parse(&store.read(layout::COSIGNED, MAX_CHECKPOINT_BYTES)?)?;
+        let before = crate::archive::read_checkpoint(before.text(), archive.origin())?;
+        if before.size > now.size {
+            return Err(Error::Backwards(format!("{} leaves were cosigned here, these are {}", before.size, now.size)));
+        }
+        if archive.log(now).root(before.size)? != before.root {
+            return Err(Error::Backwards(format!("another history of {} leaves was cosigned here", before.size)));
+        }
+    }
+    note.cosign(name, signer, time)?;
+    let bytes = note.to_string().into_bytes();
+    store.put(layout::COSIGNED, &bytes, Write::Replace)?;
+    let mut places = vec![(checkpoint::NAME.to_owned(), bytes.clone())];
+    if store.exists(layout::HELD) {
+        places.insert(0, (layout::HELD.to_owned(), bytes));
+    }
+    store.put_all(&places)?;
+    Ok(Cosigned { checkpoint: now.clone(), witness })
+}
+
+/// Checks that everything that the log has is there.
+fn whole(archive: &Archive, plan: &Plan) -> Result<(), Error> {
+    let store = archive.store();
+    let lacks = |place: String| if store.exists(&place) { Ok(()) } else { Err(Error::Incomplete(place)) };
+    let mut replaced = HashSet::new();
+    for withdrawn in &plan.withdrawn {
+        let place = layout::statement(&withdrawn.statement);
+        lacks(place.clone())?;
+        let statement = Withdrawal::decode(&store.read(&place, MAX_WITHDRAWAL_BYTES)?);
+        let statement = statement.map_err(|fault| Error::Incomplete(format!("{place}: {fault}")))?;
+        for (old, _) in &statement.bundles {
+            let before = plan.bundles.iter().filter(|logged| logged.id == *old && logged.index < withdrawn.index);
+            replaced.extend(before.map(|logged| logged.index));
+        }
+    }
+    for logged in plan.bundles.iter().filter(|logged| !replaced.contains(&logged.index)) {
+        let place = layout::bundle(logged.id, &logged.file);
+        if !fs::metadata(store.path(&place)).is_ok_and(|metadata| metadata.len() == logged.size) {
+            return Err(Error::Incomplete(place));
+        }
+    }
+    plan.documents.keys().cloned().try_for_each(lacks)?;
+    plan.policies.iter().map(|(_, version, _)| crate::trust::policy::place(*version)).try_for_each(lacks)
+}
+
+/// Gathers cosignatures of this archive's checkpoint from mirrors, and adds those of known witnesses.
+///
+/// # Errors
+/// Where the archive's own checkpoint cannot be read or written.
+pub fn collect(
+    archive: &Archive,
+    vouched: &Vouched,
+    mirrors: &[Store],
+    witnesses: &[VerifierKey],
+    who: &str,
+) -> Result<Collected, Error> {
+    let store = archive.store();
+    let _lock = Lock::take(store, who)?;
+    let (own, mut note) = (&vouched.checkpoint, vouched.note.clone());
+    let mut collected = Collected::default();
+    for mirror in mirrors {
+        let without = |why: String| Dropped { origin: mirror.name(), why };
+        let theirs = match Vouched::read(mirror, archive.origin(), &pin_of(vouched)) {
+            Ok(theirs) => theirs,
+            Err(error) => {
+                collected.without.push(without(chain(&error)));
+                continue;
+            }
+        };
+        let (size, root) = (theirs.checkpoint.size, theirs.checkpoint.root);
+        let fork = match size.cmp(&own.size) {
+            std::cmp::Ordering::Less => archive.log(own).root(size)? != root,
+            std::cmp::Ordering::Equal => root != own.root,
+            std::cmp::Ordering::Greater => true,
+        };
+        if fork {
+            for (at, kept) in [(&theirs.checkpoint, &theirs.note), (own, &vouched.note)] {
+                let place = format!("{}/{}-{}", layout::EVIDENCE, at.size, &at.root.to_string()[..16]);
+                store.put(&place, kept.to_string().as_bytes(), Write::Replace)?;
+            }
+            let evidence = store.path(layout::EVIDENCE);
+            let why =
+                format!("has another history, of {size} leaves; both checkpoints are kept in {}", evidence.display());
+            collected.forks.push(without(why));
+            continue;
+        }
+        if size < own.size {
+            collected.without.push(without(format!("is behind, with {size} of {} leaves", own.size)));
+            continue;
+        }
+        let mut any = false;
+        for witness in witnesses {
+            any |= theirs.note.cosigned(witness).is_ok_and(|time| time.is_some());
+            if note.take_cosignature(&theirs.note, witness).unwrap_or(false) {
+                collected.new.push(witness.name().to_owned());
+            }
+        }
+        if !any {
+            collected.without.push(without("no cosignature by a known witness".into()));
+        }
+    }
+    if !collected.new.is_empty() {
+        store.put(checkpoint::NAME, note.to_string().as_bytes(), Write::Replace)?;
+    }
+    Ok(collected)
+}
+
+/// What vouches for a mirror's checkpoint is what vouches for the archive's own.
+fn pin_of(vouched: &Vouched) -> crate::archive::policies::Pin {
+    crate::archive::policies::Pin::Keys { keys: Vec::new(), log: vouched.log_key.clone() }
+}

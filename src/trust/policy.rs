@@ -1,0 +1,412 @@
+//! The trust policy of an archive: which keys may do what, how many it takes, and how the policy itself may change. (FORMAT.md, "Trust policy")
+//!
+//! ```toml
+//! format = "vellum-trust/1"
+//! archive = "example.org/library"
+//! version = 2
+//!
+//! [threshold]
+//! root = 2
+//! publish = 1
+//! withdraw = 2
+//! witness = 1
+//!
+//! [freshness]
+//! max_age_days = 30
+//! on_stale = "fail"
+//!
+//! [[key]]
+//! name = "alice"
+//! public = "RWQ…"
+//! roles = ["root", "publish", "withdraw"]
+//! retired_at = 41200
+//!
+//! [[log]]
+//! vkey = "example.org/library+…"
+//!
+//! [[witness]]
+//! vkey = "mirror.example.net/m1+…"
+//! operator = "uni-x"
+//! ```
+//!
+//! Everything is understood or refused: a typing error must not weaken a policy. Version n+1 counts when a root threshold of n and of n+1 has
+//! signed it. Whether a key counts is judged at the index of its signature's leaf, which nobody can forge, not by a date.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::digest::Digest;
+use crate::format::manifest::Origin;
+use crate::keys::{Comment, Kind, PublicKey, Signature, VerifierKey};
+
+/// The folder of policies in an archive.
+pub const FOLDER: &str = "trust";
+/// The longest policy, in bytes.
+pub const MAX_POLICY_BYTES: u64 = 256 << 10;
+/// The most versions that a policy may have.
+pub const MAX_VERSIONS: u64 = 1024;
+/// The most keys, logs and witnesses, each.
+const MAX_KEYS: usize = 256;
+/// The longest name of a key or operator, in bytes.
+const MAX_NAME_BYTES: usize = 100;
+const FORMAT: &str = "vellum-trust/1";
+
+/// Why a policy is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PolicyFault {
+    /// It is no policy, or one that contradicts itself.
+    #[error("malformed policy: {0}")]
+    Malformed(String),
+    /// It is of another archive.
+    #[error("is of the archive {found}, expected {expected}")]
+    OtherArchive {
+        /// The archive at hand.
+        expected: String,
+        /// The one it names.
+        found: String,
+    },
+    /// It is not the version that comes next.
+    #[error("is version {found}, expected {expected}")]
+    Version {
+        /// The version that comes next.
+        expected: u64,
+        /// Its version.
+        found: u64,
+    },
+    /// Too few root keys have signed it.
+    #[error("version {version}: {found} of the root keys of version {of} have signed it, expected {expected}")]
+    Unsigned {
+        /// Its version.
+        version: u64,
+        /// The version whose keys are asked for.
+        of: u64,
+        /// How many it takes.
+        expected: u64,
+        /// How many there are.
+        found: u64,
+    },
+}
+
+/// What a key may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Change the policy.
+    Root,
+    /// Sign bundles.
+    Publish,
+    /// Take articles out.
+    Withdraw,
+}
+
+impl Role {
+    /// Returns the word in the policy.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::Publish => "publish",
+            Self::Withdraw => "withdraw",
+        }
+    }
+}
+
+/// What to do about a checkpoint that no witness has seen for too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnStale {
+    /// Say so.
+    Warn,
+    /// Refuse.
+    Fail,
+}
+
+/// How many different keys it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Thresholds {
+    /// To change the policy.
+    pub root: u64,
+    /// To publish a bundle.
+    pub publish: u64,
+    /// To withdraw an article.
+    pub withdraw: u64,
+    /// Operators of witnesses that must have seen a checkpoint; none where 0.
+    #[serde(default)]
+    pub witness: u64,
+}
+
+/// How old the newest cosignatures may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Freshness {
+    /// In days.
+    pub max_age_days: u32,
+    /// What to do when they are older.
+    pub on_stale: OnStale,
+}
+
+/// One key and what it may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyKey {
+    /// Whose it is.
+    pub name: String,
+    /// The key.
+    pub public: PublicKey,
+    /// What it may do.
+    pub roles: Vec<Role>,
+    /// Leaves before this one do not count.
+    pub valid_from: Option<u64>,
+    /// Leaves from this one on do not count: the key was put to rest.
+    pub retired_at: Option<u64>,
+    /// Leaves from this one on do not count: somebody else has the key.
+    pub compromised_at: Option<u64>,
+    /// Signatures must have been seen by then.
+    pub valid_until: Option<Timestamp>,
+}
+
+/// A witness and who runs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Witness {
+    /// Its key.
+    pub key: VerifierKey,
+    /// Who runs it; a quorum counts operators.
+    pub operator: String,
+}
+
+/// A policy that is well-formed; whether it counts is for [`Policy::first`] and [`Policy::successor`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// The archive's name.
+    pub archive: Origin,
+    /// Its number, from 1.
+    pub version: u64,
+    /// How many it takes.
+    pub threshold: Thresholds,
+    /// How old a checkpoint may be.
+    pub freshness: Option<Freshness>,
+    /// The keys.
+    pub keys: Vec<PolicyKey>,
+    /// The log's keys.
+    pub logs: Vec<VerifierKey>,
+    /// The witnesses.
+    pub witnesses: Vec<Witness>,
+    /// Digest of the file.
+    pub digest: Digest,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    format: String,
+    archive: String,
+    version: u64,
+    threshold: Thresholds,
+    freshness: Option<Freshness>,
+    #[serde(default)]
+    key: Vec<RawKey>,
+    #[serde(default)]
+    log: Vec<RawLog>,
+    #[serde(default)]
+    witness: Vec<RawWitness>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawKey {
+    name: String,
+    public: String,
+    roles: Vec<Role>,
+    valid_from: Option<u64>,
+    retired_at: Option<u64>,
+    compromised_at: Option<u64>,
+    valid_until: Option<toml::value::Datetime>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLog {
+    vkey: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWitness {
+    vkey: String,
+    operator: String,
+}
+
+/// Returns the place of a version in an archive.
+pub fn place(version: u64) -> String {
+    format!("{FOLDER}/{version}.toml")
+}
+
+/// Returns the place of a signature of a version.
+pub fn signature_place(version: u64, key_id: &str) -> String {
+    format!("{FOLDER}/{version}.toml.{key_id}.minisig")
+}
+
+impl Policy {
+    /// Reads a policy.
+    ///
+    /// # Errors
+    /// [`PolicyFault::Malformed`] says what is not understood or contradicts itself.
+    pub fn decode(bytes: &[u8]) -> Result<Self, PolicyFault> {
+        let fault = |what: String| PolicyFault::Malformed(what);
+        if bytes.len() as u64 > MAX_POLICY_BYTES {
+            return Err(fault(format!("longer than {MAX_POLICY_BYTES} bytes")));
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| fault("not UTF-8".into()))?;
+        let raw: Raw = toml::from_str(text).map_err(|error| fault(error.message().to_owned()))?;
+        if raw.format != FORMAT {
+            return Err(fault(format!("expected format {FORMAT:?}, found {:?}", raw.format)));
+        }
+        let archive: Origin = raw.archive.parse().map_err(|error| fault(format!("archive: {error}")))?;
+        let vkey = |text: &str| text.parse::<VerifierKey>().map_err(|error| fault(format!("{text:?}: {error}")));
+        let keys = raw.key.iter().map(RawKey::read).collect::<Result<Vec<_>, _>>()?;
+        let logs = raw.log.iter().map(|log| vkey(&log.vkey)).collect::<Result<Vec<_>, _>>()?;
+        let witnesses = raw
+            .witness
+            .iter()
+            .map(|raw| Ok(Witness { key: vkey(&raw.vkey)?, operator: name(&raw.operator)? }))
+            .collect::<Result<Vec<_>, PolicyFault>>()?;
+        let (version, threshold, freshness) = (raw.version, raw.threshold, raw.freshness);
+        let digest = Digest::of(bytes);
+        let policy = Self { archive, version, threshold, freshness, keys, logs, witnesses, digest };
+        policy.check().map_err(PolicyFault::Malformed)?;
+        Ok(policy)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if !(1..=MAX_VERSIONS).contains(&self.version) {
+            return Err(format!("expected a version from 1 to {MAX_VERSIONS}, found {}", self.version));
+        }
+        if self.keys.len().max(self.logs.len()).max(self.witnesses.len()) > MAX_KEYS {
+            return Err(format!("more than {MAX_KEYS} keys of a kind"));
+        }
+        let distinct = |what: &str, all: Vec<String>| {
+            let mut seen = HashSet::new();
+            all.into_iter()
+                .find(|one| !seen.insert(one.clone()))
+                .map_or(Ok(()), |one| Err(format!("{what} {one:?} stands twice")))
+        };
+        distinct("the name", self.keys.iter().map(|key| key.name.clone()).collect())?;
+        distinct("the key", self.keys.iter().map(|key| key.public.to_bare()).collect())?;
+        distinct("the witness", self.witnesses.iter().map(|witness| witness.key.public().to_bare()).collect())?;
+        if self.logs.is_empty() {
+            return Err("no key of the log".into());
+        }
+        if let Some(log) = self.logs.iter().find(|log| log.is_witness() || log.name() != self.archive.as_str()) {
+            return Err(format!("the log's key {log} is not one of a log named {:?}", self.archive.as_str()));
+        }
+        if let Some(witness) = self.witnesses.iter().find(|witness| !witness.key.is_witness()) {
+            return Err(format!("{} is no witness's key", witness.key));
+        }
+        let Thresholds { root, publish, withdraw, witness } = self.threshold;
+        for (role, threshold) in [(Role::Root, root), (Role::Publish, publish), (Role::Withdraw, withdraw)] {
+            let keys = self.keys.iter().filter(|key| key.roles.contains(&role) && key.is_active()).count() as u64;
+            if threshold == 0 || threshold > keys {
+                let role = role.as_str();
+                return Err(format!("the threshold for {role} is {threshold}, and {keys} keys can meet it"));
+            }
+        }
+        let operators = self.witnesses.iter().map(|witness| &witness.operator).collect::<HashSet<_>>().len() as u64;
+        if witness > operators {
+            return Err(format!("the threshold for witnesses is {witness}, and there are {operators} operators"));
+        }
+        Ok(())
+    }
+
+    /// Reads a first policy, which a person vouches for; it must be signed by its own root threshold all the same.
+    ///
+    /// # Errors
+    /// Names what does not hold.
+    pub fn first(bytes: &[u8], signatures: &[Vec<u8>], archive: &Origin) -> Result<Self, PolicyFault> {
+        let policy = Self::decode(bytes)?.of(archive)?;
+        policy.signed_by(&policy, bytes, signatures)?;
+        Ok(policy)
+    }
+
+    /// Reads the version that follows this one.
+    ///
+    /// # Errors
+    /// Names what does not hold: the archive, the number, the root threshold of this version or of the next.
+    pub fn successor(&self, bytes: &[u8], signatures: &[Vec<u8>]) -> Result<Self, PolicyFault> {
+        let next = Self::decode(bytes)?.of(&self.archive)?;
+        if next.version != self.version + 1 {
+            return Err(PolicyFault::Version { expected: self.version + 1, found: next.version });
+        }
+        next.signed_by(self, bytes, signatures)?;
+        next.signed_by(&next, bytes, signatures)?;
+        Ok(next)
+    }
+
+    fn of(self, archive: &Origin) -> Result<Self, PolicyFault> {
+        if self.archive == *archive {
+            return Ok(self);
+        }
+        Err(PolicyFault::OtherArchive { expected: archive.to_string(), found: self.archive.to_string() })
+    }
+
+    /// Checks that a root threshold of `by` has signed this version.
+    fn signed_by(&self, by: &Self, bytes: &[u8], signatures: &[Vec<u8>]) -> Result<(), PolicyFault> {
+        let signed = |key: &&PolicyKey| {
+            signatures.iter().any(|signature| is_signed(signature, &key.public, bytes, Kind::Policy, &self.archive))
+        };
+        let root = by.keys.iter().filter(|key| key.roles.contains(&Role::Root) && key.is_active());
+        let found = root.filter(signed).count() as u64;
+        if found >= by.threshold.root {
+            return Ok(());
+        }
+        Err(PolicyFault::Unsigned { version: self.version, of: by.version, expected: by.threshold.root, found })
+    }
+
+    /// Returns the ids of all keys, under which signatures may lie.
+    pub fn key_ids(&self) -> impl Iterator<Item = String> {
+        self.keys.iter().map(|key| key.public.id().to_string())
+    }
+}
+
+/// Says whether a `.minisig` file is this key's signature of these bytes, made for this archive as one of this kind.
+pub fn is_signed(signature: &[u8], key: &PublicKey, bytes: &[u8], kind: Kind, archive: &Origin) -> bool {
+    let Ok(signature) = Signature::decode(signature) else { return false };
+    let about = |comment: Comment| comment.agrees_with(kind, Some(archive.as_str()), &Digest::of(bytes));
+    signature.key_id() == key.id()
+        && signature.verify(key, bytes).is_ok()
+        && signature.comment().and_then(about).is_ok()
+}
+
+impl PolicyKey {
+    /// Says whether the key may still sign anything new.
+    pub fn is_active(&self) -> bool {
+        self.retired_at.is_none() && self.compromised_at.is_none()
+    }
+}
+
+impl RawKey {
+    fn read(&self) -> Result<PolicyKey, PolicyFault> {
+        let fault = |what: String| PolicyFault::Malformed(format!("key {:?}: {what}", self.name));
+        let public = PublicKey::parse(&self.public).map_err(|error| fault(error.to_string()))?;
+        if self.roles.is_empty() || self.roles.iter().collect::<HashSet<_>>().len() != self.roles.len() {
+            return Err(fault("expected one or more different roles".into()));
+        }
+        let valid_until = self.valid_until.map(|time| time.to_string().parse::<Timestamp>()).transpose();
+        Ok(PolicyKey {
+            name: name(&self.name)?,
+            public,
+            roles: self.roles.clone(),
+            valid_from: self.valid_from,
+            retired_at: self.retired_at,
+            compromised_at: self.compromised_at,
+            valid_until: valid_until
+                .map_err(|_| fault("valid_until: expected a time like 2028-01-01T00:00:00Z".into()))?,
+        })
+    }
+}
+
+fn name(text: &str) -> Result<String, PolicyFault> {
+    let good = !text.trim().is_empty() && text.len() <= MAX_NAME_BYTES && !text.contains(char::is_control);
+    if good { Ok(text.to_owned()) } else { Err(PolicyFault::Malformed(format!("{text:?} is no name"))) }
+}
