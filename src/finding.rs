@@ -100,6 +100,8 @@ codes! {
     BundleFile = "bundle-file", Damage;
     /// A statement of withdrawal is absent, malformed, or not signed by a trusted key.
     Withdrawal = "withdrawal", Damage;
+    /// A version of the trust policy is absent or not the one that was logged.
+    Policy = "policy", Damage;
     /// A document of the archive is not the one that was logged.
     Document = "document", Damage;
     /// A file among the bundles that the log does not have.

@@ -5,22 +5,29 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::archive::catalog::{Catalog, Filter, Listed, Revision};
+use crate::archive::policies::Vouched;
 use crate::archive::{Archive, Writer};
 use crate::collection::{follow, prove};
-use crate::format::bundle::{Bundle, Contents};
+use crate::digest::Digest;
+use crate::format::bundle::{Bundle, Contents, SignatureFile};
 use crate::format::checkpoint::Checkpoint;
-use crate::keys::{SecretKey, VerifierKey};
-use crate::store::{Object, Store};
-use crate::trust::Judgement;
+use crate::keys::{Kind, SecretKey, Signature, VerifierKey};
+use crate::store::Object;
+use crate::trust::authority::{Authority, Logged, Moment};
+use crate::trust::policy::Role;
+use crate::trust::{JudgedSignature, Judgement, Worth};
 
 use super::Failure;
 use super::input::ReadArgs;
 use super::keyring::{self, SignerArgs};
+use super::pack::now;
+use super::place;
 use super::ui::Ui;
 
 /// An archive whose checkpoint is signed by a key that a person trusts.
 pub(super) struct Opened {
     pub(super) archive: Archive,
+    pub(super) vouched: Vouched,
     pub(super) log_key: VerifierKey,
     pub(super) checkpoint: Checkpoint,
     pub(super) note: String,
@@ -28,14 +35,14 @@ pub(super) struct Opened {
 
 /// Opens an archive and checks its checkpoint.
 pub(super) fn open(path: &Path, read: &ReadArgs, ui: &Ui) -> Result<Opened, Failure> {
-    let archive = Archive::open(Store::new(path))?;
+    let archive = Archive::open(place::store(path)?)?;
     if let Some(asked) = read.archive().filter(|asked| *asked != archive.origin()) {
         return Err(Failure::no(format!("{}: is the archive {}, not {asked}", path.display(), archive.origin())));
     }
-    let log_key = keyring::log_key(read.trust(), archive.log_key(), ui)?;
-    let (checkpoint, note) =
-        archive.checkpoint(&log_key).map_err(|error| Failure::no_from(error).about(path.display()))?;
-    Ok(Opened { archive, log_key, checkpoint, note })
+    let pin = keyring::pin(read.trust(), archive.origin(), archive.log_key(), ui)?;
+    let vouched = archive.vouched(&pin).map_err(|error| Failure::no_from(error).about(path.display()))?;
+    let (log_key, checkpoint, note) = (vouched.log_key.clone(), vouched.checkpoint.clone(), vouched.note.to_string());
+    Ok(Opened { archive, vouched, log_key, checkpoint, note })
 }
 
 impl Opened {
@@ -60,10 +67,8 @@ impl Opened {
             }
         }
         if catalog.withdrawn(asked)?.is_some() {
-            return Err(Failure::no(format!("the article {asked:?} was withdrawn")).hint(format!(
-                "`vellum history {} {asked}` says when and why",
-                self.archive.store().path("").display()
-            )));
+            return Err(Failure::no(format!("the article {asked:?} was withdrawn"))
+                .hint(format!("`vellum history {} {asked}` says when and why", self.archive.store().name())));
         }
         Err(Failure::no(format!("no article {asked:?}"))
             .hint("`vellum list ARCHIVE` and `vellum search ARCHIVE WORDS` find articles"))
@@ -78,9 +83,48 @@ impl Opened {
         ui: &Ui,
     ) -> Result<(Bundle<Object>, Contents, Judgement), Failure> {
         let bundle = prove::open_bundle(&self.archive, catalog, revision.bundle)?;
-        let judgement = read.judged(&bundle, Some(self.archive.origin()), ui)?;
+        let judgement = match &self.vouched.authority {
+            Authority::Keys(_) => read.judged(&bundle, Some(self.archive.origin()), ui)?,
+            Authority::Policy(_) => self.judged(&bundle, catalog, read)?,
+        };
         let contents = bundle.contents()?;
         Ok((bundle, contents, judgement))
+    }
+}
+
+impl Opened {
+    /// Returns the time at which keys are judged.
+    pub(super) fn moment(&self, read: &ReadArgs) -> Result<Moment, Failure> {
+        Ok(Moment { at: read.at()?.map_or_else(now, Ok)?, seen: self.vouched.witnessed.seen() })
+    }
+
+    /// Judges a bundle by the policy, its signatures at their leaves.
+    fn judged(&self, bundle: &Bundle<Object>, catalog: &Catalog, read: &ReadArgs) -> Result<Judgement, Failure> {
+        let leaves = prove::signature_leaves(&self.archive, catalog, &self.checkpoint, bundle.id())?;
+        let tail = bundle.tail();
+        let signatures: Vec<_> = tail
+            .signatures
+            .iter()
+            .map(|file| {
+                let digest = Digest::of(&file.bytes);
+                let leaf = leaves.iter().find(|(_, _, logged)| *logged == digest);
+                Logged { bytes: &file.bytes, index: leaf.map(|(index, ..)| *index) }
+            })
+            .collect();
+        let (what, origin, moment) = ((Role::Publish, Kind::Manifest), self.archive.origin(), self.moment(read)?);
+        let met = self.vouched.authority.judge(what, &tail.manifest, &signatures, origin, moment);
+        if !met.is_met() && !read.unsigned() {
+            return Err(Failure::no(format!("bundle {} is not authentic: {}", bundle.id(), met.reason()))
+                .hint("`--unsigned` goes on without"));
+        }
+        let keys = self.vouched.authority.keys(Role::Publish);
+        let judge = |file: &SignatureFile| {
+            let key = keys.iter().find(|key| key.key.id().to_string() == file.key_id && met.by.contains(&key.label));
+            let time = Signature::decode(&file.bytes).ok().and_then(|s| s.comment().ok()).map(|c| c.time());
+            let worth = if key.is_some() { Worth::Good } else { Worth::Untrusted };
+            JudgedSignature { key_id: file.key_id.clone(), by: key.map(|key| key.label.clone()), time, worth }
+        };
+        Ok(Judgement { signatures: tail.signatures.iter().map(judge).collect(), findings: Vec::new() })
     }
 }
 

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::archive::Archive;
 use crate::format::bundle::{Bundle, Contents};
 use crate::format::checksums::DATA;
 use crate::store::Object;
@@ -37,7 +36,7 @@ pub(super) struct CatArgs {
 }
 
 pub(super) fn run(args: &CatArgs, ui: &Ui) -> Result<Answer, Failure> {
-    if Archive::is_at(&args.bundle) {
+    if super::place::is_archive(&args.bundle) {
         let opened = super::archive::open(&args.bundle, &args.read, ui)?;
         let catalog = opened.catalog(ui)?;
         let (revision, rest) = opened.find(&catalog, args.path.trim_start_matches(DATA))?;

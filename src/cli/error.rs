@@ -10,6 +10,7 @@ use crate::finding::Code;
 use crate::folder;
 use crate::format::bundle;
 use crate::keys;
+use crate::mirror;
 use crate::store;
 
 /// Why a verb failed.
@@ -139,6 +140,7 @@ impl From<archive::Error> for Failure {
             E::Log(_) | E::Checkpoint(_) => {
                 Self { code: 1, ..Self::of(&error) }.hint("`vellum verify ARCHIVE` lists all that is wrong")
             }
+            E::Policy { .. } => Self { code: 1, ..Self::of(&error) },
             _ => Self::of(&error),
         }
     }
@@ -155,6 +157,35 @@ impl From<collection::Error> for Failure {
             E::NoArticle(_) | E::Withdrawn(_) => Self { code: 1, ..Self::of(&error) }
                 .hint("`vellum list ARCHIVE` shows the articles; `vellum history` what became of one"),
             E::NoBundle(_) | E::Deposit { .. } => Self { code: 1, ..Self::of(&error) },
+            _ => Self::of(&error),
+        }
+    }
+}
+
+impl From<mirror::Error> for Failure {
+    fn from(error: mirror::Error) -> Self {
+        use mirror::Error as E;
+        match error {
+            E::Archive(error) => error.into(),
+            E::Store(error) => error.into(),
+            E::Keys(error) => Self { code: 1, ..error.into() },
+            E::Bundle(error) => error.into(),
+            E::Cancelled => Self { code: 130, ..Self::of(&error) },
+            E::Fork { .. } => Self { code: 1, ..Self::of(&error) }
+                .hint("keep the evidence and tell others: `vellum log compare A B` shows it to anyone"),
+            E::Rollback { .. } => {
+                Self { code: 1, ..Self::of(&error) }.hint("it may only be a mirror that is behind; name another origin")
+            }
+            E::NotVouched { what: "witnessed", .. } => Self { code: 1, ..Self::of(&error) }
+                .hint("`vellum collect` gathers cosignatures; a witness itself syncs with `--unwitnessed`"),
+            E::Unobtainable { .. } => Self::of(&error)
+                .hint("what was fetched is kept: the same command goes on from there, also with another origin"),
+            E::Leaf { .. }
+            | E::BadBundle { .. }
+            | E::NotVouched { .. }
+            | E::Incomplete(_)
+            | E::Backwards(_)
+            | E::Bucket(_) => Self { code: 1, ..Self::of(&error) },
             _ => Self::of(&error),
         }
     }

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::archive::Archive;
 use crate::archive::catalog::Revision;
 use crate::folder::extract::{Extraction, Shape};
 use crate::format::bundle::{Bundle, Contents, Scope};
@@ -67,7 +66,7 @@ pub(super) fn run(args: &ExtractArgs, ui: &Ui) -> Result<Answer, Failure> {
     };
     let mut opened = Vec::new();
     for file in &args.files.files {
-        if Archive::is_at(file) {
+        if super::place::is_archive(file) {
             opened.extend(archive(args, file, ui)?);
         } else {
             let (bundle, contents, _) = args.read.bundle(file, ui)?;

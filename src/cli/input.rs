@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use jiff::Timestamp;
 
 use crate::archive::catalog::{Catalog, Filter};
 use crate::finding::{Code, Finding, Severity};
@@ -36,6 +37,9 @@ pub(super) struct ReadArgs {
     /// Go on although no trusted key has signed: integrity is checked, authenticity is not
     #[arg(long)]
     unsigned: bool,
+    /// Judge keys as of this time, not now: 2026-11-24 or 2026-11-24T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
     /// The largest bundle to take from a pipe, in bytes [default: 16 GiB]
     #[arg(long, value_name = "BYTES")]
     max_size: Option<u64>,
@@ -44,6 +48,16 @@ pub(super) struct ReadArgs {
 impl ReadArgs {
     pub(super) fn unsigned(&self) -> bool {
         self.unsigned
+    }
+
+    /// Returns the time at which keys shall be judged, if one is given.
+    pub(super) fn at(&self) -> Result<Option<Timestamp>, Failure> {
+        let Some(text) = &self.at else { return Ok(None) };
+        let whole = if text.contains('T') { text.clone() } else { format!("{text}T00:00:00Z") };
+        let time = whole.parse().map_err(|_| {
+            Failure::new(format!("{text:?} is no time")).hint("write 2026-11-24 or 2026-11-24T12:00:00Z")
+        })?;
+        Ok(Some(time))
     }
 
     pub(super) fn archive(&self) -> Option<&Origin> {

@@ -12,9 +12,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use zeroize::Zeroizing;
 
+use crate::archive::policies::Pin;
+use crate::digest::Digest;
+use crate::format::manifest::Origin;
 use crate::keys::agent::{Agent, AgentKey};
 use crate::keys::{Passphrase, PublicKey, SecretKey, Signer, VerifierKey};
 use crate::trust::TrustedKey;
+use crate::trust::policy::{MAX_POLICY_BYTES, Policy};
 
 use super::Failure;
 use super::ui::Ui;
@@ -34,6 +38,20 @@ pub(super) struct TrustArgs {
     /// Believe this key of an archive's log only: a .vkey file, or `<origin>+…`
     #[arg(long, value_name = "FILE|LINE")]
     log_key: Option<String>,
+    /// Believe what this version of an archive's policy says, and those that follow from it
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+}
+
+/// One secret key, named.
+#[derive(Debug, Args)]
+pub(super) struct SecretArgs {
+    /// The secret key: a file, or the id of a key of yours
+    #[arg(long, value_name = "FILE|KEYID")]
+    secret: String,
+    /// Read the pass phrase from the first line of this file
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
 }
 
 /// Which keys to sign with.
@@ -81,6 +99,34 @@ pub(super) fn trusted(args: &TrustArgs, ui: &Ui) -> Result<Vec<TrustedKey>, Fail
 pub(super) fn trusted_by_default(ui: &Ui) -> Result<Vec<TrustedKey>, Failure> {
     let folder = folder(ui)?.join("trusted");
     if folder.is_dir() { public_keys_in(&folder) } else { Ok(Vec::new()) }
+}
+
+/// Returns what a person vouches for about an archive: the policy named, else the one pinned, else keys.
+pub(super) fn pin(args: &TrustArgs, name: &Origin, claimed: &VerifierKey, ui: &Ui) -> Result<Pin, Failure> {
+    if let Some(path) = &args.policy {
+        return Ok(Pin::Policy(Box::new(read_policy(path)?)));
+    }
+    let pinned = pinned_policy(name, ui)?;
+    if args.keys.is_empty() && args.folder.is_none() && args.log_key.is_none() && pinned.exists() {
+        return Ok(Pin::Policy(Box::new(read_policy(&pinned)?)));
+    }
+    Ok(Pin::Keys { keys: trusted(args, ui)?, log: log_key(args, claimed, ui)? })
+}
+
+/// Returns where the policy that is pinned for an archive lies.
+pub(super) fn pinned_policy(name: &Origin, ui: &Ui) -> Result<PathBuf, Failure> {
+    let hex = Digest::of(name.as_str().as_bytes()).to_string();
+    Ok(folder(ui)?.join("policies").join(format!("{}.toml", &hex[..16])))
+}
+
+/// Reads a policy that a person vouches for by naming it.
+pub(super) fn read_policy(path: &Path) -> Result<Policy, Failure> {
+    let about = |failure: Failure| failure.about(path.display());
+    let file = fs::File::open(path).map_err(|error| about(Failure::new("cannot be read").cause(error)))?;
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(file, MAX_POLICY_BYTES + 1), &mut bytes)
+        .map_err(|error| about(Failure::new("cannot be read").cause(error)))?;
+    Policy::decode(&bytes).map_err(|fault| about(Failure::no(fault.to_string())))
 }
 
 /// Returns the key to believe of the log that an archive calls its own: the one named, else one trusted by configuration.
@@ -228,12 +274,21 @@ pub(super) fn secret_path(named: &str, ui: &Ui) -> Result<PathBuf, Failure> {
         .hint("`vellum key show` lists your keys; `vellum key new` makes one"))
 }
 
+/// Opens the one secret key that is named.
+pub(super) fn open_named(args: &SecretArgs, ui: &Ui) -> Result<SecretKey, Failure> {
+    open_with(&secret_path(&args.secret, ui)?, args.passphrase_file.as_deref(), ui)
+}
+
 /// Opens a secret key, asking for its pass phrase where it has one.
 pub(super) fn open_secret(path: &Path, args: &SignerArgs, ui: &Ui) -> Result<SecretKey, Failure> {
+    open_with(path, args.passphrase_file.as_deref(), ui)
+}
+
+fn open_with(path: &Path, passphrase_file: Option<&Path>, ui: &Ui) -> Result<SecretKey, Failure> {
     let file = read_key_file(path)?;
     let about = |error: crate::keys::Error| Failure::from(error).about(path.display());
     let passphrase = if SecretKey::is_sealed(&file).map_err(about)? {
-        Some(passphrase(args.passphrase_file.as_deref(), &format!("Pass phrase for {}: ", path.display()))?)
+        Some(passphrase(passphrase_file, &format!("Pass phrase for {}: ", path.display()))?)
     } else {
         let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
         if mode & 0o077 != 0 {

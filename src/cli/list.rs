@@ -9,7 +9,6 @@ use clap::Args;
 use serde::Serialize;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::archive::Archive;
 use crate::format::article::Article;
 use crate::format::bundle::{Bundle, Contents, Piece, Receiver, Scope, prove};
 use crate::store::Object;
@@ -64,7 +63,7 @@ struct JsonArticle<'a> {
 pub(super) fn run(args: &ListArgs, ui: &Ui) -> Result<Answer, Failure> {
     let mut rows = vec![["TITLE", "AUTHORS", "DATE", "LANG", "SIZE", "PATH"].map(str::to_owned)];
     for file in &args.files.files {
-        if Archive::is_at(file) {
+        if super::place::is_archive(file) {
             archive(args, file, &mut rows, ui)?;
             continue;
         }

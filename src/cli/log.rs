@@ -1,18 +1,19 @@
 //! `vellum log`: the head of an archive's log, its leaves, and whether it extends an older head.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::format::checkpoint::Checkpoint;
 use crate::keys::Note;
 use crate::merkle;
+use crate::mirror::{Comparison, HeadFile, compare, read_head};
 
 use super::archive::{Opened, open};
 use super::input::ReadArgs;
 use super::ui::Ui;
-use super::{Answer, Failure, keyring};
+use super::{Answer, Failure, keyring, place};
 
 /// Show and check an archive's log
 ///
@@ -22,11 +23,35 @@ use super::{Answer, Failure, keyring};
 Examples:
   vellum log library/
   vellum log --leaves library/
-  vellum log --extends checkpoint-of-last-year library/    has nothing been rewritten since?")]
+  vellum log --extends checkpoint-of-last-year library/    has nothing been rewritten since?
+  vellum log compare library/ https://mirror.example.net/library
+  vellum log compare evidence/41200-9f86d081884c7d65 evidence/41200-60303ae22b998861")]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct LogArgs {
+    #[command(subcommand)]
+    command: Option<LogCommand>,
+    #[command(flatten)]
+    show: ShowArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum LogCommand {
+    /// Say whether two signed checkpoints are of one history, one the beginning of the other, or a fork
+    Compare {
+        /// A checkpoint's file, or an archive
+        a: PathBuf,
+        /// Another one
+        b: PathBuf,
+        #[command(flatten)]
+        read: ReadArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+struct ShowArgs {
     /// The archive
-    #[arg(value_name = "ARCHIVE")]
-    library: PathBuf,
+    #[arg(value_name = "ARCHIVE", required = true)]
+    library: Option<PathBuf>,
     /// Print every leaf
     #[arg(long)]
     leaves: bool,
@@ -54,7 +79,58 @@ struct JsonLog<'a> {
 }
 
 pub(super) fn run(args: &LogArgs, ui: &Ui) -> Result<Answer, Failure> {
-    let opened = open(&args.library, &args.read, ui)?;
+    match (&args.command, &args.show.library) {
+        (Some(LogCommand::Compare { a, b, read }), _) => compare_heads(a, b, read, ui),
+        (None, Some(library)) => show(library, &args.show, ui),
+        (None, None) => Err(Failure::new("no archive is named")),
+    }
+}
+
+/// Compares two checkpoints.
+fn compare_heads(a: &Path, b: &Path, read: &ReadArgs, ui: &Ui) -> Result<Answer, Failure> {
+    #[derive(Serialize)]
+    struct Json<'a> {
+        is: &'static str,
+        a: u64,
+        b: u64,
+        reason: &'a str,
+    }
+    let [a, b] = [head(a, read, ui)?, head(b, read, ui)?];
+    let (is, reason, answer) = match compare(&a, &b)? {
+        Comparison::Same => ("same", format!("both have {} leaves and one root", a.checkpoint.size), Answer::Yes),
+        Comparison::Extends { smaller, larger } => ("extends", format!("{larger} extends {smaller}"), Answer::Yes),
+        Comparison::Fork { proof } => ("fork", proof, Answer::No),
+        Comparison::Unknown { wanted } => {
+            return Err(
+                Failure::new("the sizes differ, and a checkpoint alone does not tell").hint(format!("name {wanted}"))
+            );
+        }
+    };
+    if ui.json {
+        ui.print_json("comparison", &Json { is, a: a.checkpoint.size, b: b.checkpoint.size, reason: &reason })?;
+    } else {
+        ui.print(format!("{}: {}", if is == "fork" { "FORK" } else { is }, super::ui::plain(&reason)))?;
+    }
+    Ok(answer)
+}
+
+/// Reads a checkpoint that a trusted key of its log has signed.
+fn head(path: &Path, read: &ReadArgs, ui: &Ui) -> Result<HeadFile, Failure> {
+    let name = path.display().to_string();
+    if place::is_archive(path) {
+        let opened = open(path, read, ui)?;
+        let store = Some(opened.archive.store().clone());
+        return Ok(HeadFile { name, checkpoint: opened.checkpoint, store });
+    }
+    let bytes = keyring::read_key_file(path)?.to_vec();
+    let about = |failure: Failure| failure.about(path.display());
+    let origin = String::from_utf8_lossy(&bytes).lines().next().unwrap_or_default().to_owned();
+    let key = keyring::log_key_named(read.trust(), &origin, ui)?;
+    read_head(&name, Some(bytes), None, &key).map_err(|error| about(Failure::no_from(error)))
+}
+
+fn show(library: &Path, args: &ShowArgs, ui: &Ui) -> Result<Answer, Failure> {
+    let opened = open(library, &args.read, ui)?;
     let checkpoint = &opened.checkpoint;
     let mut log = opened.archive.log(checkpoint);
     let mut tree = Vec::new();
@@ -90,7 +166,7 @@ pub(super) fn run(args: &LogArgs, ui: &Ui) -> Result<Answer, Failure> {
 }
 
 /// Proves that the log extends an older checkpoint, and checks the proof.
-fn extends(opened: &Opened, path: &std::path::Path) -> Result<u64, Failure> {
+fn extends(opened: &Opened, path: &Path) -> Result<u64, Failure> {
     let bytes = keyring::read_key_file(path)?;
     let about = |failure: Failure| failure.about(path.display());
     let note = Note::parse(&bytes).map_err(|error| about(error.into()))?;

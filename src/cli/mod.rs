@@ -2,7 +2,9 @@
 
 mod archive;
 mod cat;
+mod collect;
 mod completions;
+mod cosign;
 mod deposit;
 mod draft;
 mod error;
@@ -14,14 +16,19 @@ mod key;
 mod keyring;
 mod list;
 mod log;
+mod pace;
 mod pack;
+mod place;
 mod prove;
+mod push;
 mod recompress;
 mod reindex;
 mod salvage;
 mod search;
 mod show;
 mod sign;
+mod sync;
+mod trust;
 mod ui;
 mod verify;
 mod withdraw;
@@ -88,6 +95,11 @@ enum Command {
     Reindex(reindex::ReindexArgs),
     Withdraw(withdraw::WithdrawArgs),
     Log(log::LogArgs),
+    Trust(trust::TrustVerbArgs),
+    Sync(sync::SyncArgs),
+    Push(push::PushArgs),
+    Cosign(cosign::CosignArgs),
+    Collect(collect::CollectArgs),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
 }
@@ -120,6 +132,11 @@ pub fn run() -> ExitCode {
         Command::Reindex(args) => reindex::run(&args, &ui),
         Command::Withdraw(args) => withdraw::run(&args, &ui),
         Command::Log(args) => log::run(&args, &ui),
+        Command::Trust(args) => trust::run(&args, &ui),
+        Command::Sync(args) => sync::run(&args, &ui),
+        Command::Push(args) => push::run(&args, &ui),
+        Command::Cosign(args) => cosign::run(&args, &ui),
+        Command::Collect(args) => collect::run(&args, &ui),
         Command::Key(args) => key::run(args, &ui),
         Command::Draft(args) => draft::run(args, &ui),
         Command::Pack(args) => pack::run(args, &ui),

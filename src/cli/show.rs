@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use crate::archive::Archive;
 use crate::format::article::Article;
 use crate::format::checksums::{DATA, METADATA};
 use crate::store::Object;
@@ -57,7 +56,7 @@ struct JsonArticle<'a> {
 }
 
 pub(super) fn run(args: &ShowArgs, ui: &Ui) -> Result<Answer, Failure> {
-    if Archive::is_at(&args.bundle) {
+    if super::place::is_archive(&args.bundle) {
         return archive(args, ui);
     }
     let (bundle, contents, judgement) = args.read.bundle(&args.bundle, ui)?;

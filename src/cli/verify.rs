@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use crate::archive::Archive;
-use crate::collection::audit::audit;
+use crate::collection::audit::{Audit, audit};
 use crate::collection::prove::is_logged;
 use crate::digest::Digest;
 use crate::finding::{Code, Finding, Severity};
 use crate::format::bundle::{FileState, Nobody, Report, Scope, check, prove};
 use crate::format::manifest::Manifest;
+use crate::trust::authority::Fresh;
 use crate::trust::{JudgedSignature, Judgement, Worth};
 use crate::watch::{Task, Watch};
 
+use super::archive::Opened;
 use super::input::{Files, ReadArgs, SelectArgs, file_name_finding, trust_hint};
 use super::ui::{self, Ui};
 use super::{Answer, Failure};
@@ -75,7 +76,7 @@ pub(super) fn run(args: &VerifyArgs, ui: &Ui) -> Result<Answer, Failure> {
     for file in &args.files.files {
         let good = if let Some(proof) = &args.proof {
             super::prove::check(file, proof, &args.read, ui)?
-        } else if Archive::is_at(file) {
+        } else if super::place::is_archive(file) {
             if args.select.articles.is_empty() { archive(args, file, ui)? } else { articles(args, file, ui)? }
         } else if args.select.articles.is_empty() {
             whole(args, file, ui)?
@@ -91,49 +92,125 @@ pub(super) fn run(args: &VerifyArgs, ui: &Ui) -> Result<Answer, Failure> {
 
 /// Verifies a whole archive and reports.
 fn archive(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
-    #[derive(Serialize)]
-    struct Verdict<'a> {
-        file: &'a str,
-        origin: &'a str,
-        intact: bool,
-        authentic: bool,
-        bundles: u64,
-        revisions: u64,
-        leaves: u64,
-        bytes: u64,
-    }
     let opened = super::archive::open(path, &args.read, ui)?;
-    let keys = super::keyring::trusted(args.read.trust(), ui)?;
-    let found = audit(&opened.archive, &opened.checkpoint, &keys, ui.threads(), ui)?;
+    let at = opened.moment(&args.read)?.at;
+    let found = audit(&opened.archive, &opened.vouched, at, ui.threads(), ui)?;
     ui.finish();
     let of_trust = |code| matches!(code, Code::Unsigned | Code::Untrusted | Code::SignatureUntrusted);
+    let lacking = |code| matches!(code, Code::BundleMissing | Code::Withdrawal | Code::Document | Code::Policy);
     let intact = found.findings.iter().all(|f| f.severity() == Severity::Notice || of_trust(f.code));
+    let complete = !found.findings.iter().any(|f| lacking(f.code));
     let asked_for = |finding: &&Finding| !(args.read.unsigned() && of_trust(finding.code));
     let findings: Vec<Finding> = found.findings.iter().filter(asked_for).cloned().collect();
-    let good = findings.iter().all(|finding| finding.severity() == Severity::Notice);
     let file = path.display().to_string();
-    let origin = opened.archive.origin().as_str();
+    let verdicts = Verdicts::new(&opened, &found, intact, complete, at);
+    let good = findings.iter().all(|finding| finding.severity() == Severity::Notice) && verdicts.good;
     if ui.json {
         for finding in &findings {
             ui.print_json("finding", &JsonFinding { file: &file, severity: finding.severity(), finding })?;
         }
-        let (authentic, bundles, revisions) = (found.authentic, found.bundles, found.revisions);
-        let (leaves, bytes) = (found.leaves, found.bytes);
-        ui.print_json(
-            "archive",
-            &Verdict { file: &file, origin, intact, authentic, bundles, revisions, leaves, bytes },
-        )?;
+        ui.print_json("archive", &verdicts)?;
         return Ok(good);
     }
     print_findings(&findings, ui)?;
     ui.print(format!("{file}: {}", if good { "OK" } else { "NOT OK" }))?;
-    ui.print(format!("  archive    {origin}"))?;
+    ui.print(format!("  archive    {}", verdicts.origin))?;
     let (bundles, revisions) = (ui::count(found.bundles, "bundle"), ui::count(found.revisions, "revision"));
     ui.print(format!("  content    {bundles}, {revisions}, {}", ui::bytes(found.bytes)))?;
-    ui.print(format!("  logged     {} leaves, signed by the log's key", ui::thousands(found.leaves)))?;
-    ui.print(format!("  intact     {}", if intact { "yes, every byte and every leaf" } else { "no" }))?;
-    ui.print(format!("  authentic  {}", if found.authentic { "yes" } else { "no" }))?;
+    for (name, verdict) in verdicts.words() {
+        let reason =
+            if verdict.reason.is_empty() { String::new() } else { format!(", {}", ui::plain(&verdict.reason)) };
+        ui.print(format!("  {name:<10} {}{reason}", verdict.is))?;
+    }
     Ok(good)
+}
+
+/// One word of the verdict on an archive, and its reason.
+#[derive(Serialize)]
+struct Word {
+    is: &'static str,
+    reason: String,
+}
+
+/// The verdict on an archive; each word is a question of its own.
+#[derive(Serialize)]
+struct Verdicts<'a> {
+    origin: &'a str,
+    intact: Word,
+    authentic: Word,
+    logged: Word,
+    witnessed: Word,
+    fresh: Word,
+    complete: Word,
+    policy: Option<u64>,
+    bundles: u64,
+    revisions: u64,
+    leaves: u64,
+    bytes: u64,
+    #[serde(skip)]
+    good: bool,
+}
+
+impl<'a> Verdicts<'a> {
+    fn new(opened: &'a Opened, found: &Audit, intact: bool, complete: bool, at: jiff::Timestamp) -> Self {
+        let word = |yes: bool, reason: String| Word { is: if yes { "yes" } else { "no" }, reason };
+        let vouched = &opened.vouched;
+        let policy = vouched.authority.policy();
+        let by = match policy {
+            Some(policy) => format!("every bundle, by version {} of the policy", policy.version),
+            None => "every bundle, by keys trusted here".into(),
+        };
+        let seen = &vouched.witnessed;
+        let (witnessed, fresh) = match policy {
+            None => {
+                let unknown = || Word { is: "unknown", reason: "there is no policy that names witnesses".into() };
+                (unknown(), unknown())
+            }
+            Some(policy) => {
+                let names: Vec<_> = seen.by.iter().map(|(operator, _)| operator.as_str()).collect();
+                let mut reason = format!("{} of {} needed", seen.by.len(), seen.needed);
+                if !names.is_empty() {
+                    reason.push_str(&format!(": {}", names.join(", ")));
+                }
+                if !seen.bad.is_empty() {
+                    reason.push_str(&format!("; bad cosignatures by {}", seen.bad.join(", ")));
+                }
+                let fresh = Fresh::of(seen, policy, at);
+                let fresh = Word { is: fresh.word(), reason: fresh.reason().to_owned() };
+                (word(seen.is_met() && !seen.by.is_empty(), reason), fresh)
+            }
+        };
+        let stale = policy.is_some_and(|policy| matches!(Fresh::of(seen, policy, at), Fresh::No(_)));
+        Self {
+            origin: opened.archive.origin().as_str(),
+            intact: word(intact, if intact { "every byte and every leaf".into() } else { String::new() }),
+            authentic: word(found.authentic, if found.authentic { by } else { String::new() }),
+            logged: word(true, format!("{} leaves, signed by the log's key", ui::thousands(found.leaves))),
+            witnessed,
+            fresh,
+            complete: word(
+                complete,
+                if complete { "everything that the log has is there".into() } else { String::new() },
+            ),
+            policy: policy.map(|policy| policy.version),
+            bundles: found.bundles,
+            revisions: found.revisions,
+            leaves: found.leaves,
+            bytes: found.bytes,
+            good: seen.is_met() && !stale,
+        }
+    }
+
+    fn words(&self) -> [(&'static str, &Word); 6] {
+        [
+            ("intact", &self.intact),
+            ("authentic", &self.authentic),
+            ("logged", &self.logged),
+            ("witnessed", &self.witnessed),
+            ("fresh", &self.fresh),
+            ("complete", &self.complete),
+        ]
+    }
 }
 
 /// Verifies single articles of an archive: their bytes, their bundle's signature, their leaves.

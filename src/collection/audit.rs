@@ -5,6 +5,9 @@
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 
+use jiff::Timestamp;
+
+use crate::archive::policies::Vouched;
 use crate::archive::{Archive, Log, layout, leaves, revisions};
 use crate::digest::{Digest, Hasher};
 use crate::finding::{Code, Finding};
@@ -15,10 +18,12 @@ use crate::format::leaf::Leaf;
 use crate::format::manifest::BundleId;
 use crate::format::tile::{Holds, TILE_WIDTH, Tile};
 use crate::format::withdrawal::{MAX_WITHDRAWAL_BYTES, Withdrawal};
-use crate::keys::{Kind, Signature};
+use crate::keys::Kind;
 use crate::merkle::{self, Nodes};
 use crate::store::Object;
-use crate::trust::{TrustedKey, judge};
+use crate::trust::authority::{Authority, Logged as LoggedSignature, Moment};
+use crate::trust::judge;
+use crate::trust::policy::{self, MAX_POLICY_BYTES, Role};
 use crate::watch::{Task, Watch};
 
 use super::Error;
@@ -52,19 +57,29 @@ struct Logged {
     file: Digest,
     replaces: Option<BundleId>,
     articles: Vec<(u64, Leaf)>,
+    signatures: Vec<(u64, Digest)>,
 }
 
-/// Checks everything that the log of `checkpoint`, which somebody trusted has signed, says of the archive.
+/// Whom to believe, and at which time.
+#[derive(Clone, Copy)]
+struct Believed<'a> {
+    authority: &'a Authority,
+    moment: Moment,
+}
+
+/// Checks everything that the log of a checkpoint, which somebody trusted has signed, says of the archive; keys are judged at the time `at`.
 ///
 /// # Errors
 /// Only where something cannot be read at all, or the watch asks to stop.
 pub fn audit(
     archive: &Archive,
-    checkpoint: &Checkpoint,
-    keys: &[TrustedKey],
+    vouched: &Vouched,
+    at: Timestamp,
     threads: NonZeroUsize,
     watch: &dyn Watch,
 ) -> Result<Audit, Error> {
+    let checkpoint = &vouched.checkpoint;
+    let believed = Believed { authority: &vouched.authority, moment: Moment { at, seen: vouched.witnessed.seen() } };
     let mut audit = Audit { authentic: true, leaves: checkpoint.size, ..Audit::default() };
     let all = match read_log(archive, checkpoint, &mut audit) {
         Ok(all) => all,
@@ -79,9 +94,13 @@ pub fn audit(
         let Some(leaf) = leaf else { continue };
         match leaf {
             Leaf::Bundle { id, size, file, replaces } => {
-                let logged = Logged { index, size: *size, file: *file, replaces: *replaces, articles: Vec::new() };
-                bundles.insert(*id, logged);
-                order.push(*id);
+                let (articles, signatures) = (Vec::new(), Vec::new());
+                let logged = Logged { index, size: *size, file: *file, replaces: *replaces, articles, signatures };
+                // What was withdrawn and taken in again is there again.
+                replaced.remove(id);
+                if bundles.insert(*id, logged).is_none() {
+                    order.push(*id);
+                }
             }
             Leaf::Article { bundle, .. } => {
                 audit.revisions += 1;
@@ -90,11 +109,20 @@ pub fn audit(
                     None => audit.find(Code::Leaf, index, "is of a bundle that the log does not have"),
                 }
             }
-            Leaf::Signature { bundle, .. } if !bundles.contains_key(bundle) => {
-                audit.find(Code::Leaf, index, "is of a bundle that the log does not have");
-            }
-            Leaf::Withdraw { statement, .. } => {
-                if let Some(statement) = audit.statement(archive, statement, keys) {
+            Leaf::Signature { bundle, file, .. } => match bundles.get_mut(bundle) {
+                Some(logged) => logged.signatures.push((index, *file)),
+                None => audit.find(Code::Leaf, index, "is of a bundle that the log does not have"),
+            },
+            Leaf::Policy { version, file } => match archive.store().read(&policy::place(*version), MAX_POLICY_BYTES) {
+                Ok(bytes) if Digest::of(&bytes) == *file => {}
+                Ok(_) => {
+                    let place = policy::place(*version);
+                    audit.findings.push(Finding::new(Code::Policy, place, "is not the policy that was logged"));
+                }
+                Err(error) => audit.findings.push(Finding::new(Code::Policy, policy::place(*version), error)),
+            },
+            Leaf::Withdraw { statement, signatures } => {
+                if let Some(statement) = audit.statement(archive, (index, statement, signatures), believed) {
                     withdrawn.insert(Digest::of(statement.article.as_bytes()));
                     replaced.extend(statement.bundles);
                 }
@@ -104,7 +132,6 @@ pub fn audit(
                 Ok(_) => audit.findings.push(Finding::new(Code::Document, name, "is not the document that was logged")),
                 Err(error) => audit.findings.push(Finding::new(Code::Document, name, error)),
             },
-            _ => {}
         }
     }
     let total = bundles.iter().filter(|(id, _)| !replaced.contains_key(id)).map(|(_, logged)| logged.size).sum();
@@ -113,7 +140,7 @@ pub fn audit(
         if replaced.contains_key(&id) {
             continue;
         }
-        audit.bundle(archive, id, &bundles, &withdrawn, keys, threads, watch)?;
+        audit.bundle(archive, id, &bundles, &withdrawn, believed, threads, watch)?;
     }
     audit.strays(archive, &bundles, &replaced)?;
     audit.findings.sort_by_key(|finding| finding.code);
@@ -174,7 +201,7 @@ impl Audit {
         id: BundleId,
         bundles: &HashMap<BundleId, Logged>,
         withdrawn: &HashSet<Digest>,
-        keys: &[TrustedKey],
+        believed: Believed<'_>,
         threads: NonZeroUsize,
         watch: &dyn Watch,
     ) -> Result<(), Error> {
@@ -204,9 +231,23 @@ impl Audit {
             self.authentic = false;
             return Ok(());
         };
-        let judgement = judge(tail, manifest, keys, Some(archive.origin()));
-        self.authentic &= judgement.authentic();
-        self.findings.extend(judgement.findings.iter().map(in_bundle));
+        match believed.authority {
+            Authority::Keys(keys) => {
+                let judgement = judge(tail, manifest, keys, Some(archive.origin()));
+                self.authentic &= judgement.authentic();
+                self.findings.extend(judgement.findings.iter().map(in_bundle));
+            }
+            Authority::Policy(_) => {
+                let signatures: Vec<_> = tail.signatures.iter().map(|file| logged.signature(&file.bytes)).collect();
+                let what = (Role::Publish, Kind::Manifest);
+                let origin = archive.origin();
+                let met = believed.authority.judge(what, &tail.manifest, &signatures, origin, believed.moment);
+                self.authentic &= met.is_met();
+                if !met.is_met() {
+                    self.findings.push(in_bundle(&Finding::new(Code::Untrusted, "manifest.toml", met.reason())));
+                }
+            }
+        }
         if report.findings.is_empty() {
             self.leaves_of(&Bundle::open(file)?, id, bundles, withdrawn)?;
         }
@@ -250,8 +291,13 @@ impl Audit {
         Ok(())
     }
 
-    /// Reads a statement that the log has, and checks that a trusted key has signed it.
-    fn statement(&mut self, archive: &Archive, digest: &Digest, keys: &[TrustedKey]) -> Option<Withdrawal> {
+    /// Reads a statement that the log has, and checks that who may withdraw has signed it.
+    fn statement(
+        &mut self,
+        archive: &Archive,
+        (index, digest, logged): (u64, &Digest, &[([u8; 32], Digest)]),
+        believed: Believed<'_>,
+    ) -> Option<Withdrawal> {
         let place = layout::statement(digest);
         let mut refused = |detail: String| {
             self.findings.push(Finding::new(Code::Withdrawal, &place, detail));
@@ -278,19 +324,20 @@ impl Audit {
                 return None;
             }
         };
-        let signed = keys.iter().any(|trusted| {
-            let place = layout::statement_signature(digest, &trusted.key.id().to_string());
-            let signature =
-                archive.store().read(&place, MAX_SIGNATURE_BYTES).ok().and_then(|b| Signature::decode(&b).ok());
-            signature.is_some_and(|signature| {
-                let about = signature
-                    .comment()
-                    .and_then(|comment| comment.agrees_with(Kind::Withdraw, Some(archive.origin().as_str()), digest));
-                about.is_ok() && signature.verify(&trusted.key, &bytes).is_ok()
-            })
-        });
-        if !signed {
-            refused("no trusted key has signed it".into());
+        let mut signatures = Vec::new();
+        for key in believed.authority.keys(Role::Withdraw) {
+            let place = layout::statement_signature(digest, &key.key.id().to_string());
+            if let Ok(signature) = archive.store().read(&place, MAX_SIGNATURE_BYTES) {
+                let leaf = (*key.key.as_bytes(), Digest::of(&signature));
+                signatures.push((signature, logged.contains(&leaf).then_some(index)));
+            }
+        }
+        let signatures: Vec<_> =
+            signatures.iter().map(|(bytes, index)| LoggedSignature { bytes, index: *index }).collect();
+        let what = (Role::Withdraw, Kind::Withdraw);
+        let met = believed.authority.judge(what, &bytes, &signatures, archive.origin(), believed.moment);
+        if !met.is_met() {
+            refused(format!("is not signed by who may withdraw: {}", met.reason()));
         }
         Some(statement)
     }
@@ -303,6 +350,10 @@ impl Audit {
         replaced: &HashMap<BundleId, Option<BundleId>>,
     ) -> Result<(), Error> {
         let store = archive.store();
+        // A web server does not list what it has.
+        if store.remote().is_some() {
+            return Ok(());
+        }
         let known: HashSet<String> = bundles
             .iter()
             .filter(|(id, _)| !replaced.contains_key(id))
@@ -320,6 +371,15 @@ impl Audit {
             }
         }
         Ok(())
+    }
+}
+
+impl Logged {
+    /// Finds the leaf of a signature.
+    fn signature<'a>(&self, bytes: &'a [u8]) -> LoggedSignature<'a> {
+        let digest = Digest::of(bytes);
+        let leaf = self.signatures.iter().find(|(_, file)| *file == digest);
+        LoggedSignature { bytes, index: leaf.map(|(index, _)| *index) }
     }
 }
 

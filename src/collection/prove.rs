@@ -24,6 +24,30 @@ pub fn open_bundle(archive: &Archive, catalog: &Catalog, id: BundleId) -> Result
     if bundle.id() == row.id { Ok(bundle) } else { Err(Error::NoBundle(id)) }
 }
 
+/// Returns leaf, key and digest of each signature that the log has of a bundle, each proved to be in the log.
+///
+/// # Errors
+/// Where the tiles cannot be read.
+pub fn signature_leaves(
+    archive: &Archive,
+    catalog: &Catalog,
+    checkpoint: &Checkpoint,
+    id: BundleId,
+) -> Result<Vec<(u64, [u8; 32], Digest)>, Error> {
+    let Some((row, _)) = catalog.bundle(id)? else { return Ok(Vec::new()) };
+    let mut log = archive.log(checkpoint);
+    let mut found = Vec::new();
+    // They follow the leaves of the bundle's articles.
+    for index in row.leaf + 1 + row.articles..checkpoint.size {
+        let leaf = log.leaf(index)?;
+        let Leaf::Signature { bundle, key, file } = leaf else { break };
+        if bundle == id && is_logged(archive, checkpoint, index, &leaf)? {
+            found.push((index, key, file));
+        }
+    }
+    Ok(found)
+}
+
 /// Makes the proof that an article's current revision was logged.
 ///
 /// # Errors

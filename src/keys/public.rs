@@ -106,6 +106,11 @@ impl PublicKey {
         minisign::encode(&bytes)
     }
 
+    /// Returns the line `ssh-ed25519 AAAA…` that OpenSSH has for this key.
+    pub fn to_ssh_line(&self) -> String {
+        format!("{} {}", ssh::KEY_TYPE, minisign::encode(&ssh::blob(self)))
+    }
+
     /// Returns the 32 bytes in base64, as a leaf of the log has them.
     pub fn to_bare(&self) -> String {
         <base64ct::Base64 as base64ct::Encoding>::encode_string(self.as_bytes())

@@ -33,6 +33,7 @@
 //! signed it. Whether a key counts is judged at the index of its signature's leaf, which nobody can forge, not by a date.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -366,6 +367,44 @@ impl Policy {
     /// Returns the ids of all keys, under which signatures may lie.
     pub fn key_ids(&self) -> impl Iterator<Item = String> {
         self.keys.iter().map(|key| key.public.id().to_string())
+    }
+}
+
+/// Prints the policy in the form in which `trust propose` writes it.
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+        writeln!(
+            f,
+            "format = \"{FORMAT}\"\narchive = {}\nversion = {}\n",
+            quoted(self.archive.as_str()),
+            self.version
+        )?;
+        let Thresholds { root, publish, withdraw, witness } = self.threshold;
+        writeln!(f, "[threshold]\nroot = {root}\npublish = {publish}\nwithdraw = {withdraw}\nwitness = {witness}")?;
+        if let Some(Freshness { max_age_days, on_stale }) = self.freshness {
+            let on_stale = if on_stale == OnStale::Warn { "warn" } else { "fail" };
+            writeln!(f, "\n[freshness]\nmax_age_days = {max_age_days}\non_stale = \"{on_stale}\"")?;
+        }
+        for key in &self.keys {
+            let roles: Vec<_> = key.roles.iter().map(|role| format!("\"{}\"", role.as_str())).collect();
+            writeln!(f, "\n[[key]]\nname = {}\npublic = \"{}\"", quoted(&key.name), key.public.to_line())?;
+            writeln!(f, "roles = [{}]", roles.join(", "))?;
+            let indexes = [
+                ("valid_from", key.valid_from),
+                ("retired_at", key.retired_at),
+                ("compromised_at", key.compromised_at),
+            ];
+            for (name, index) in indexes {
+                index.map_or(Ok(()), |index| writeln!(f, "{name} = {index}"))?;
+            }
+            key.valid_until.map_or(Ok(()), |time| writeln!(f, "valid_until = {time}"))?;
+        }
+        self.logs.iter().try_for_each(|log| writeln!(f, "\n[[log]]\nvkey = {}", quoted(&log.to_string())))?;
+        self.witnesses.iter().try_for_each(|witness| {
+            let (vkey, operator) = (quoted(&witness.key.to_string()), quoted(&witness.operator));
+            writeln!(f, "\n[[witness]]\nvkey = {vkey}\noperator = {operator}")
+        })
     }
 }
 

@@ -1,0 +1,215 @@
+//! `vellum sync`: a verified copy of an archive, kept up to date from one or more origins.
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::archive::Archive;
+use crate::format::manifest::Origin;
+use crate::mirror::{SyncOptions, SyncReport, sync};
+use crate::store::{Remote, Store};
+use crate::watch::Watch;
+
+use super::input::ReadArgs;
+use super::pace::Clock;
+use super::pack::now;
+use super::ui::{self, Ui};
+use super::{Answer, Failure, keyring, place};
+
+/// How often an interrupted wait is noticed.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Bring a mirror up to date with an archive, believing nothing that was not verified
+///
+/// An origin is a folder, a web address or a bucket. What is cut goes on where it was; what was there stays whole and readable all the
+/// time; nothing is deleted unless the log withdraws it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vellum sync https://example.org/library mirror/
+  vellum sync https://one.example https://two.example mirror/   whichever has it; a bad one is dropped by name
+  vellum sync --policy library-1.toml https://example.org/library mirror/
+  vellum sync --watch 300 https://example.org/library mirror/   follow it, looking every 5 minutes
+  vellum sync --dry-run /media/usb/library mirror/
+
+Exit code 1 means that an origin rewrote its history, went back, or lied; what it said is kept in the mirror's .vellum/state/evidence.")]
+pub(super) struct SyncArgs {
+    /// Where from, and last the mirror's folder
+    #[arg(required = true, num_args = 2.., value_name = "ORIGIN... MIRROR")]
+    places: Vec<PathBuf>,
+    /// Say what would be fetched, and fetch nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Look again every so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    watch: Option<NonZeroU64>,
+    /// At most so many bytes a second: 500k, 2M, 1G
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    limit_rate: Option<u64>,
+    /// Bundles to fetch at once
+    #[arg(long, value_name = "N", default_value = "4")]
+    streams: NonZeroUsize,
+    /// Look at every bundle of the log, and fetch again what is not there
+    #[arg(long)]
+    complete: bool,
+    /// Take a checkpoint that too few witnesses have cosigned: for the witnesses themselves
+    #[arg(long)]
+    unwitnessed: bool,
+    /// Remove bundles that the log does not have
+    #[arg(long)]
+    delete: bool,
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+#[derive(Serialize)]
+struct JsonSync {
+    mirror: String,
+    before: u64,
+    after: u64,
+    bundles: u64,
+    bytes: u64,
+    moved: u64,
+    withdrawn: Vec<String>,
+    strays: Vec<String>,
+    dropped: Vec<JsonDropped>,
+    warning: Option<String>,
+    dry_run: bool,
+}
+
+#[derive(Serialize)]
+pub(super) struct JsonDropped {
+    pub(super) origin: String,
+    pub(super) why: String,
+}
+
+pub(super) fn run(args: &SyncArgs, ui: &Ui) -> Result<Answer, Failure> {
+    let Some((mirror, origins)) = args.places.split_last() else {
+        return Err(Failure::new("nothing to sync"));
+    };
+    if mirror.to_str().is_some_and(Remote::is_url) {
+        return Err(Failure::new(format!("{}: a mirror is a folder", mirror.display()))
+            .hint("`vellum push ARCHIVE s3://BUCKET/PREFIX` puts an archive into a bucket"));
+    }
+    let mirror_store = Store::new(mirror);
+    let stores = origins.iter().map(|origin| place::store(origin)).collect::<Result<Vec<_>, _>>()?;
+    let pace = Clock::new(args.limit_rate);
+    loop {
+        let outcome = once(args, &mirror_store, &stores, &pace, ui);
+        ui.finish();
+        let Some(seconds) = args.watch else { return outcome };
+        // A mirror that follows outlives a bad day of its origins.
+        if let Err(failure) = outcome {
+            ui.failure(&failure);
+        }
+        for _ in 0..seconds.get().saturating_mul(1000) / TICK.as_millis() as u64 {
+            if ui.cancelled() {
+                return Ok(Answer::Yes);
+            }
+            thread::sleep(TICK);
+        }
+    }
+}
+
+fn once(args: &SyncArgs, mirror: &Store, origins: &[Store], pace: &Clock, ui: &Ui) -> Result<Answer, Failure> {
+    let (name, claimed) = named(args, mirror, origins)?;
+    let pin = keyring::pin(args.read.trust(), &name, &claimed, ui)?;
+    let who = super::archive::who();
+    let options = SyncOptions {
+        origins,
+        name: &name,
+        pin: &pin,
+        moment: args.read.at()?.map_or_else(now, Ok)?,
+        streams: args.streams,
+        dry_run: args.dry_run,
+        complete: args.complete,
+        unwitnessed: args.unwitnessed,
+        delete: args.delete,
+        who: &who,
+        pace,
+    };
+    let report = sync(mirror, &options, ui)?;
+    ui.finish();
+    print(&report, mirror, args.dry_run, ui)?;
+    Ok(Answer::Yes)
+}
+
+/// Returns the archive's name and what it calls its log's key: as the mirror has it already, else as the first origin says, which
+/// what a person vouches for must bear out.
+fn named(args: &SyncArgs, mirror: &Store, origins: &[Store]) -> Result<(Origin, crate::keys::VerifierKey), Failure> {
+    let mut first = None;
+    for store in std::iter::once(mirror).chain(origins) {
+        match Archive::open(store.clone()) {
+            Ok(archive) => {
+                let name = archive.origin().clone();
+                if let Some(asked) = args.read.archive().filter(|asked| **asked != name) {
+                    return Err(Failure::no(format!("{}: is the archive {name}, not {asked}", store.name())));
+                }
+                return Ok((name, archive.log_key().clone()));
+            }
+            Err(error) if store.name() != mirror.name() => drop(first.get_or_insert(error)),
+            // No mirror yet.
+            Err(_) => {}
+        }
+    }
+    Err(first.map_or_else(|| Failure::new("no origin"), Failure::from))
+}
+
+fn print(report: &SyncReport, mirror: &Store, dry_run: bool, ui: &Ui) -> Result<(), Failure> {
+    for dropped in &report.dropped {
+        ui.say(format!("warning: {}: not used: {}", ui::plain(&dropped.origin), ui::plain(&dropped.why)));
+    }
+    if let Some(warning) = &report.warning {
+        ui.say(format!("warning: not fresh: {}", ui::plain(warning)));
+    }
+    let (bundles, bytes) = report.bundles;
+    if ui.json {
+        let dropped = report.dropped.iter();
+        return ui.print_json(
+            "sync",
+            &JsonSync {
+                mirror: mirror.name(),
+                before: report.before,
+                after: report.after,
+                bundles,
+                bytes,
+                moved: report.moved,
+                withdrawn: report.withdrawn.iter().map(ToString::to_string).collect(),
+                strays: report.strays.clone(),
+                dropped: dropped.map(|d| JsonDropped { origin: d.origin.clone(), why: d.why.clone() }).collect(),
+                warning: report.warning.clone(),
+                dry_run,
+            },
+        );
+    }
+    let leaves = ui::count(report.after - report.before, "new leaf").replace("leafs", "leaves");
+    let what = format!("{leaves}, {}, {}", ui::count(bundles, "bundle"), ui::bytes(bytes));
+    if dry_run {
+        return ui.print(format!("{}: would fetch {what}", mirror.name()));
+    }
+    if report.after == report.before && bundles == 0 {
+        ui.print(format!("{}: nothing new; {} leaves", mirror.name(), ui::thousands(report.after)))?;
+    } else {
+        ui.print(format!("{}: {what}; now {} leaves", mirror.name(), ui::thousands(report.after)))?;
+    }
+    for id in &report.withdrawn {
+        ui.print(format!("  withdrawn  bundle {id}"))?;
+    }
+    report.strays.iter().try_for_each(|stray| ui.print(format!("  removed    {}", ui::plain(stray))))
+}
+
+/// Reads a rate: bytes, or with k, M or G thousands, millions, thousands of millions of them.
+fn rate(text: &str) -> Result<u64, String> {
+    let (number, unit) = match text.char_indices().last() {
+        Some((at, 'k' | 'K')) => (&text[..at], 1_000),
+        Some((at, 'm' | 'M')) => (&text[..at], 1_000_000),
+        Some((at, 'g' | 'G')) => (&text[..at], 1_000_000_000),
+        _ => (text, 1),
+    };
+    let rate = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    rate.filter(|rate| *rate > 0).ok_or_else(|| "expected a number of bytes such as 500k or 2M".into())
+}

@@ -1,0 +1,470 @@
+//! `vellum trust`: an archive's policy, shown, pinned, changed, signed, applied, exported.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
+
+use crate::archive::policies::read_version;
+use crate::archive::{Archive, Publication};
+use crate::digest::Digest;
+use crate::format::leaf::Leaf;
+use crate::keys::{Comment, Kind, Signature, VerifierKey};
+use crate::store::Store;
+use crate::trust::policy::{self, Freshness, MAX_VERSIONS, OnStale, Policy, PolicyKey, Role, Thresholds, Witness};
+
+use super::archive::{self, LogSignerArgs, open};
+use super::input::ReadArgs;
+use super::keyring::{self, SignerArgs};
+use super::pack::now;
+use super::ui::{self, Ui};
+use super::{Answer, Failure, place};
+
+/// Show and change who may do what in an archive
+///
+/// A policy says which keys may publish, withdraw and change the policy, how many it takes, and who witnesses the log. The first one
+/// is pinned by a person; each further one is signed by a root threshold of itself and of the one before it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  vellum trust propose library/ --add alice=alice.pub --add bob=bob.pub --threshold root=2 -o policy.toml
+  vellum trust sign --archive example.org/library policy.toml     each root key, on its own machine
+  vellum trust apply library/ policy.toml                         who has the log's key
+  vellum trust pin https://example.org/library --sha256 9f…       a reader, with the digest from elsewhere
+  vellum trust propose library/ --retire alice --add carol=carol.pub -o next.toml
+  vellum trust show library/
+  vellum trust export library/ --format tlog-policy")]
+pub(super) struct TrustVerbArgs {
+    #[command(subcommand)]
+    command: TrustCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum TrustCommand {
+    /// Show the policy that holds now, or one in a file
+    Show {
+        /// An archive, or a policy's file
+        #[arg(value_name = "ARCHIVE|FILE")]
+        place: PathBuf,
+        #[command(flatten)]
+        read: ReadArgs,
+    },
+    /// Believe an archive by its policy from now on
+    Pin {
+        /// A policy's file that you vouch for; or an archive, with --sha256
+        #[arg(value_name = "FILE|ARCHIVE")]
+        place: PathBuf,
+        /// The digest of the policy's file, from somewhere other than the archive
+        #[arg(long, value_name = "HEX")]
+        sha256: Option<Digest>,
+    },
+    /// Write the next version of the policy, for others to read and sign
+    Propose(Box<ProposeArgs>),
+    /// Sign a proposed policy; the signature lies beside it
+    Sign {
+        /// The policy's file
+        file: PathBuf,
+        #[command(flatten)]
+        signers: SignerArgs,
+    },
+    /// Put a signed policy into force
+    Apply {
+        /// The archive
+        #[arg(value_name = "ARCHIVE")]
+        library: PathBuf,
+        /// The policy's file, with its signatures beside it
+        file: PathBuf,
+        #[command(flatten)]
+        signers: SignerArgs,
+        #[command(flatten)]
+        log: LogSignerArgs,
+    },
+    /// Write the policy for other tools
+    Export {
+        /// An archive, or a policy's file
+        #[arg(value_name = "ARCHIVE|FILE")]
+        place: PathBuf,
+        /// For whom
+        #[arg(long)]
+        format: Format,
+        #[command(flatten)]
+        read: ReadArgs,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// C2SP tlog-policy: the log, the witnesses and their quorum
+    TlogPolicy,
+    /// OpenSSH allowed_signers: the keys that may publish
+    AllowedSigners,
+    /// minisign public keys that may publish, one a line
+    Minisign,
+}
+
+#[derive(Debug, Args)]
+struct ProposeArgs {
+    /// The archive
+    #[arg(value_name = "ARCHIVE")]
+    library: PathBuf,
+    /// Add a key: NAME=FILE or NAME=LINE (can be repeated)
+    #[arg(long, value_name = "NAME=KEY")]
+    add: Vec<String>,
+    /// What the added keys may do
+    #[arg(long, value_name = "ROLE", value_delimiter = ',', default_value = "root,publish,withdraw")]
+    roles: Vec<RoleName>,
+    /// Put a key to rest, now or at a leaf: NAME or NAME@LEAF; what it signed before stays authentic (can be repeated)
+    #[arg(long, value_name = "NAME")]
+    retire: Vec<String>,
+    /// Say that a key is in other hands, now or since a leaf: NAME or NAME@LEAF (can be repeated)
+    #[arg(long, value_name = "NAME")]
+    revoke: Vec<String>,
+    /// How many keys it takes: root=2, publish=1, withdraw=1, witness=1 (can be repeated)
+    #[arg(long, value_name = "ROLE=N")]
+    threshold: Vec<String>,
+    /// Add a witness: OPERATOR=KEY (can be repeated)
+    #[arg(long, value_name = "OPERATOR=KEY")]
+    witness: Vec<String>,
+    /// How old the newest cosignatures may be, in days
+    #[arg(long, value_name = "DAYS")]
+    max_age: Option<u32>,
+    /// What to do when they are older
+    #[arg(long, value_name = "WHAT", default_value = "warn")]
+    on_stale: StaleName,
+    /// Where to write it; absent
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum RoleName {
+    Root,
+    Publish,
+    Withdraw,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum StaleName {
+    Warn,
+    Fail,
+}
+
+pub(super) fn run(args: &TrustVerbArgs, ui: &Ui) -> Result<Answer, Failure> {
+    match &args.command {
+        TrustCommand::Show { place, read } => show(&policy_of(place, read, ui)?, ui)?,
+        TrustCommand::Pin { place, sha256 } => pin(place, sha256.as_ref(), ui)?,
+        TrustCommand::Propose(args) => propose(args, ui)?,
+        TrustCommand::Sign { file, signers } => sign(file, signers, ui)?,
+        TrustCommand::Apply { library, file, signers, log } => apply(library, file, signers, log, ui)?,
+        TrustCommand::Export { place, format, read } => export(&policy_of(place, read, ui)?, *format, ui)?,
+    }
+    Ok(Answer::Yes)
+}
+
+/// Returns the policy of an archive as it holds now, or the one in a file.
+fn policy_of(path: &Path, read: &ReadArgs, ui: &Ui) -> Result<Policy, Failure> {
+    if !place::is_archive(path) {
+        return keyring::read_policy(path);
+    }
+    let opened = open(path, read, ui)?;
+    opened.vouched.authority.policy().cloned().ok_or_else(|| no_policy(&opened.archive))
+}
+
+fn no_policy(archive: &Archive) -> Failure {
+    Failure::no(format!("no policy of {} is pinned here", archive.origin()))
+        .hint("`vellum trust pin FILE` pins one that you vouch for; `vellum trust propose` writes a first one")
+}
+
+fn show(policy: &Policy, ui: &Ui) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Json<'a> {
+        archive: &'a str,
+        version: u64,
+        sha256: String,
+        text: String,
+    }
+    if ui.json {
+        let (archive, sha256) = (policy.archive.as_str(), policy.digest.to_string());
+        return ui.print_json("policy", &Json { archive, version: policy.version, sha256, text: policy.to_string() });
+    }
+    ui.print(format!("archive    {}", policy.archive))?;
+    ui.print(format!("version    {}", policy.version))?;
+    ui.print(format!("sha256     {}", policy.digest))?;
+    let Thresholds { root, publish, withdraw, witness } = policy.threshold;
+    ui.print(format!(
+        "takes      {root} to change it, {publish} to publish, {withdraw} to withdraw, {witness} to witness"
+    ))?;
+    if let Some(limit) = policy.freshness {
+        let then = if limit.on_stale == OnStale::Fail { "refused" } else { "warned of" };
+        ui.print(format!("fresh      within {} days, older is {then}", limit.max_age_days))?;
+    }
+    for key in &policy.keys {
+        let roles: Vec<_> = key.roles.iter().map(|role| role.as_str()).collect();
+        let mut line = format!("key        {} {} ({})", key.public.id(), ui::plain(&key.name), roles.join(", "));
+        for (what, at) in
+            [("valid from", key.valid_from), ("retired at", key.retired_at), ("compromised at", key.compromised_at)]
+        {
+            line.push_str(&at.map(|at| format!(", {what} leaf {at}")).unwrap_or_default());
+        }
+        line.push_str(&key.valid_until.map(|time| format!(", valid until {time}")).unwrap_or_default());
+        ui.print(line)?;
+    }
+    policy.logs.iter().try_for_each(|log| ui.print(format!("log        {log}")))?;
+    let witness = |w: &Witness| ui.print(format!("witness    {} by {}", w.key, ui::plain(&w.operator)));
+    policy.witnesses.iter().try_for_each(witness)
+}
+
+fn pin(path: &Path, sha256: Option<&Digest>, ui: &Ui) -> Result<(), Failure> {
+    let (policy, bytes) = if place::is_archive(path) {
+        let Some(wanted) = sha256 else {
+            return Err(Failure::new("a policy is not taken on its archive's own word")
+                .hint("compare its digest with its owner, then add `--sha256 HEX`; or pin a file that you vouch for"));
+        };
+        find_version(&place::store(path)?, wanted)?
+    } else {
+        let policy = keyring::read_policy(path)?;
+        let bytes =
+            fs::read(path).map_err(|error| Failure::new(format!("{}: cannot be read", path.display())).cause(error))?;
+        (policy, bytes)
+    };
+    if let Some(wanted) = sha256.filter(|wanted| **wanted != policy.digest) {
+        return Err(Failure::no(format!("expected a policy of the digest {wanted}, found {}", policy.digest)));
+    }
+    keep_pin(&policy, &bytes, ui)?;
+    ui.say(format!("{} is believed by its policy now, from version {} on", policy.archive, policy.version));
+    Ok(())
+}
+
+fn keep_pin(policy: &Policy, bytes: &[u8], ui: &Ui) -> Result<(), Failure> {
+    let place = keyring::pinned_policy(&policy.archive, ui)?;
+    if place.exists() {
+        let pinned = keyring::read_policy(&place)?;
+        if pinned.digest == policy.digest {
+            return Ok(());
+        }
+        return Err(Failure::new(format!("version {} of this archive's policy is pinned already", pinned.version))
+            .hint(format!("it leads to the later ones by itself; remove {} to begin anew", place.display())));
+    }
+    keyring::write_new(&place, &String::from_utf8_lossy(bytes), false)
+}
+
+fn find_version(store: &Store, wanted: &Digest) -> Result<(Policy, Vec<u8>), Failure> {
+    for version in 1..=MAX_VERSIONS {
+        match read_version(store, version, None)? {
+            Some(found) if found.policy.digest == *wanted => {
+                let bytes = found.files.into_iter().next().map(|(_, bytes)| bytes).unwrap_or_default();
+                return Ok((found.policy, bytes));
+            }
+            Some(_) => {}
+            None => break,
+        }
+    }
+    Err(Failure::no(format!("{}: no version of its policy has the digest {wanted}", store.name())))
+}
+
+fn propose(args: &ProposeArgs, ui: &Ui) -> Result<(), Failure> {
+    let opened = open(&args.library, &args.read, ui)?;
+    let size = opened.checkpoint.size;
+    let mut next = match opened.vouched.authority.policy() {
+        Some(policy) => Policy { version: policy.version + 1, ..policy.clone() },
+        None if opened.archive.store().exists(&policy::place(1)) => return Err(no_policy(&opened.archive)),
+        None => Policy {
+            archive: opened.archive.origin().clone(),
+            version: 1,
+            threshold: Thresholds { root: 1, publish: 1, withdraw: 1, witness: 0 },
+            freshness: None,
+            keys: Vec::new(),
+            logs: vec![opened.log_key.clone()],
+            witnesses: Vec::new(),
+            digest: Digest::of(b""),
+        },
+    };
+    let roles: Vec<Role> = args.roles.iter().map(|role| role.role()).collect();
+    for added in &args.add {
+        let (name, key) = pair(added, "NAME=KEY")?;
+        next.keys.push(PolicyKey {
+            name: name.to_owned(),
+            public: keyring::public(key)?.key,
+            roles: roles.clone(),
+            // A key of a later version has signed nothing before that counts.
+            valid_from: (next.version > 1).then_some(size),
+            retired_at: None,
+            compromised_at: None,
+            valid_until: None,
+        });
+    }
+    for (named, revoke) in args.retire.iter().map(|n| (n, false)).chain(args.revoke.iter().map(|n| (n, true))) {
+        let (name, at) = match named.rsplit_once('@') {
+            Some((name, at)) => (name, at.parse().map_err(|_| Failure::new(format!("{at:?} is no number of a leaf")))?),
+            None => (named.as_str(), size),
+        };
+        let key = next.keys.iter_mut().find(|key| key.name == name || key.public.id().to_string() == name);
+        let key = key.ok_or_else(|| Failure::new(format!("the policy has no key {name:?}")))?;
+        if revoke {
+            key.compromised_at = Some(at);
+        } else {
+            key.retired_at = Some(at);
+        }
+    }
+    for threshold in &args.threshold {
+        let (role, number) = pair(threshold, "ROLE=N")?;
+        let number = number.parse().map_err(|_| Failure::new(format!("{number:?} is no number")))?;
+        match role {
+            "root" => next.threshold.root = number,
+            "publish" => next.threshold.publish = number,
+            "withdraw" => next.threshold.withdraw = number,
+            "witness" => next.threshold.witness = number,
+            _ => return Err(Failure::new(format!("no role {role:?}")).hint("root, publish, withdraw, witness")),
+        }
+    }
+    for witness in &args.witness {
+        let (operator, key) = pair(witness, "OPERATOR=KEY")?;
+        next.witnesses.push(Witness { key: keyring::verifier(key)?, operator: operator.to_owned() });
+    }
+    if let Some(max_age_days) = args.max_age {
+        let on_stale = if matches!(args.on_stale, StaleName::Fail) { OnStale::Fail } else { OnStale::Warn };
+        next.freshness = Some(Freshness { max_age_days, on_stale });
+    }
+    let text = next.to_string();
+    Policy::decode(text.as_bytes()).map_err(|fault| {
+        Failure::new(format!("the proposal does not hold: {fault}"))
+            .hint("`--add NAME=FILE` adds a key, `--threshold ROLE=N` says how many it takes")
+    })?;
+    keyring::write_new(&args.output, &text, false)?;
+    ui.say(format!(
+        "version {} is proposed in {}; read it, then `vellum trust sign` it",
+        next.version,
+        args.output.display()
+    ));
+    Ok(())
+}
+
+impl RoleName {
+    fn role(self) -> Role {
+        match self {
+            Self::Root => Role::Root,
+            Self::Publish => Role::Publish,
+            Self::Withdraw => Role::Withdraw,
+        }
+    }
+}
+
+fn pair<'a>(text: &'a str, form: &str) -> Result<(&'a str, &'a str), Failure> {
+    text.split_once('=').ok_or_else(|| Failure::new(format!("{text:?}: expected {form}")))
+}
+
+fn signature_file(file: &Path, id: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(format!(".{id}.minisig"));
+    PathBuf::from(name)
+}
+
+fn sign(file: &Path, signers: &SignerArgs, ui: &Ui) -> Result<(), Failure> {
+    let policy = keyring::read_policy(file)?;
+    let bytes =
+        fs::read(file).map_err(|error| Failure::new(format!("{}: cannot be read", file.display())).cause(error))?;
+    for signer in keyring::some_signers(signers, ui)? {
+        let id = signer.public().id().to_string();
+        if !policy.keys.iter().any(|key| key.public.as_bytes() == signer.public().as_bytes()) {
+            ui.say(format!("warning: the proposed policy has no key {id}; it counts if the version before it has"));
+        }
+        let comment = Comment::new(Kind::Policy, Some(policy.archive.as_str()), policy.digest, now()?)?;
+        let signature = Signature::sign(signer.as_ref(), &bytes, &comment)?;
+        let place = signature_file(file, &id);
+        keyring::write_new(&place, &signature.to_string(), false)?;
+        ui.say(format!("signed version {} by {id}: {}", policy.version, place.display()));
+    }
+    Ok(())
+}
+
+fn apply(library: &Path, file: &Path, signers: &SignerArgs, log: &LogSignerArgs, ui: &Ui) -> Result<(), Failure> {
+    let opened = Archive::open(Store::new(library))?;
+    let proposed = keyring::read_policy(file)?;
+    let bytes =
+        fs::read(file).map_err(|error| Failure::new(format!("{}: cannot be read", file.display())).cause(error))?;
+    let before = current(&opened, ui)?;
+    let ids =
+        proposed.key_ids().chain(before.iter().flat_map(Policy::key_ids)).collect::<std::collections::BTreeSet<_>>();
+    let mut signatures = Vec::new();
+    for id in ids {
+        let place = signature_file(file, &id);
+        if place.exists() {
+            signatures.push((policy::signature_place(proposed.version, &id), keyring::read_key_file(&place)?.to_vec()));
+        }
+    }
+    let only: Vec<Vec<u8>> = signatures.iter().map(|(_, bytes)| bytes.clone()).collect();
+    let held = match &before {
+        Some(before) => before.successor(&bytes, &only),
+        None => Policy::first(&bytes, &only, opened.origin()),
+    };
+    let policy = held.map_err(|fault| {
+        Failure::no(fault.to_string())
+            .hint(format!("signatures lie beside the file: `vellum trust sign {}`", file.display()))
+    })?;
+    if before.is_none() && policy.version != 1 {
+        return Err(Failure::no(format!("the first policy is version 1, this is {}", policy.version)));
+    }
+    let secret = archive::log_secret(&opened, log, signers, ui)?;
+    if !policy.logs.iter().any(|key: &VerifierKey| key == opened.log_key()) {
+        return Err(Failure::no("the policy does not have the key of the archive's log"));
+    }
+    let mut writer = archive::writer(&opened, &secret)?;
+    let mut files = vec![(policy::place(policy.version), bytes.clone())];
+    files.extend(signatures);
+    let leaves = vec![Leaf::Policy { version: policy.version, file: policy.digest }];
+    writer.publish(Publication { files, leaves, ..Publication::default() })?;
+    if before.is_none() {
+        keep_pin(&policy, &bytes, ui)?;
+    }
+    ui.say(format!("version {} of the policy is in force; its digest is {}", policy.version, policy.digest));
+    Ok(())
+}
+
+/// Returns the policy that is in force, if there is any; one that is not pinned here is not gone on from.
+fn current(archive: &Archive, ui: &Ui) -> Result<Option<Policy>, Failure> {
+    let pinned = keyring::pinned_policy(archive.origin(), ui)?;
+    if !pinned.exists() {
+        return if archive.store().exists(&policy::place(1)) { Err(no_policy(archive)) } else { Ok(None) };
+    }
+    let pinned = keyring::read_policy(&pinned)?;
+    let newest = crate::archive::policies::successors(archive.store(), &pinned)?.pop();
+    Ok(Some(newest.map_or(pinned, |version| version.policy)))
+}
+
+fn export(policy: &Policy, format: Format, ui: &Ui) -> Result<(), Failure> {
+    let publishers =
+        || policy.keys.iter().filter(|key| key.roles.contains(&Role::Publish) && key.compromised_at.is_none());
+    match format {
+        Format::Minisign => publishers().try_for_each(|key| ui.print(key.public.to_line())),
+        Format::AllowedSigners => publishers().try_for_each(|key| {
+            let name: String = key.name.chars().map(|c| if c.is_whitespace() || c == '"' { '_' } else { c }).collect();
+            ui.print(format!("{name} namespaces=\"manifest@vellum\" {}", key.public.to_ssh_line()))
+        }),
+        Format::TlogPolicy => {
+            policy.logs.iter().try_for_each(|log| ui.print(format!("log {log}")))?;
+            let mut operators: Vec<&str> = policy.witnesses.iter().map(|w| w.operator.as_str()).collect();
+            operators.sort_unstable();
+            operators.dedup();
+            let mut number = 0;
+            for (n, operator) in (1..).zip(&operators) {
+                let mut names = Vec::new();
+                for witness in policy.witnesses.iter().filter(|witness| witness.operator == **operator) {
+                    number += 1;
+                    ui.print(format!("witness w{number} {}", witness.key))?;
+                    names.push(format!("w{number}"));
+                }
+                ui.print(format!("group operator{n} any {}", names.join(" ")))?;
+            }
+            let quorum = policy.threshold.witness;
+            if quorum == 0 {
+                return ui.print("quorum none");
+            }
+            let names: Vec<_> = (1..=operators.len()).map(|n| format!("operator{n}")).collect();
+            ui.print(format!("group operators {quorum} {}", names.join(" ")))?;
+            ui.print("quorum operators")
+        }
+    }
+}
