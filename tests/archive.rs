@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use scene::{Scene, key, options, packed, tool, trusted};
 use vellum::archive::catalog::{Catalog, Filter};
+use vellum::archive::policies::Pin;
 use vellum::archive::{Archive, Error, Writer, layout};
 use vellum::collection::add::{AddOptions, Added, add};
-use vellum::collection::audit::audit;
+use vellum::collection::audit::{Audit, audit};
 use vellum::collection::withdraw::withdraw;
 use vellum::collection::{deposit, follow, prove};
 use vellum::digest::Digest;
@@ -64,11 +65,16 @@ fn try_withdraw(archive: &Archive, id: &str) -> Result<Digest, vellum::collectio
     withdraw(&mut writer, &mut catalog, id, "a test", &[&signer()], options().time, &Silent).map(|(digest, _)| digest)
 }
 
+fn audited(archive: &Archive) -> Audit {
+    let vouched = archive.vouched(&Pin::Keys { keys: trusted(&signer()), log: archive.log_key().clone() }).unwrap();
+    audit(archive, &vouched, options().time, options().threads, &Silent).unwrap()
+}
+
 /// Expects that nothing at all is wrong, and returns the catalog as it follows from log and bundles.
 fn sound(archive: &Archive) -> Catalog {
-    let (checkpoint, _) = archive.checkpoint(archive.log_key()).unwrap();
-    let found = audit(archive, &checkpoint, &trusted(&signer()), options().threads, &Silent).unwrap();
+    let found = audited(archive);
     assert_eq!(found.findings, [], "{found:?}");
+    let (checkpoint, _) = archive.checkpoint(archive.log_key()).unwrap();
     let mut catalog = archive.catalog().unwrap();
     follow(archive, &mut catalog, &checkpoint, &Silent).unwrap();
     catalog
@@ -85,9 +91,12 @@ fn ids(catalog: &Catalog) -> Vec<String> {
 }
 
 fn codes(archive: &Archive) -> Vec<Code> {
-    let (checkpoint, _) = archive.checkpoint(archive.log_key()).unwrap();
-    let found = audit(archive, &checkpoint, &trusted(&signer()), options().threads, &Silent).unwrap();
-    found.findings.iter().filter(|finding| finding.severity() == Severity::Damage).map(|finding| finding.code).collect()
+    audited(archive)
+        .findings
+        .iter()
+        .filter(|finding| finding.severity() == Severity::Damage)
+        .map(|finding| finding.code)
+        .collect()
 }
 
 /// An archive that holds the scene's articles.
@@ -452,8 +461,7 @@ fn every_damage_to_an_archive_has_its_code() {
     let scene = Scene::new();
     let (archive, _) = filled(&scene);
     scene.write("archive/bundles/00/stray/0000000000000000.tar.zst", "x");
-    let (checkpoint, _) = archive.checkpoint(archive.log_key()).unwrap();
-    let found = audit(&archive, &checkpoint, &trusted(&signer()), options().threads, &Silent).unwrap();
+    let found = audited(&archive);
     assert_eq!(found.findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), [Code::Stray]);
     scene.write("archive/checkpoint", "nonsense");
     assert!(archive.checkpoint(archive.log_key()).is_err());

@@ -1,6 +1,7 @@
 //! Every path inside an archive, made here only. (FORMAT.md, "The archive")
 
 use crate::digest::Digest;
+use crate::format::checkpoint::Checkpoint;
 use crate::format::manifest::BundleId;
 use crate::format::withdrawal;
 
@@ -30,6 +31,11 @@ pub const INCOMING: &str = ".vellum/incoming";
 pub const CATALOG: &str = ".vellum/cache/catalog.sqlite";
 /// The folder of stat caches, which may be deleted.
 pub const SEEN: &str = ".vellum/cache/seen";
+
+/// Returns the place where a checkpoint that contradicts another is kept.
+pub fn evidence(checkpoint: &Checkpoint) -> String {
+    format!("{EVIDENCE}/{}-{}", checkpoint.size, &checkpoint.root.to_string()[..16])
+}
 
 /// Returns the folder of a bundle.
 pub fn bundle_folder(id: BundleId) -> String {

@@ -24,7 +24,7 @@ pub enum Pin {
         log: VerifierKey,
     },
     /// A version of the policy.
-    Policy(Box<Policy>),
+    Policy(Policy),
 }
 
 /// A version of the policy as it lies in an archive.
@@ -124,7 +124,7 @@ impl Vouched {
                     return Err(Error::Policy { place: "the policy".into(), fault });
                 }
                 let versions = successors(store, pinned)?;
-                let policy = versions.last().map_or_else(|| (**pinned).clone(), |version| version.policy.clone());
+                let policy = versions.last().map_or_else(|| pinned.clone(), |version| version.policy.clone());
                 let (checkpoint, note) = super::read_note(store, origin, &policy.logs)?;
                 let log_key = log_key_of(&note, &policy).unwrap_or(&policy.logs[0]).clone();
                 let witnessed = Witnessed::of(&note, &policy);

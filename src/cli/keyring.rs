@@ -104,11 +104,11 @@ pub(super) fn trusted_by_default(ui: &Ui) -> Result<Vec<TrustedKey>, Failure> {
 /// Returns what a person vouches for about an archive: the policy named, else the one pinned, else keys.
 pub(super) fn pin(args: &TrustArgs, name: &Origin, claimed: &VerifierKey, ui: &Ui) -> Result<Pin, Failure> {
     if let Some(path) = &args.policy {
-        return Ok(Pin::Policy(Box::new(read_policy(path)?)));
+        return Ok(Pin::Policy(read_policy(path)?));
     }
     let pinned = pinned_policy(name, ui)?;
     if args.keys.is_empty() && args.folder.is_none() && args.log_key.is_none() && pinned.exists() {
-        return Ok(Pin::Policy(Box::new(read_policy(&pinned)?)));
+        return Ok(Pin::Policy(read_policy(&pinned)?));
     }
     Ok(Pin::Keys { keys: trusted(args, ui)?, log: log_key(args, claimed, ui)? })
 }

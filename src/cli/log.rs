@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::format::checkpoint::Checkpoint;
+use crate::format::fork::Fork;
 use crate::keys::Note;
 use crate::merkle;
 use crate::mirror::{Comparison, HeadFile, compare, read_head};
@@ -120,13 +121,19 @@ fn head(path: &Path, read: &ReadArgs, ui: &Ui) -> Result<HeadFile, Failure> {
     if place::is_archive(path) {
         let opened = open(path, read, ui)?;
         let store = Some(opened.archive.store().clone());
-        return Ok(HeadFile { name, checkpoint: opened.checkpoint, store });
+        return Ok(HeadFile { name, checkpoint: opened.checkpoint, store, proof: None });
     }
     let bytes = keyring::read_key_file(path)?.to_vec();
     let about = |failure: Failure| failure.about(path.display());
     let origin = String::from_utf8_lossy(&bytes).lines().next().unwrap_or_default().to_owned();
     let key = keyring::log_key_named(read.trust(), &origin, ui)?;
-    read_head(&name, Some(bytes), None, &key).map_err(|error| about(Failure::no_from(error)))
+    let mut head = read_head(&name, Some(bytes), None, &key).map_err(|error| about(Failure::no_from(error)))?;
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".fork");
+    if Path::new(&beside).exists() {
+        head.proof = Fork::decode(&keyring::read_key_file(Path::new(&beside))?);
+    }
+    Ok(head)
 }
 
 fn show(library: &Path, args: &ShowArgs, ui: &Ui) -> Result<Answer, Failure> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::archive::Archive;
 use crate::digest::Digest;
-use crate::store::{BucketAccess, Remote, Store};
+use crate::store::{Access, Remote, Store};
 
 use super::Failure;
 
@@ -28,7 +28,8 @@ pub(super) fn store(path: &Path) -> Result<Store, Failure> {
 /// Returns a remote place.
 pub(super) fn remote(url: &str) -> Result<Remote, Failure> {
     let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-    let access = BucketAccess {
+    let access = Access {
+        patience: None,
         endpoint: set("AWS_ENDPOINT_URL_S3").or_else(|| set("AWS_ENDPOINT_URL")),
         region: set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION")),
         credentials: set("AWS_ACCESS_KEY_ID")

@@ -109,12 +109,14 @@ impl<'a> Selection<'a> {
         let Ok((lines, content)) = digests(article, &current, self.options.rederive) else {
             return Ok(Standing::Changed(id));
         };
+        // Generated metadata is carried over while the content is the same.
         let carried =
-            article.metadata.is_none() && current.generated && !self.options.rederive && content == current.content;
-        if lines == Some(current.lines) || carried {
+            |r: &Revision| article.metadata.is_none() && r.generated && !self.options.rederive && content == r.content;
+        let is_same = |r: &Revision| lines == Some(r.lines) || carried(r);
+        if is_same(&current) {
             return Ok(Standing::Unchanged);
         }
-        let earlier = self.catalog.history(&id)?.into_iter().rev().find(|r| !r.withdrawn && Some(r.lines) == lines);
+        let earlier = self.catalog.history(&id)?.into_iter().rev().find(|r| !r.withdrawn && is_same(r));
         Ok(match earlier {
             Some(earlier) => Standing::Returned(id, earlier),
             None => Standing::Changed(id),

@@ -6,6 +6,7 @@ pub mod bagit;
 pub mod bundle;
 pub mod checkpoint;
 pub mod checksums;
+pub mod fork;
 pub mod frame;
 pub mod framing;
 pub mod index;

@@ -1,5 +1,6 @@
 //! Whether what the log says is borne out: documents and policies by their digests, withdrawals by their signatures and by what they leave.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use crate::archive::policies::{Version, read_version};
@@ -128,10 +129,11 @@ impl Work<'_> {
             let Some(logged) = holder.and_then(|holder| whole.bundle(holder)) else {
                 return Err(Error::Leaf { index: *index, detail: "is of a bundle that the log does not have".into() });
             };
-            if !read.contains_key(&logged.id) {
-                read.insert(logged.id, self.articles(logged)?);
-            }
-            if !read.get(&logged.id).is_some_and(|held| held.contains(&(*key, *lines))) {
+            let held = match read.entry(logged.id) {
+                Entry::Occupied(held) => held.into_mut(),
+                Entry::Vacant(place) => place.insert(self.articles(logged)?),
+            };
+            if !held.contains(&(*key, *lines)) {
                 let withdrawn = statements.iter().any(|(_, s)| Digest::of(s.article.as_bytes()) == *key);
                 if !withdrawn {
                     return Err(Error::Leaf {

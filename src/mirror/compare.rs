@@ -2,7 +2,9 @@
 
 use crate::archive::Log;
 use crate::format::checkpoint::{self, Checkpoint, MAX_CHECKPOINT_BYTES};
+use crate::format::fork::Fork;
 use crate::keys::{Note, VerifierKey};
+use crate::merkle;
 use crate::store::Store;
 
 use super::Error;
@@ -16,6 +18,8 @@ pub struct HeadFile {
     pub checkpoint: Checkpoint,
     /// The archive, where there is one.
     pub store: Option<Store>,
+    /// What was kept beside it as the proof of a fork.
+    pub proof: Option<Fork>,
 }
 
 /// What two checkpoints say of each other.
@@ -61,7 +65,7 @@ pub fn read_head(
     let origin =
         log.name().parse().map_err(|_| crate::archive::Error::Checkpoint("the key has no origin's name".into()))?;
     let checkpoint = crate::archive::read_checkpoint(note.verified(log)?, &origin)?;
-    Ok(HeadFile { name: name.to_owned(), checkpoint, store })
+    Ok(HeadFile { name: name.to_owned(), checkpoint, store, proof: None })
 }
 
 /// Compares two checkpoints.
@@ -77,6 +81,18 @@ pub fn compare(a: &HeadFile, b: &HeadFile) -> Result<Comparison, Error> {
                 proof: format!("both are signed, with {} leaves and different roots", larger.checkpoint.size),
             },
         });
+    }
+    if let Some(proof) = larger.proof.as_ref().filter(|proof| proof.size == smaller.checkpoint.size) {
+        let (old, new) = (&smaller.checkpoint, &larger.checkpoint);
+        merkle::verify_consistency(old.size, new.size, &proof.root, &new.root, &proof.hashes)
+            .map_err(|fault| crate::archive::Error::Log(format!("the proof beside {}: {fault}", larger.name)))?;
+        if proof.root != old.root {
+            let proof = format!(
+                "{} leads from another root at {} leaves than {} has, by the proof beside it",
+                larger.name, old.size, smaller.name
+            );
+            return Ok(Comparison::Fork { proof });
+        }
     }
     let Some(store) = &larger.store else {
         let wanted = format!("the archive that {} is of, for its tiles", larger.name);

@@ -20,9 +20,9 @@ const TAG: &str = "tag";
 /// Why a file was not had.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// The connection broke or was too slow; another try may bring more.
+    /// The connection broke, was too slow, or could not be made.
     Broken(String),
-    /// The origin is out of reach, or does not have it.
+    /// The origin does not have it.
     Absent(String),
     /// The origin gave other bytes than were asked for.
     Lie(String),
@@ -132,7 +132,7 @@ impl Fetch<'_> {
             }
             trial = if self.moved > before { 0 } else { trial + 1 };
             if trial >= MAX_TRIALS {
-                return Err(Fault::Absent(format!("{}: {why}, at byte {} of {}", self.place, self.at, self.size)));
+                return Err(Fault::Broken(format!("{}: {why}, at byte {} of {}", self.place, self.at, self.size)));
             }
             self.pace.wait(trial);
         }

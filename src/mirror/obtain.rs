@@ -31,7 +31,7 @@ impl<'a> Work<'a> {
         fs::create_dir_all(&incoming).map_err(write)?;
         self.watch.begin(Task::Sync, Some(wanted.iter().map(|logged| logged.size).sum()));
         let (next, moved, stop) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicBool::new(false));
-        let (lies, failed) = (Mutex::new(Vec::<(usize, String)>::new()), Mutex::new(None));
+        let (bad, failed) = (Mutex::new(Vec::<(usize, String, bool)>::new()), Mutex::new(None));
         let this = &*self;
         thread::scope(|scope| {
             for _ in 0..self.options.streams.get().min(wanted.len()) {
@@ -39,7 +39,7 @@ impl<'a> Work<'a> {
                     while !stop.load(Ordering::Relaxed) {
                         let n = next.fetch_add(1, Ordering::Relaxed);
                         let Some(logged) = wanted.get(n) else { break };
-                        if let Err(error) = this.bundle(logged, n, heads, authority, moment, &lies, &moved) {
+                        if let Err(error) = this.bundle(logged, n, heads, authority, moment, &bad, &moved) {
                             stop.store(true, Ordering::Relaxed);
                             failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                         }
@@ -48,13 +48,13 @@ impl<'a> Work<'a> {
             }
         });
         self.report.moved += moved.into_inner();
-        for (origin, why) in lies.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        for (origin, why, _) in bad.into_inner().unwrap_or_else(PoisonError::into_inner) {
             self.drop_origin(heads[origin].store, why);
         }
         failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
     }
 
-    /// Gets one bundle from the first origin that gives it whole; `lies` names those that are asked no more.
+    /// Gets one bundle from the first origin that gives it whole; `bad` names those that failed, and whether they are asked no more.
     #[expect(clippy::too_many_arguments, reason = "what a worker shares with the others")]
     fn bundle(
         &self,
@@ -63,7 +63,7 @@ impl<'a> Work<'a> {
         heads: &[Head<'a>],
         authority: &Authority,
         moment: Moment,
-        lies: &Mutex<Vec<(usize, String)>>,
+        bad: &Mutex<Vec<(usize, String, bool)>>,
         moved: &AtomicU64,
     ) -> Result<(), Error> {
         let place = layout::bundle(logged.id, &logged.file);
@@ -72,7 +72,12 @@ impl<'a> Work<'a> {
         for turn in 0..heads.len() {
             let origin = (n + turn) % heads.len();
             let name = heads[origin].store.name();
-            if lies.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|(liar, _)| *liar == origin) {
+            if bad
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .iter()
+                .any(|(n, _, asked_no_more)| *n == origin && *asked_no_more)
+            {
                 faults.push(format!("{name}: dropped for what it gave before"));
                 continue;
             }
@@ -91,11 +96,15 @@ impl<'a> Work<'a> {
                     return forget(&part);
                 }
                 Err(Fault::Here(error)) => return Err(error),
-                Err(Fault::Lie(why)) => {
-                    lies.lock().unwrap_or_else(PoisonError::into_inner).push((origin, why.clone()));
+                Err(Fault::Lie(why) | Fault::Broken(why)) => {
+                    bad.lock().unwrap_or_else(PoisonError::into_inner).push((origin, why.clone(), true));
                     faults.push(format!("{name}: {why}"));
                 }
-                Err(Fault::Absent(why) | Fault::Broken(why)) => faults.push(format!("{name}: {why}")),
+                // It may still have the others.
+                Err(Fault::Absent(why)) => {
+                    bad.lock().unwrap_or_else(PoisonError::into_inner).push((origin, why.clone(), false));
+                    faults.push(format!("{name}: {why}"));
+                }
             }
         }
         Err(Error::Unobtainable { what: format!("bundle {}", logged.id), faults })

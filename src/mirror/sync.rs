@@ -12,6 +12,7 @@ use std::num::NonZeroUsize;
 use crate::archive::policies::{Pin, Vouched, successors};
 use crate::archive::{Archive, Lock, Log, layout};
 use crate::format::checkpoint::{self, Checkpoint, MAX_CHECKPOINT_BYTES};
+use crate::format::fork::Fork;
 use crate::format::manifest::{BundleId, Origin};
 use crate::format::tile::{TILE_WIDTH, Tile};
 use crate::keys::Note;
@@ -121,7 +122,7 @@ pub fn sync(mirror: &Store, options: &SyncOptions<'_>, watch: &dyn Watch) -> Res
     let pin = match options.pin {
         Pin::Policy(pinned) if held.note.is_some() => {
             let newest = successors(mirror, pinned)?.pop();
-            newest.map_or_else(|| options.pin.clone(), |version| Pin::Policy(Box::new(version.policy)))
+            newest.map_or_else(|| options.pin.clone(), |version| Pin::Policy(version.policy))
         }
         pin => pin.clone(),
     };
@@ -190,9 +191,13 @@ impl<'a> Work<'a> {
         let (new, old) = (&vouched.checkpoint, &held.checkpoint);
         let same_size_other_root = new.size == old.size && new.root != old.root;
         if same_size_other_root || new.size < old.size {
-            let evidence = self.keep_evidence(vouched, held)?;
             // What is held may be held against it without asking the origin: its root must be ours at that size.
             let fork = same_size_other_root || Log::new(self.mirror, old.size).root(new.size)? != new.root;
+            let proof = match fork && !same_size_other_root {
+                true => Some(prove_fork(Log::new(self.mirror, old.size), new.size)?),
+                false => None,
+            };
+            let evidence = self.keep_evidence(vouched, held, old, proof)?;
             let origin = store.name();
             return Err(if fork {
                 Error::Fork { origin, detail: format!("at {} leaves the roots differ", new.size), evidence }
@@ -219,16 +224,28 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Keeps two checkpoints that do not go together, each signed by the log's key, for a third person to check.
-    fn keep_evidence(&self, vouched: &Vouched, held: &Held) -> Result<String, Error> {
+    /// Keeps two checkpoints that do not go together, each signed by the log's key, and the proof of it beside the larger one, so that a third
+    /// person can check.
+    fn keep_evidence(
+        &self,
+        vouched: &Vouched,
+        held: &Held,
+        larger: &Checkpoint,
+        proof: Option<Fork>,
+    ) -> Result<String, Error> {
+        let folder = self.mirror.path(layout::EVIDENCE).display().to_string();
+        if self.options.dry_run {
+            return Ok(folder);
+        }
         for (checkpoint, note) in [(&vouched.checkpoint, Some(&vouched.note)), (&held.checkpoint, held.note.as_ref())] {
             let Some(note) = note else { continue };
-            let place = format!("{}/{}-{}", layout::EVIDENCE, checkpoint.size, &checkpoint.root.to_string()[..16]);
-            if !self.options.dry_run {
-                self.mirror.put(&place, note.to_string().as_bytes(), Write::Replace)?;
-            }
+            self.mirror.put(&layout::evidence(checkpoint), note.to_string().as_bytes(), Write::Replace)?;
         }
-        Ok(self.mirror.path(layout::EVIDENCE).display().to_string())
+        if let Some(proof) = proof {
+            let place = format!("{}.fork", layout::evidence(larger));
+            self.mirror.put(&place, proof.to_string().as_bytes(), Write::Replace)?;
+        }
+        Ok(folder)
     }
 
     /// Takes over what the newest checkpoint has that is not held.
@@ -370,7 +387,8 @@ impl<'a> Work<'a> {
         let at_old = theirs.root(old.size).and_then(|root| Ok((root, theirs.root(new.size)?)));
         Ok(match at_old {
             Ok((at_old, at_new)) if at_new == new.root && at_old != old.root => {
-                let evidence = self.keep_evidence(&head.vouched, held)?;
+                let proof = prove_fork(theirs, old.size)?;
+                let evidence = self.keep_evidence(&head.vouched, held, new, Some(proof))?;
                 Error::Fork { origin, detail: format!("they part before leaf {}", old.size), evidence }
             }
             _ => {
@@ -443,6 +461,11 @@ impl<'a> Work<'a> {
         }
         Ok(())
     }
+}
+
+/// Proves what a log's root was at a smaller size.
+fn prove_fork(mut log: Log<'_>, size: u64) -> Result<Fork, Error> {
+    Ok(Fork { size, root: log.root(size)?, hashes: log.consistency(size)? })
 }
 
 /// Reads the leaves from `from` on out of the tiles that an append makes.

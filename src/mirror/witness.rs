@@ -7,8 +7,9 @@ use std::collections::HashSet;
 use std::fs;
 
 use crate::archive::policies::Vouched;
-use crate::archive::{Archive, Lock, layout};
+use crate::archive::{Archive, Lock, Log, layout};
 use crate::format::checkpoint::{self, Checkpoint, MAX_CHECKPOINT_BYTES};
+use crate::format::fork::Fork;
 use crate::format::withdrawal::{MAX_WITHDRAWAL_BYTES, Withdrawal};
 use crate::keys::{Note, Signer, VerifierKey};
 use crate::store::{Store, Write};
@@ -131,17 +132,35 @@ pub fn collect(
         let fork = match size.cmp(&own.size) {
             std::cmp::Ordering::Less => archive.log(own).root(size)? != root,
             std::cmp::Ordering::Equal => root != own.root,
-            std::cmp::Ordering::Greater => true,
+            std::cmp::Ordering::Greater => !extends(mirror, own, &theirs.checkpoint),
         };
         if fork {
             for (at, kept) in [(&theirs.checkpoint, &theirs.note), (own, &vouched.note)] {
-                let place = format!("{}/{}-{}", layout::EVIDENCE, at.size, &at.root.to_string()[..16]);
-                store.put(&place, kept.to_string().as_bytes(), Write::Replace)?;
+                store.put(&layout::evidence(at), kept.to_string().as_bytes(), Write::Replace)?;
+            }
+            // Either side's tiles may tell where they part; without them the two signatures alone do, where the sizes are equal.
+            let (smaller, larger, mut log) = match size < own.size {
+                true => (&theirs.checkpoint, own, archive.log(own)),
+                false => (own, &theirs.checkpoint, Log::new(mirror, size)),
+            };
+            if let (Ok(root), Ok(hashes)) = (log.root(smaller.size), log.consistency(smaller.size))
+                && smaller.size < larger.size
+            {
+                let proof = Fork { size: smaller.size, root, hashes };
+                store.put(
+                    &format!("{}.fork", layout::evidence(larger)),
+                    proof.to_string().as_bytes(),
+                    Write::Replace,
+                )?;
             }
             let evidence = store.path(layout::EVIDENCE);
             let why =
                 format!("has another history, of {size} leaves; both checkpoints are kept in {}", evidence.display());
             collected.forks.push(without(why));
+            continue;
+        }
+        if size > own.size {
+            collected.without.push(without(format!("is ahead, with {size} leaves; {} are here", own.size)));
             continue;
         }
         if size < own.size {
@@ -163,6 +182,12 @@ pub fn collect(
         store.put(checkpoint::NAME, note.to_string().as_bytes(), Write::Replace)?;
     }
     Ok(collected)
+}
+
+/// Says whether a mirror's tiles lead from this archive's checkpoint to its own.
+fn extends(mirror: &Store, own: &Checkpoint, theirs: &Checkpoint) -> bool {
+    let mut log = Log::new(mirror, theirs.size);
+    log.root(theirs.size).is_ok_and(|root| root == theirs.root) && log.root(own.size).is_ok_and(|root| root == own.root)
 }
 
 /// What vouches for a mirror's checkpoint is what vouches for the archive's own.

@@ -20,7 +20,7 @@ const UNFINISHED: &str = ".unfinished";
 pub struct Store {
     root: PathBuf,
     steps: Option<Arc<dyn Steps>>,
-    remote: Option<Remote>,
+    remote: Option<Arc<Remote>>,
 }
 
 /// A file that is read by place.
@@ -31,7 +31,7 @@ pub enum Object {
     /// Behind a server that serves ranges.
     Remote {
         /// The archive's place.
-        remote: Remote,
+        remote: Arc<Remote>,
         /// The path in it.
         place: String,
         /// Its size, in bytes.
@@ -78,7 +78,7 @@ impl Store {
 
     /// Names a remote place, and a folder for the caches of it.
     pub fn of_remote(remote: Remote, kept: &Path) -> Self {
-        Self { root: kept.to_owned(), steps: None, remote: Some(remote) }
+        Self { root: kept.to_owned(), steps: None, remote: Some(Arc::new(remote)) }
     }
 
     /// Returns what a person calls it: the folder's path or the URL.
@@ -88,7 +88,7 @@ impl Store {
 
     /// Returns the remote place, if it is one.
     pub fn remote(&self) -> Option<&Remote> {
-        self.remote.as_ref()
+        self.remote.as_deref()
     }
 
     /// Returns the same store, with somebody who is told of each step.

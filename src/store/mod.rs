@@ -7,7 +7,7 @@ mod local;
 mod remote;
 
 pub use local::{Object, Store, Write};
-pub use remote::{Arriving, BucketAccess, Condition, Remote};
+pub use remote::{Access, Arriving, Condition, Remote};
 
 use std::io;
 

@@ -36,13 +36,22 @@ pub struct Remote {
 #[derive(Clone)]
 enum Place {
     Web,
-    Bucket { bucket: Bucket, prefix: String, credentials: Option<Credentials> },
+    Bucket(Box<BucketPlace>),
 }
 
-/// How to reach a bucket; what the environment says comes in through here.
+#[derive(Clone)]
+struct BucketPlace {
+    bucket: Bucket,
+    prefix: String,
+    credentials: Option<Credentials>,
+}
+
+/// How to reach a remote place; what the environment says comes in through here.
 #[derive(Debug, Clone, Default)]
-pub struct BucketAccess {
-    /// The server, where it is not Amazon's.
+pub struct Access {
+    /// How long a silence within an answer may be; 30 s where it is not given.
+    pub patience: Option<Duration>,
+    /// The server of a bucket, where it is not Amazon's.
     pub endpoint: Option<String>,
     /// The region; `us-east-1` where it is not given.
     pub region: Option<String>,
@@ -112,7 +121,7 @@ impl Remote {
     ///
     /// # Errors
     /// Where it is no such URL.
-    pub fn new(url: &str, access: &BucketAccess) -> Result<Self, Error> {
+    pub fn new(url: &str, access: &Access) -> Result<Self, Error> {
         let malformed = |why: &str| Error::new(url, "read", io::Error::new(io::ErrorKind::InvalidInput, why));
         let name = url.trim_end_matches('/').to_owned();
         if name.contains(['?', '#', ' ']) || name.contains(char::is_control) {
@@ -133,12 +142,13 @@ impl Remote {
                 Some(token) => Credentials::new_with_token(key, secret, token),
                 None => Credentials::new(key, secret),
             });
-            Place::Bucket { bucket, prefix: prefix.to_owned(), credentials }
+            Place::Bucket(Box::new(BucketPlace { bucket, prefix: prefix.to_owned(), credentials }))
         } else if name.starts_with("http://") || name.starts_with("https://") {
             Place::Web
         } else {
             return Err(malformed("is no URL of http, https or s3"));
         };
+        let patience = access.patience.unwrap_or(SILENCE_TIMEOUT);
         let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
         let config = Agent::config_builder()
             .http_status_as_error(false)
@@ -146,8 +156,8 @@ impl Remote {
             .max_redirects_will_error(false)
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_recv_response(Some(ANSWER_TIMEOUT))
-            .timeout_per_read(Some(SILENCE_TIMEOUT))
-            .timeout_per_write(Some(SILENCE_TIMEOUT))
+            .timeout_per_read(Some(patience))
+            .timeout_per_write(Some(patience))
             .user_agent(USER_AGENT)
             .tls_config(tls)
             .build();
@@ -161,7 +171,7 @@ impl Remote {
 
     /// Says whether objects can be written.
     pub fn is_bucket(&self) -> bool {
-        matches!(self.place, Place::Bucket { .. })
+        matches!(self.place, Place::Bucket(_))
     }
 
     /// Opens a file from a byte on; what `tag` names, or from its beginning.
@@ -220,11 +230,11 @@ impl Remote {
         size: u64,
         on: Condition<'_>,
     ) -> Result<Option<String>, Error> {
-        let Place::Bucket { bucket, prefix, credentials } = &self.place else {
+        let Place::Bucket(at) = &self.place else {
             return Err(self.failed(place, "written", io::ErrorKind::Unsupported, "a web server is only read from"));
         };
-        let key = key(prefix, place);
-        let action = PutObject::new(bucket, credentials.as_ref(), &key);
+        let key = key(&at.prefix, place);
+        let action = PutObject::new(&at.bucket, at.credentials.as_ref(), &key);
         let mut request =
             self.agent.put(action.sign(SIGNATURE_LIFETIME).as_str()).header("content-length", size.to_string());
         request = match on {
@@ -244,11 +254,11 @@ impl Remote {
     /// # Errors
     /// Where that fails; where this is no bucket.
     pub fn remove(&self, place: &str) -> Result<(), Error> {
-        let Place::Bucket { bucket, prefix, credentials } = &self.place else {
+        let Place::Bucket(at) = &self.place else {
             return Err(self.failed(place, "removed", io::ErrorKind::Unsupported, "a web server is only read from"));
         };
-        let key = key(prefix, place);
-        let url = DeleteObject::new(bucket, credentials.as_ref(), &key).sign(SIGNATURE_LIFETIME);
+        let key = key(&at.prefix, place);
+        let url = DeleteObject::new(&at.bucket, at.credentials.as_ref(), &key).sign(SIGNATURE_LIFETIME);
         let answer =
             self.agent.delete(url.as_str()).call().map_err(|error| self.error(place, "removed", io_error(error)))?;
         match self.check(place, "removed", &answer) {
@@ -312,11 +322,11 @@ impl Remote {
     fn url(&self, place: &str, head: bool) -> String {
         match &self.place {
             Place::Web => format!("{}/{}", self.name, escaped(place)),
-            Place::Bucket { bucket, prefix, credentials } => {
-                let (key, credentials) = (key(prefix, place), credentials.as_ref());
+            Place::Bucket(at) => {
+                let (key, credentials) = (key(&at.prefix, place), at.credentials.as_ref());
                 let url = match head {
-                    true => HeadObject::new(bucket, credentials, &key).sign(SIGNATURE_LIFETIME),
-                    false => GetObject::new(bucket, credentials, &key).sign(SIGNATURE_LIFETIME),
+                    true => HeadObject::new(&at.bucket, credentials, &key).sign(SIGNATURE_LIFETIME),
+                    false => GetObject::new(&at.bucket, credentials, &key).sign(SIGNATURE_LIFETIME),
                 };
                 url.into()
             }
@@ -368,7 +378,7 @@ mod tests {
 
     #[test]
     fn a_url_is_one_of_three_schemes_and_plain() {
-        let remote = |url: &str| Remote::new(url, &BucketAccess::default());
+        let remote = |url: &str| Remote::new(url, &Access::default());
         for good in ["http://127.0.0.1:80/a", "https://example.org/library/", "s3://bucket/some/prefix", "s3://bucket"]
         {
             assert!(Remote::is_url(good) && remote(good).is_ok(), "{good}");
