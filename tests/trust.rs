@@ -1,0 +1,388 @@
+//! The trust policy: what changes it, what its keys may do and when. Scenarios after the rotation, rollback, expiration and keys groups of TUF's
+//! conformance suite, rebuilt for a policy whose keys are judged at a leaf's index.
+
+mod scene;
+
+use jiff::Timestamp;
+use scene::{Scene, key};
+use vellum::archive::policies::{Pin, Vouched, successors};
+use vellum::archive::{Archive, Error, Publication, Writer};
+use vellum::digest::Digest;
+use vellum::format::leaf::Leaf;
+use vellum::format::manifest::Origin;
+use vellum::keys::{Comment, Kind, Note, SecretKey, Signature, Signer, VerifierKey};
+use vellum::store::Store;
+use vellum::trust::authority::{Authority, Fresh, Logged, Moment, Witnessed};
+use vellum::trust::policy::{self, Policy, PolicyFault, Role};
+
+const ORIGIN: &str = "example.org/library";
+
+fn origin() -> Origin {
+    ORIGIN.parse().unwrap()
+}
+
+fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn log() -> VerifierKey {
+    VerifierKey::new(ORIGIN, key(100).public()).unwrap()
+}
+
+/// A policy's text: its version, its root threshold, and its keys, each with lines of its own.
+fn text(version: u64, root: u64, keys: &[(u8, &str)]) -> String {
+    let mut text = format!(
+        "format = \"vellum-trust/1\"\narchive = \"{ORIGIN}\"\nversion = {version}\n[threshold]\nroot = {root}\npublish = 1\nwithdraw = 1\n"
+    );
+    for (seed, more) in keys {
+        let public = key(*seed).public().to_line();
+        text.push_str(&format!(
+            "[[key]]\nname = \"k{seed}\"\npublic = \"{public}\"\nroles = [\"root\", \"publish\", \"withdraw\"]\n{more}\n"
+        ));
+    }
+    text + &format!("[[log]]\nvkey = \"{}\"\n", log())
+}
+
+fn signed(bytes: &[u8], by: &SecretKey, kind: Kind, archive: &str) -> Vec<u8> {
+    let comment = Comment::new(kind, Some(archive), Digest::of(bytes), time("2026-03-01T00:00:00Z")).unwrap();
+    Signature::sign(by, bytes, &comment).unwrap().to_string().into_bytes()
+}
+
+fn signatures(text: &str, by: &[u8]) -> Vec<Vec<u8>> {
+    by.iter().map(|seed| signed(text.as_bytes(), &key(*seed), Kind::Policy, ORIGIN)).collect()
+}
+
+fn first(text: &str, by: &[u8]) -> Result<Policy, PolicyFault> {
+    Policy::first(text.as_bytes(), &signatures(text, by), &origin())
+}
+
+fn next(of: &Policy, text: &str, by: &[u8]) -> Result<Policy, PolicyFault> {
+    of.successor(text.as_bytes(), &signatures(text, by))
+}
+
+fn lacks(outcome: Result<Policy, PolicyFault>, of_version: u64, expected: u64, found: u64) {
+    match outcome {
+        Err(PolicyFault::Unsigned { of, expected: e, found: f, .. }) => {
+            assert_eq!((of, e, f), (of_version, expected, found));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn moment(at: &str) -> Moment {
+    Moment { at: time(at), seen: None }
+}
+
+/// Whether a signature of a bundle by this key, with a leaf at this index, makes the bundle authentic.
+fn counts(policy: &Policy, by: u8, index: Option<u64>, moment: Moment) -> bool {
+    let bytes = b"a manifest";
+    let signature = signed(bytes, &key(by), Kind::Manifest, ORIGIN);
+    let authority = Authority::Policy(Box::new(policy.clone()));
+    let logged = [Logged { bytes: &signature, index }];
+    authority.judge((Role::Publish, Kind::Manifest), bytes, &logged, &origin(), moment).is_met()
+}
+
+// Rotation.
+
+#[test]
+fn a_key_is_replaced_by_another_when_both_have_signed() {
+    let one = first(&text(1, 1, &[(1, "")]), &[1]).unwrap();
+    let two = text(2, 1, &[(2, "")]);
+    assert_eq!(next(&one, &two, &[1, 2]).unwrap().version, 2);
+    lacks(next(&one, &two, &[2]), 1, 1, 0);
+    lacks(next(&one, &two, &[1]), 2, 1, 0);
+}
+
+#[test]
+fn a_threshold_of_two_needs_two_of_the_old_and_two_of_the_new() {
+    let one = first(&text(1, 2, &[(1, ""), (2, "")]), &[1, 2]).unwrap();
+    let two = text(2, 2, &[(1, ""), (3, "")]);
+    lacks(next(&one, &two, &[1, 3]), 1, 2, 1);
+    lacks(next(&one, &two, &[1, 2]), 2, 2, 1);
+    assert!(next(&one, &two, &[1, 2, 3]).is_ok());
+}
+
+#[test]
+fn a_threshold_that_rises_is_met_by_the_new_version() {
+    let one = first(&text(1, 1, &[(1, ""), (2, "")]), &[1]).unwrap();
+    let two = text(2, 2, &[(1, ""), (2, "")]);
+    lacks(next(&one, &two, &[1]), 2, 2, 1);
+    assert!(next(&one, &two, &[1, 2]).is_ok());
+}
+
+#[test]
+fn a_threshold_that_falls_is_still_met_as_it_was() {
+    let one = first(&text(1, 2, &[(1, ""), (2, "")]), &[1, 2]).unwrap();
+    let two = text(2, 1, &[(1, ""), (2, "")]);
+    lacks(next(&one, &two, &[1]), 1, 2, 1);
+    assert!(next(&one, &two, &[1, 2]).is_ok());
+}
+
+#[test]
+fn one_of_many_roots_is_enough_where_the_policy_says_so() {
+    let one = first(&text(1, 1, &[(1, ""), (2, ""), (3, "")]), &[2]).unwrap();
+    assert!(next(&one, &text(2, 1, &[(1, ""), (2, "")]), &[1]).is_ok());
+}
+
+#[test]
+fn a_retired_or_compromised_root_changes_nothing_any_more() {
+    let one = first(&text(1, 1, &[(1, "retired_at = 5"), (2, "compromised_at = 5"), (3, "")]), &[3]).unwrap();
+    let two = text(2, 1, &[(3, "")]);
+    lacks(next(&one, &two, &[1, 2]), 1, 1, 0);
+    assert!(next(&one, &two, &[3]).is_ok());
+}
+
+#[test]
+fn a_first_policy_meets_its_own_threshold() {
+    lacks(first(&text(1, 2, &[(1, ""), (2, "")]), &[1]), 1, 2, 1);
+    assert!(first(&text(1, 2, &[(1, ""), (2, "")]), &[2, 1]).is_ok());
+}
+
+// Rollback.
+
+#[test]
+fn a_version_neither_goes_back_nor_stays_nor_skips() {
+    let one = first(&text(1, 1, &[(1, "")]), &[1]).unwrap();
+    let two = next(&one, &text(2, 1, &[(1, "")]), &[1]).unwrap();
+    for version in [1, 2, 4, 1024] {
+        let outcome = next(&two, &text(version, 1, &[(1, "")]), &[1]);
+        assert_eq!(outcome, Err(PolicyFault::Version { expected: 3, found: version }));
+    }
+    assert!(matches!(first(&text(0, 1, &[(1, "")]), &[1]), Err(PolicyFault::Malformed(_))));
+    assert!(matches!(first(&text(1025, 1, &[(1, "")]), &[1]), Err(PolicyFault::Malformed(_))));
+}
+
+/// An archive with these versions in its `trust/`, each signed by these keys.
+fn archive(scene: &Scene, versions: &[(String, Vec<u8>)]) -> Archive {
+    let archive = Archive::create(Store::new(&scene.path("library")), origin(), &key(100), "test").unwrap();
+    for (text, by) in versions {
+        let policy = Policy::decode(text.as_bytes()).unwrap();
+        let mut files = vec![(policy::place(policy.version), text.clone().into_bytes())];
+        for seed in by {
+            let place = policy::signature_place(policy.version, &key(*seed).public().id().to_string());
+            files.push((place, signed(text.as_bytes(), &key(*seed), Kind::Policy, ORIGIN)));
+        }
+        let secret = key(100);
+        let leaves = vec![Leaf::Policy { version: policy.version, file: policy.digest }];
+        Writer::begin(&archive, &secret, "test")
+            .unwrap()
+            .publish(Publication { files, leaves, ..Publication::default() })
+            .unwrap();
+    }
+    archive
+}
+
+#[test]
+fn a_reader_walks_from_its_pinned_version_to_the_newest() {
+    let scene = Scene::new();
+    let versions: Vec<_> =
+        (1..=4_u8).map(|n| (text(n.into(), 1, &[(n, "")]), if n == 1 { vec![1] } else { vec![n - 1, n] })).collect();
+    let archive = archive(&scene, &versions);
+    for pinned in 0..4 {
+        let pinned = Policy::decode(versions[pinned].0.as_bytes()).unwrap();
+        let vouched = archive.vouched(&Pin::Policy(pinned)).unwrap();
+        assert_eq!(vouched.authority.policy().unwrap().version, 4);
+    }
+}
+
+#[test]
+fn a_walk_stops_with_an_error_at_a_version_that_does_not_follow() {
+    let scene = Scene::new();
+    let one = text(1, 1, &[(1, "")]);
+    let archive = archive(&scene, &[(one.clone(), vec![1]), (text(2, 1, &[(9, "")]), vec![9])]);
+    let pinned = Policy::decode(one.as_bytes()).unwrap();
+    assert!(matches!(successors(archive.store(), &pinned), Err(Error::Policy { .. })));
+    assert!(archive.vouched(&Pin::Policy(pinned)).is_err());
+}
+
+#[test]
+fn a_policy_of_another_archive_is_refused() {
+    let other = text(1, 1, &[(1, "")]).replace(ORIGIN, "example.org/other");
+    let signatures = vec![signed(other.as_bytes(), &key(1), Kind::Policy, "example.org/other")];
+    let outcome = Policy::first(other.as_bytes(), &signatures, &origin());
+    assert!(matches!(outcome, Err(PolicyFault::OtherArchive { .. } | PolicyFault::Malformed(_))), "{outcome:?}");
+}
+
+#[test]
+fn a_checkpoint_by_a_log_key_that_the_policy_does_not_have_is_refused() {
+    let scene = Scene::new();
+    let other = VerifierKey::new(ORIGIN, key(99).public()).unwrap();
+    let one = text(1, 1, &[(1, "")]).replace(&log().to_string(), &other.to_string());
+    let archive = archive(&scene, &[(one.clone(), vec![1])]);
+    let pin = Pin::Policy(Policy::decode(one.as_bytes()).unwrap());
+    assert!(Vouched::read(archive.store(), &origin(), &pin).is_err());
+}
+
+// Expiration.
+
+#[test]
+fn a_key_that_expired_counts_where_witnesses_saw_it_in_time() {
+    let policy = first(&text(1, 1, &[(1, "valid_until = 2026-06-01T00:00:00Z")]), &[1]).unwrap();
+    assert!(counts(&policy, 1, Some(3), moment("2026-05-31T23:59:59Z")));
+    assert!(counts(&policy, 1, Some(3), moment("2026-06-01T00:00:00Z")), "the last second is included");
+    assert!(!counts(&policy, 1, Some(3), moment("2026-06-01T00:00:01Z")));
+    let seen = |at: &str| Moment { seen: Some(time(at)), ..moment("2030-01-01T00:00:00Z") };
+    assert!(counts(&policy, 1, Some(3), seen("2026-05-01T00:00:00Z")));
+    assert!(!counts(&policy, 1, Some(3), seen("2026-07-01T00:00:00Z")));
+}
+
+fn with_witnesses(needed: u64, on_stale: &str) -> Policy {
+    let mut policy = text(1, 1, &[(1, "")]).replace("withdraw = 1\n", &format!("withdraw = 1\nwitness = {needed}\n"));
+    policy.push_str(&format!("[freshness]\nmax_age_days = 30\non_stale = \"{on_stale}\"\n"));
+    for (seed, operator) in [(51, "a"), (52, "a"), (53, "b"), (54, "c")] {
+        let vkey = VerifierKey::of_witness(&format!("w{seed}"), key(seed).public()).unwrap();
+        policy.push_str(&format!("[[witness]]\nvkey = \"{vkey}\"\noperator = \"{operator}\"\n"));
+    }
+    first(&policy, &[1]).unwrap()
+}
+
+fn cosigned(by: &[(u8, &str)]) -> Note {
+    let mut note =
+        Note::sign(&format!("{ORIGIN}\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n"), ORIGIN, &key(100)).unwrap();
+    for (seed, at) in by {
+        note.cosign(&format!("w{seed}"), &key(*seed), time(at).as_second() as u64).unwrap();
+    }
+    note
+}
+
+#[test]
+fn a_quorum_counts_operators_and_not_their_witnesses() {
+    let policy = with_witnesses(2, "warn");
+    let of = |by: &[(u8, &str)]| Witnessed::of(&cosigned(by), &policy);
+    assert!(!of(&[(51, "2026-03-01T00:00:00Z"), (52, "2026-03-01T00:00:00Z")]).is_met());
+    assert!(of(&[(51, "2026-03-01T00:00:00Z"), (53, "2026-03-01T00:00:00Z")]).is_met());
+    assert!(!of(&[(51, "2026-03-01T00:00:00Z"), (60, "2026-03-01T00:00:00Z")]).is_met(), "an unknown witness");
+}
+
+#[test]
+fn one_lying_witness_moves_neither_age_nor_proven_time() {
+    let policy = with_witnesses(2, "fail");
+    let (honest, old, new) = ("2026-03-01T00:00:00Z", "1999-01-01T00:00:00Z", "2099-01-01T00:00:00Z");
+    let seen = Witnessed::of(&cosigned(&[(51, honest), (53, old), (54, honest)]), &policy);
+    assert_eq!(seen.seen(), Some(time(honest)), "a time long ago does not make an expired key valid");
+    let fresh = Witnessed::of(&cosigned(&[(51, honest), (53, new), (54, honest)]), &policy);
+    assert_eq!(fresh.fresh(), Some(time(honest)), "a time to come does not make a frozen log fresh");
+}
+
+#[test]
+fn a_frozen_log_is_refused_or_warned_of_as_the_policy_says() {
+    let by = [(51, "2026-03-01T00:00:00Z"), (53, "2026-03-01T00:00:00Z")];
+    for (on_stale, refused) in [("warn", false), ("fail", true)] {
+        let policy = with_witnesses(2, on_stale);
+        let seen = Witnessed::of(&cosigned(&by), &policy);
+        assert!(matches!(Fresh::of(&seen, &policy, time("2026-03-30T00:00:00Z")), Fresh::Yes(_)));
+        let late = Fresh::of(&seen, &policy, time("2026-03-31T00:00:00Z"));
+        assert_eq!(matches!(late, Fresh::No(_)), refused);
+        assert_eq!(matches!(late, Fresh::Warn(_)), !refused);
+    }
+}
+
+#[test]
+fn authenticity_does_not_expire_with_freshness() {
+    let policy = with_witnesses(2, "fail");
+    assert!(counts(&policy, 1, Some(0), moment("2126-01-01T00:00:00Z")));
+}
+
+// Keys.
+
+#[test]
+fn a_key_counts_once_however_often_it_has_signed() {
+    let text = text(1, 2, &[(1, ""), (2, "")]);
+    lacks(first(&text, &[1, 1, 1]), 1, 2, 1);
+}
+
+#[test]
+fn a_key_stands_once_in_a_policy() {
+    let twice = text(1, 2, &[(1, ""), (1, "")]).replacen("name = \"k1\"", "name = \"other\"", 1);
+    assert!(matches!(first(&twice, &[1]), Err(PolicyFault::Malformed(why)) if why.contains("stands twice")));
+}
+
+#[test]
+fn a_threshold_that_no_keys_can_meet_is_refused() {
+    for bad in [text(1, 3, &[(1, ""), (2, "")]), text(1, 0, &[(1, "")]), text(1, 1, &[(1, "retired_at = 9")])] {
+        assert!(
+            matches!(first(&bad, &[1]), Err(PolicyFault::Malformed(why)) if why.contains("the threshold for root"))
+        );
+    }
+}
+
+#[test]
+fn a_signature_of_another_kind_or_for_another_archive_does_not_count() {
+    let one = text(1, 1, &[(1, "")]);
+    for (kind, archive) in [(Kind::Manifest, ORIGIN), (Kind::Withdraw, ORIGIN), (Kind::Policy, "example.org/other")] {
+        let signature = signed(one.as_bytes(), &key(1), kind, archive);
+        lacks(Policy::first(one.as_bytes(), &[signature], &origin()), 1, 1, 0);
+    }
+    lacks(Policy::first(one.as_bytes(), &[b"no signature".to_vec()], &origin()), 1, 1, 0);
+}
+
+#[test]
+fn everything_in_a_policy_is_understood_or_refused() {
+    let good = text(1, 1, &[(1, "")]);
+    assert!(Policy::decode(good.as_bytes()).is_ok());
+    for (from, to) in [
+        ("vellum-trust/1", "vellum-trust/2"),
+        ("[threshold]", "treshold = 3\n[threshold]"),
+        ("publish = 1", "publish = 1\npublihs = 2"),
+        ("roles = [\"root\", \"publish\", \"withdraw\"]", "roles = [\"root\", \"publish\", \"withdraw\", \"king\"]"),
+        ("roles = [\"root\", \"publish\", \"withdraw\"]", "roles = [\"root\", \"root\", \"publish\", \"withdraw\"]"),
+        ("roles = ", "revoked = true\nroles = "),
+        ("public = \"RW", "public = \"RX"),
+        ("vkey = \"example.org", "vkey = \"example.com"),
+        ("version = 1", "version = -1"),
+    ] {
+        let bad = good.replacen(from, to, 1);
+        assert_ne!(bad, good);
+        assert!(matches!(Policy::decode(bad.as_bytes()), Err(PolicyFault::Malformed(_))), "{from} -> {to}");
+    }
+    let long = good + &"#".repeat(300 << 10);
+    assert!(matches!(Policy::decode(long.as_bytes()), Err(PolicyFault::Malformed(_))));
+}
+
+#[test]
+fn a_policy_is_printed_as_it_is_read() {
+    let policy = with_witnesses(2, "fail");
+    let again = Policy::decode(policy.to_string().as_bytes()).unwrap();
+    assert_eq!(Policy { digest: policy.digest, ..again }, policy);
+}
+
+// Judged at the signature's own leaf.
+
+#[test]
+fn what_a_retired_key_signed_before_stays_authentic() {
+    let policy = first(&text(1, 1, &[(1, "retired_at = 10"), (2, "")]), &[2]).unwrap();
+    assert!(counts(&policy, 1, Some(9), moment("2099-01-01T00:00:00Z")));
+    assert!(!counts(&policy, 1, Some(10), moment("2026-03-01T00:00:00Z")));
+}
+
+#[test]
+fn what_a_stolen_key_signed_since_does_not_count() {
+    let policy = first(&text(1, 1, &[(1, "compromised_at = 10"), (2, "")]), &[2]).unwrap();
+    assert!(counts(&policy, 1, Some(9), moment("2026-03-01T00:00:00Z")));
+    assert!(!counts(&policy, 1, Some(10), moment("2026-03-01T00:00:00Z")));
+}
+
+#[test]
+fn a_signature_without_a_leaf_does_not_count() {
+    let policy = first(&text(1, 1, &[(1, "")]), &[1]).unwrap();
+    assert!(!counts(&policy, 1, None, moment("2026-03-01T00:00:00Z")));
+}
+
+#[test]
+fn a_key_that_came_later_vouches_for_nothing_before() {
+    let policy = first(&text(1, 1, &[(1, "valid_from = 10")]), &[1]).unwrap();
+    assert!(!counts(&policy, 1, Some(9), moment("2026-03-01T00:00:00Z")));
+    assert!(counts(&policy, 1, Some(10), moment("2026-03-01T00:00:00Z")));
+}
+
+#[test]
+fn a_key_does_only_what_its_roles_say() {
+    let only_root = text(1, 1, &[(1, ""), (2, "")]).replacen(
+        "roles = [\"root\", \"publish\", \"withdraw\"]",
+        "roles = [\"root\"]",
+        1,
+    );
+    let policy = first(&only_root, &[1]).unwrap();
+    assert!(!counts(&policy, 1, Some(0), moment("2026-03-01T00:00:00Z")));
+    assert!(counts(&policy, 2, Some(0), moment("2026-03-01T00:00:00Z")));
+}
