@@ -223,6 +223,33 @@ fn an_archive_is_pushed_to_a_bucket_read_there_and_synced_from_it() {
 }
 
 #[test]
+fn many_workers_pack_into_the_bucket_and_one_publisher_logs() {
+    if !installed("moto_server") {
+        return;
+    }
+    let scene = library();
+    let (_s3, url) = s3(&scene);
+    let pushed = ["alpha", "beta", "gamma"].map(|worker| {
+        scene.write(&format!("{worker}/{worker}.md"), format!("# By {worker}\n"));
+        let bundle = scene.expect(0, &["pack", "--quiet", "--output", &format!("out-{worker}"), worker]).stdout;
+        let mut command = with_s3(&scene, &url, &["push", bundle.trim(), "s3://bucket/library"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    });
+    let mut deposit = vec!["deposit".to_owned(), "library".to_owned()];
+    for push in pushed {
+        let said = said(push.wait_with_output().unwrap());
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        deposit.push(said.stdout.trim().to_owned());
+    }
+    let run = |args: &[&str]| said(with_s3(&scene, &url, args).output().unwrap());
+    let deposited = run(&deposit.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!((deposited.code, deposited.stdout.lines().count()), (0, 3), "{}", deposited.stderr);
+    assert_eq!(run(&["push", "library", "s3://bucket/library"]).code, 0);
+    assert_eq!(run(&["verify", "s3://bucket/library"]).code, 0);
+    assert_eq!(run(&["cat", "s3://bucket/library", "beta/beta.md"]).stdout, "# By beta\n");
+}
+
+#[test]
 fn two_publishers_of_two_histories_do_not_overwrite_each_other() {
     if !installed("moto_server") {
         return;

@@ -48,6 +48,11 @@ pub fn bundle(id: BundleId, file: &Digest) -> String {
     format!("{}/{}.tar.zst", bundle_folder(id), &file.to_string()[..16])
 }
 
+/// Returns the place in a bucket of a bundle that its publisher has not taken in yet.
+pub fn incoming_bundle(id: BundleId) -> String {
+    format!("incoming/{id}.tar.zst")
+}
+
 /// Returns the place of a statement.
 pub fn statement(digest: &Digest) -> String {
     format!("{}/{digest}.toml", withdrawal::FOLDER)

@@ -1,11 +1,14 @@
-//! `vellum push`: an archive into a bucket.
+//! `vellum push`: an archive into a bucket; or a bundle, for its publisher to take in.
 
+use std::fs;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
 
+use crate::archive::layout;
 use crate::mirror::push;
+use crate::store::{Condition, Failed, Remote};
 
 use super::archive::open;
 use super::input::ReadArgs;
@@ -16,14 +19,18 @@ use super::{Answer, Failure, place};
 ///
 /// The bucket's server and keys come from AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and
 /// AWS_SESSION_TOKEN. Two publishers are kept apart by a claim; a push that was killed is finished by the next one.
+///
+/// A bundle instead of an archive is put below `incoming/` for whoever publishes: many may pack, one logs.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   vellum push library/ s3://bucket/library
-  AWS_ENDPOINT_URL=http://127.0.0.1:9000 vellum push library/ s3://bucket")]
+  AWS_ENDPOINT_URL=http://127.0.0.1:9000 vellum push library/ s3://bucket
+  vellum push letters.tar.zst s3://bucket/library       a worker; prints the bundle's address
+  vellum deposit library/ s3://bucket/library/incoming/9f….tar.zst   the publisher")]
 pub(super) struct PushArgs {
-    /// The archive
-    #[arg(value_name = "ARCHIVE")]
+    /// The archive, or a bundle's file
+    #[arg(value_name = "ARCHIVE|BUNDLE")]
     library: PathBuf,
     /// The bucket, and a prefix in it: s3://BUCKET/PREFIX
     bucket: String,
@@ -46,6 +53,9 @@ pub(super) fn run(args: &PushArgs, ui: &Ui) -> Result<Answer, Failure> {
         return Err(Failure::new(format!("{}: is no bucket", args.bucket))
             .hint("a web server's folder is filled by copying the archive there: `rsync -a --exclude .vellum library/ host:/srv/library/`"));
     }
+    if args.library.is_file() {
+        return bundle(args, &remote, ui);
+    }
     let opened = open(&args.library, &args.read, ui)?;
     let done = push(&opened.archive, &opened.vouched, &remote, ui)?;
     ui.finish();
@@ -60,5 +70,19 @@ pub(super) fn run(args: &PushArgs, ui: &Ui) -> Result<Answer, Failure> {
         let what = format!("{}, {}", ui::count(done.bundles, "bundle"), ui::bytes(done.bytes));
         ui.print(format!("{}: {what} written; now {} leaves", args.bucket, ui::thousands(done.after)))?;
     }
+    Ok(Answer::Yes)
+}
+
+/// Puts a bundle where its publisher finds it; what is in it is for the publisher to check.
+fn bundle(args: &PushArgs, remote: &Remote, ui: &Ui) -> Result<Answer, Failure> {
+    let about = |failure: Failure| failure.about(args.library.display());
+    let (bundle, ..) = args.read.bundle(&args.library, ui)?;
+    let place = layout::incoming_bundle(bundle.id());
+    let mut file = fs::File::open(&args.library).map_err(|error| about(Failure::new("cannot be read").cause(error)))?;
+    match remote.put(&place, &mut file, bundle.file_bytes(), Condition::Absent) {
+        Err(error) if error.failed == Failed::Exists => ui.say("it is there already"),
+        other => drop(other?),
+    }
+    ui.print(format!("{}/{place}", remote.name()))?;
     Ok(Answer::Yes)
 }

@@ -38,8 +38,8 @@ Examples:
 
 Exit code 1 means that an origin rewrote its history, went back, or lied; what it said is kept in the mirror's .vellum/state/evidence.")]
 pub(super) struct SyncArgs {
-    /// Where from, and last the mirror's folder
-    #[arg(required = true, num_args = 2.., value_name = "ORIGIN... MIRROR")]
+    /// Where from: folders, web addresses, buckets; and last the mirror's folder
+    #[arg(required = true, value_name = "ORIGIN... MIRROR")]
     places: Vec<PathBuf>,
     /// Say what would be fetched, and fetch nothing
     #[arg(long)]
@@ -88,8 +88,9 @@ pub(super) struct JsonDropped {
 }
 
 pub(super) fn run(args: &SyncArgs, ui: &Ui) -> Result<Answer, Failure> {
-    let Some((mirror, origins)) = args.places.split_last() else {
-        return Err(Failure::new("nothing to sync"));
+    let Some((mirror, origins)) = args.places.split_last().filter(|(_, origins)| !origins.is_empty()) else {
+        return Err(Failure::new("expected one or more origins, and last the mirror's folder")
+            .hint("`vellum sync https://example.org/library mirror/`"));
     };
     if mirror.to_str().is_some_and(Remote::is_url) {
         return Err(Failure::new(format!("{}: a mirror is a folder", mirror.display()))
