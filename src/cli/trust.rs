@@ -10,7 +10,7 @@ use crate::archive::policies::read_version;
 use crate::archive::{Archive, Publication};
 use crate::digest::Digest;
 use crate::format::leaf::Leaf;
-use crate::keys::{Comment, Kind, Signature, VerifierKey};
+use crate::keys::{Comment, Kind, PublicKey, Signature, VerifierKey};
 use crate::store::Store;
 use crate::trust::policy::{self, Freshness, MAX_VERSIONS, OnStale, Policy, PolicyKey, Role, Thresholds, Witness};
 
@@ -28,8 +28,8 @@ use super::{Answer, Failure, place};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  vellum trust propose library/ --add alice=alice.pub --add bob=bob.pub --threshold root=2 -o policy.toml
-  vellum trust sign --archive example.org/library policy.toml     each root key, on its own machine
+  vellum trust propose library/ --add me --add bob=bob.pub --threshold root=2 -o policy.toml
+  vellum trust sign policy.toml                                   each root key, on its own machine
   vellum trust apply library/ policy.toml                         who has the log's key
   vellum trust pin https://example.org/library --sha256 9f…       a reader, with the digest from elsewhere
   vellum trust propose library/ --retire alice --add carol=carol.pub -o next.toml
@@ -108,8 +108,8 @@ struct ProposeArgs {
     /// The archive
     #[arg(value_name = "ARCHIVE")]
     library: PathBuf,
-    /// Add a key: NAME=FILE or NAME=LINE (can be repeated)
-    #[arg(long, value_name = "NAME=KEY")]
+    /// Add a key: NAME=FILE or NAME=LINE; a NAME alone is for your only key (can be repeated)
+    #[arg(long, value_name = "NAME[=KEY]")]
     add: Vec<String>,
     /// What the added keys may do
     #[arg(long, value_name = "ROLE", value_delimiter = ',', default_value = "root,publish,withdraw")]
@@ -284,10 +284,13 @@ fn propose(args: &ProposeArgs, ui: &Ui) -> Result<(), Failure> {
     };
     let roles: Vec<Role> = args.roles.iter().map(|role| role.role()).collect();
     for added in &args.add {
-        let (name, key) = pair(added, "NAME=KEY")?;
+        let (name, public) = match added.split_once('=') {
+            Some((name, key)) => (name, keyring::public(key)?.key),
+            None => (added.as_str(), only_key(ui)?),
+        };
         next.keys.push(PolicyKey {
             name: name.to_owned(),
-            public: keyring::public(key)?.key,
+            public,
             roles: roles.clone(),
             // A key of a later version has signed nothing before that counts.
             valid_from: (next.version > 1).then_some(size),
@@ -340,6 +343,14 @@ fn propose(args: &ProposeArgs, ui: &Ui) -> Result<(), Failure> {
         args.output.display()
     ));
     Ok(())
+}
+
+/// Returns the only key of one's own.
+fn only_key(ui: &Ui) -> Result<PublicKey, Failure> {
+    match keyring::own_keys(ui)?.as_slice() {
+        [one] => Ok(keyring::public(&one.with_extension("pub").display().to_string())?.key),
+        keys => Err(Failure::new(format!("you have {} keys", keys.len())).hint("name one: `--add NAME=FILE`")),
+    }
 }
 
 impl RoleName {
