@@ -4,8 +4,11 @@ mod scene;
 mod server;
 
 use std::fs;
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use scene::{Scene, key, options, same_tree, tool, trusted};
@@ -25,7 +28,7 @@ use vellum::format::withdrawal::Withdrawal;
 use vellum::keys::{SecretKey, Signer, VerifierKey};
 use vellum::mirror::{Comparison, Error, Meter, Pace, SyncOptions, SyncReport, compare, cosign, read_head, sync};
 use vellum::path::EntryPath;
-use vellum::store::{Access, Remote, Store};
+use vellum::store::{Access, Remote, Steps, Store};
 use vellum::watch::Silent;
 
 const ORIGIN: &str = "example.org/library";
@@ -138,6 +141,16 @@ impl Stage {
         pin: &Pin,
         change: impl FnOnce(SyncOptions<'_>) -> SyncOptions<'_>,
     ) -> Result<SyncReport, Error> {
+        self.synced_into(&self.mirror(), origins, pin, change)
+    }
+
+    fn synced_into(
+        &self,
+        mirror: &Store,
+        origins: &[Store],
+        pin: &Pin,
+        change: impl FnOnce(SyncOptions<'_>) -> SyncOptions<'_>,
+    ) -> Result<SyncReport, Error> {
         let name = ORIGIN.parse().unwrap();
         let options = SyncOptions {
             origins,
@@ -152,7 +165,7 @@ impl Stage {
             who: "test",
             pace: &NoTime,
         };
-        sync(&self.mirror(), &change(options), &Silent)
+        sync(mirror, &change(options), &Silent)
     }
 
     /// Expects that the mirror is whole and of `leaves` leaves.
@@ -248,10 +261,57 @@ fn over_http_the_requests_are_few_and_no_byte_comes_twice() {
     let server = Server::honest(&stage.path());
     let report = stage.synced(&[stage.remote(&server)]).unwrap();
     assert_eq!(report.moved, report.bundles.1);
-    assert!(server.moved.load(std::sync::atomic::Ordering::Relaxed) < report.bundles.1 + 20_000);
+    assert!(server.moved.load(Ordering::Relaxed) < report.bundles.1 + 20_000);
     server.take_asked();
     stage.synced(&[stage.remote(&server)]).unwrap();
     assert_eq!(server.take_asked(), ["checkpoint"]);
+}
+
+/// Ends the world before the step of this number.
+struct Kill(AtomicI64);
+
+impl Steps for Kill {
+    fn step(&self, what: &str) -> io::Result<()> {
+        match self.0.fetch_sub(1, Ordering::Relaxed) {
+            left if left > 0 => Ok(()),
+            _ => Err(io::Error::other(format!("killed before: {what}"))),
+        }
+    }
+}
+
+#[test]
+fn killed_before_any_step_the_mirror_is_what_it_was_or_what_it_becomes() {
+    let stage = Stage::new();
+    stage.synced(&[stage.origin()]).unwrap();
+    let before = stage.size(stage.mirror());
+    stage.add("in/notes/new.txt", "Something new\n");
+    withdrawn(&stage.archive, "letter-1");
+    let after = stage.size(stage.origin());
+    tool(stage.scene.folder.path(), "mv", &["mirror", "held"]);
+    for steps in 0.. {
+        tool(stage.scene.folder.path(), "sh", &["-c", "rm -rf mirror; cp -r held mirror"]);
+        let mortal = stage.mirror().with_steps(Arc::new(Kill(AtomicI64::new(steps))));
+        let done = stage.synced_into(&mortal, &[stage.origin()], &stage.pin(), |options| options).is_ok();
+        let now = stage.size(stage.mirror());
+        assert!(now == before || now == after, "after {steps} steps: {now}");
+        // Whole at any time, to whoever reads it, but for bytes that are about to leave.
+        stage.sound(now);
+        stage.synced(&[stage.origin()]).unwrap();
+        stage.sound(after);
+        let found = tool(&stage.scene.path("mirror"), "find", &["bundles", ".vellum/incoming", "-type", "f"]);
+        assert_eq!(found.lines().count(), 2, "after {steps} steps: {found}");
+        if done {
+            assert!(steps > 20, "a sync takes more steps than {steps}");
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_publishers_archive_is_no_mirror() {
+    let stage = Stage::new();
+    tool(stage.scene.folder.path(), "cp", &["-r", "origin", "mirror"]);
+    assert!(matches!(stage.synced(&[stage.origin()]), Err(Error::Publisher(_))));
 }
 
 #[test]
@@ -564,10 +624,10 @@ fn an_origin_that_goes_away_midway_leaves_what_was_verified() {
     for n in 0..4 {
         stage.add(&format!("in/notes/n{n}.txt"), &format!("Number {n}\n"));
     }
-    let bundles = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let bundles = Arc::new(AtomicUsize::new(0));
     let count = bundles.clone();
     let server = Server::start(&stage.path(), move |asked| {
-        match is_bundle(&asked.path) && count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) >= 3 {
+        match is_bundle(&asked.path) && count.fetch_add(1, Ordering::Relaxed) >= 3 {
             true => Answer::Status(503, "Retry-After: 1".into()),
             false => Answer::Honest,
         }

@@ -128,6 +128,9 @@ pub enum Error {
     /// What lies in the bucket is not an earlier state of this archive.
     #[error("the bucket: {0}")]
     Bucket(String),
+    /// The folder is where an archive is published from.
+    #[error("{0}: an archive is published from here; a mirror needs a folder of its own")]
+    Publisher(String),
     /// The work was asked to stop.
     #[error("stopped")]
     Cancelled,

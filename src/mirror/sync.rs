@@ -28,6 +28,8 @@ use super::{Error, Pace};
 
 /// The longest `archive.toml`, in bytes.
 const MAX_HEADER_BYTES: u64 = 16 << 10;
+/// The longest list of bundles to remove, in bytes.
+const MAX_REMOVALS_BYTES: u64 = 64 << 20;
 /// Bundles of entries that are fetched at once.
 const ENTRY_STREAMS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
 
@@ -117,7 +119,13 @@ pub(super) struct Head<'a> {
 pub fn sync(mirror: &Store, options: &SyncOptions<'_>, watch: &dyn Watch) -> Result<SyncReport, Error> {
     // A trial run leaves nothing behind, not even a lock.
     let _lock = (!options.dry_run).then(|| Lock::take(mirror, options.who)).transpose()?;
+    if mirror.exists(layout::SIGNED) {
+        return Err(Error::Publisher(mirror.name()));
+    }
     let held = Held::read(mirror, options.name)?;
+    if !options.dry_run {
+        finish(mirror, &held)?;
+    }
     // What is held has gone on from the pinned policy already, and an origin cannot take that back.
     let pin = match options.pin {
         Pin::Policy(pinned) if held.note.is_some() => {
@@ -315,14 +323,20 @@ impl<'a> Work<'a> {
             self.check_returns(&plan, whole, &all)?;
             self.check_replacements(&statements, whole)?;
         }
+        // A bundle whose leaf came after the statement is there again, and stays.
+        let is_gone = |index: u64, id: BundleId| plan.bundle(id).is_none_or(|logged| logged.index < index);
+        let removed: Vec<BundleId> = statements
+            .iter()
+            .flat_map(|(index, s)| s.bundles.iter().map(|(old, _)| *old).filter(|old| is_gone(*index, *old)))
+            .collect();
+        if !removed.is_empty() {
+            let lines: String = removed.iter().map(|id| format!("{id}\n")).collect();
+            self.mirror.put(layout::REMOVALS, format!("{}\n{lines}", new.size).as_bytes(), Write::Replace)?;
+        }
         self.put(head, held, files, &appended.tiles)?;
-        for (index, statement) in &statements {
-            for (id, _) in &statement.bundles {
-                let again = plan.bundle(*id).is_some_and(|logged| logged.index > *index);
-                if !again {
-                    self.remove(*id)?;
-                }
-            }
+        self.report.withdrawn = remove_withdrawn(self.mirror, new.size)?;
+        for name in self.mirror.list(layout::INCOMING)? {
+            self.mirror.remove_all(&format!("{}/{name}", layout::INCOMING))?;
         }
         if let (Some(whole), true) = (&whole, self.options.delete) {
             self.remove_strays(whole)?;
@@ -430,19 +444,6 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Removes a withdrawn bundle, with all that lies beside it.
-    fn remove(&mut self, id: BundleId) -> Result<(), Error> {
-        let folder = layout::bundle_folder(id);
-        let names = self.mirror.list(&folder)?;
-        for name in &names {
-            self.mirror.remove(&format!("{folder}/{name}"))?;
-        }
-        if !names.is_empty() {
-            self.report.withdrawn.push(id);
-        }
-        Ok(())
-    }
-
     /// Removes the files among the bundles that the log does not have.
     fn remove_strays(&mut self, whole: &Plan) -> Result<(), Error> {
         let known: BTreeSet<String> =
@@ -461,6 +462,37 @@ impl<'a> Work<'a> {
         }
         Ok(())
     }
+}
+
+/// Finishes what a killed sync had begun: the checkpoint that is served, and what it withdraws.
+fn finish(mirror: &Store, held: &Held) -> Result<(), Error> {
+    let Some(note) = &held.note else { return Ok(()) };
+    let note = note.to_string().into_bytes();
+    if mirror.read(checkpoint::NAME, MAX_CHECKPOINT_BYTES).ok().as_ref() != Some(&note) {
+        mirror.put(checkpoint::NAME, &note, Write::Replace)?;
+    }
+    remove_withdrawn(mirror, held.checkpoint.size).map(drop)
+}
+
+/// Removes the bundles that a checkpoint withdraws, with all that lies beside them, now that the mirror holds it.
+fn remove_withdrawn(mirror: &Store, size: u64) -> Result<Vec<BundleId>, Error> {
+    let mut removed = Vec::new();
+    if !mirror.exists(layout::REMOVALS) {
+        return Ok(removed);
+    }
+    let list = mirror.read(layout::REMOVALS, MAX_REMOVALS_BYTES)?;
+    let list = String::from_utf8_lossy(&list).into_owned();
+    let mut lines = list.lines();
+    let due = lines.next().and_then(|size| size.parse::<u64>().ok()).is_some_and(|of| of <= size);
+    for id in lines.filter(|_| due).filter_map(|line| line.parse::<BundleId>().ok()) {
+        let folder = layout::bundle_folder(id);
+        for name in mirror.list(&folder)? {
+            mirror.remove(&format!("{folder}/{name}"))?;
+        }
+        removed.push(id);
+    }
+    mirror.remove(layout::REMOVALS)?;
+    Ok(removed)
 }
 
 /// Proves what a log's root was at a smaller size.
