@@ -467,7 +467,7 @@ fn an_older_checkpoint_is_a_rollback_and_is_kept() {
     let stage = Stage::gone_on();
     let now = stage.synced(&[stage.origin()]).unwrap().after;
     let before = Store::new(&stage.scene.path("before"));
-    let error = stage.synced(&[before.clone()]).expect_err("a rollback");
+    let error = stage.synced(std::slice::from_ref(&before)).expect_err("a rollback");
     assert!(matches!(error, Error::Rollback { held, .. } if held == now), "{error}");
     assert_eq!(stage.mirror().list(layout::EVIDENCE).unwrap().len(), 2);
     stage.sound(now);

@@ -178,8 +178,8 @@ fn a_reader_walks_from_its_pinned_version_to_the_newest() {
     let versions: Vec<_> =
         (1..=4_u8).map(|n| (text(n.into(), 1, &[(n, "")]), if n == 1 { vec![1] } else { vec![n - 1, n] })).collect();
     let archive = archive(&scene, &versions);
-    for pinned in 0..4 {
-        let pinned = Policy::decode(versions[pinned].0.as_bytes()).unwrap();
+    for (text, _) in &versions {
+        let pinned = Policy::decode(text.as_bytes()).unwrap();
         let vouched = archive.vouched(&Pin::Policy(pinned)).unwrap();
         assert_eq!(vouched.authority.policy().unwrap().version, 4);
     }
