@@ -386,3 +386,91 @@ fn a_key_does_only_what_its_roles_say() {
     assert!(!counts(&policy, 1, Some(0), moment("2026-03-01T00:00:00Z")));
     assert!(counts(&policy, 2, Some(0), moment("2026-03-01T00:00:00Z")));
 }
+
+// As a person meets it.
+
+#[test]
+fn a_signer_retires_and_another_comes_and_all_that_was_signed_stays_authentic() {
+    let scene = Scene::with_key();
+    scene.articles();
+    let ok = |args: &[&str]| scene.expect(0, args);
+    ok(&["init", "--origin", ORIGIN, "--no-passphrase", "library"]);
+    ok(&["pack", "--into", "library", "in"]);
+    ok(&["key", "new", "--no-passphrase", "--output", "bob"]);
+    ok(&["trust", "propose", "library", "--add", "alice", "--output", "1.toml"]);
+    // Nothing is in force before it is signed.
+    let refused = scene.expect(1, &["trust", "apply", "library", "1.toml"]);
+    assert!(refused.stderr.contains("0 of the root keys"), "{}", refused.stderr);
+    ok(&["trust", "sign", "1.toml"]);
+    ok(&["trust", "apply", "library", "1.toml"]);
+    // Bob may not publish yet.
+    scene.write("in/notes/new.txt", "new\n");
+    let refused = scene.expect(1, &["pack", "--into", "library", "--key", "bob.key", "in"]);
+    assert!(refused.stderr.contains("asks for 1 keys to publish, 0 of those at hand may"), "{}", refused.stderr);
+    ok(&["trust", "propose", "library", "--retire", "alice", "--add", "bob=bob.pub", "--output", "2.toml"]);
+    ok(&["trust", "sign", "2.toml"]);
+    scene.expect(1, &["trust", "apply", "library", "2.toml"]);
+    ok(&["trust", "sign", "--key", "bob.key", "2.toml"]);
+    ok(&["trust", "apply", "library", "2.toml"]);
+    assert!(ok(&["trust", "show", "library"]).stdout.contains("alice (root, publish, withdraw), retired at leaf"));
+    // What Alice signed stays, what she signs now does not count, what Bob signs does.
+    assert!(ok(&["verify", "library"]).stdout.contains("authentic  yes, every bundle, by version 2 of the policy"));
+    scene.expect(1, &["pack", "--into", "library", "in"]);
+    ok(&["pack", "--into", "library", "--key", "bob.key", "in"]);
+    ok(&["verify", "library"]);
+    ok(&["cat", "library", "in/notes/new/new.txt"]);
+    // A reader who vouches for the first version alone finds the same.
+    let digest = tool_digest(&scene, "1.toml");
+    let reader = |args: &[&str]| {
+        let mut command = scene.command(args);
+        scene::said(command.env("VELLUM_CONFIG", scene.path("reader")).output().unwrap())
+    };
+    assert_eq!(reader(&["verify", "library"]).code, 1);
+    assert_eq!(reader(&["trust", "pin", "library"]).code, 2, "never on its own word");
+    assert_eq!(reader(&["trust", "pin", "library", "--sha256", &digest.replace('a', "b")]).code, 1);
+    assert_eq!(reader(&["trust", "pin", "library", "--sha256", &digest]).code, 0);
+    assert_eq!(reader(&["sync", "library", "mirror"]).code, 0);
+    assert!(reader(&["verify", "mirror"]).stdout.contains("by version 2 of the policy"));
+    assert_eq!(reader(&["cat", "mirror", "in/notes/new/new.txt"]).stdout, "new\n");
+}
+
+fn tool_digest(scene: &Scene, file: &str) -> String {
+    scene::tool(scene.folder.path(), "sha256sum", &[file])[..64].to_owned()
+}
+
+#[test]
+fn a_policy_is_exported_for_other_tools() {
+    let scene = Scene::with_key();
+    scene.expect(0, &["init", "--origin", ORIGIN, "--no-passphrase", "library"]);
+    scene.expect(0, &["key", "new", "--no-passphrase", "--output", "w"]);
+    let vkey = scene.expect(0, &["cosign", "--as", "w.example", "--secret", "w.key", "--show", "library"]).stdout;
+    let witness = format!("uni={}", vkey.trim());
+    scene.expect(
+        0,
+        &[
+            "trust",
+            "propose",
+            "library",
+            "--add",
+            "alice",
+            "--witness",
+            &witness,
+            "--threshold",
+            "witness=1",
+            "-o",
+            "1.toml",
+        ],
+    );
+    let export = |format: &str| scene.expect(0, &["trust", "export", "1.toml", "--format", format]).stdout;
+    let tlog = export("tlog-policy");
+    assert!(tlog.starts_with(&format!("log {ORIGIN}+")) && tlog.contains("witness w1 w.example+"), "{tlog}");
+    assert!(tlog.ends_with("group operator1 any w1\ngroup operators 1 operator1\nquorum operators\n"), "{tlog}");
+    let signers = export("allowed-signers");
+    assert!(signers.starts_with("alice namespaces=\"manifest@vellum\" ssh-ed25519 AAAA"), "{signers}");
+    // OpenSSH reads the key.
+    scene.write("alice.ssh", signers.split_once("\" ").unwrap().1);
+    if scene::installed("ssh-keygen") {
+        scene::tool(scene.folder.path(), "ssh-keygen", &["-l", "-f", "alice.ssh"]);
+    }
+    assert!(export("minisign").starts_with("RW"));
+}

@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::archive::catalog::{Catalog, Filter, Listed, Revision};
-use crate::archive::policies::Vouched;
+use crate::archive::policies::{Vouched, successors};
 use crate::archive::{Archive, Writer};
 use crate::collection::{follow, prove};
 use crate::digest::Digest;
 use crate::format::bundle::{Bundle, Contents, SignatureFile};
 use crate::format::checkpoint::Checkpoint;
-use crate::keys::{Kind, SecretKey, Signature, VerifierKey};
+use crate::keys::{Kind, SecretKey, Signature, Signer, VerifierKey};
 use crate::store::Object;
 use crate::trust::authority::{Authority, Logged, Moment};
-use crate::trust::policy::Role;
+use crate::trust::policy::{Policy, PolicyKey, Role};
 use crate::trust::{JudgedSignature, Judgement, Worth};
 
 use super::Failure;
@@ -153,6 +153,38 @@ pub(super) fn log_secret(
             .hint("only who has the log's key can write to an archive; name it with `--log-secret FILE`"));
     }
     keyring::open_secret(&path, signers, ui)
+}
+
+/// Returns the policy that is in force, if one is pinned here.
+pub(super) fn policy_in_force(archive: &Archive, ui: &Ui) -> Result<Option<Policy>, Failure> {
+    let pinned = keyring::pinned_policy(archive.origin(), ui)?;
+    if !pinned.exists() {
+        return Ok(None);
+    }
+    let pinned = keyring::read_policy(&pinned)?;
+    let newest = successors(archive.store(), &pinned)?.pop();
+    Ok(Some(newest.map_or(pinned, |version| version.policy)))
+}
+
+/// Refuses to write what the policy would not let count.
+pub(super) fn allow(archive: &Archive, role: Role, signers: &[&dyn Signer], ui: &Ui) -> Result<(), Failure> {
+    let Some(policy) = policy_in_force(archive, ui)? else { return Ok(()) };
+    let now = now()?;
+    let counts = |key: &&PolicyKey| {
+        key.roles.contains(&role)
+            && key.is_active()
+            && key.valid_until.is_none_or(|until| now <= until)
+            && signers.iter().any(|signer| signer.public().as_bytes() == key.public.as_bytes())
+    };
+    let (found, needed) = (policy.keys.iter().filter(counts).count() as u64, policy.threshold.of(role));
+    if found >= needed {
+        return Ok(());
+    }
+    let (role, version) = (role.as_str(), policy.version);
+    Err(Failure::no(format!(
+        "version {version} of the policy asks for {needed} keys to {role}, {found} of those at hand may"
+    ))
+    .hint("`--key` names a key and can be repeated; `vellum trust show ARCHIVE` says who may do what"))
 }
 
 /// Takes the right to write.

@@ -10,6 +10,7 @@ use crate::archive::Archive;
 use crate::collection::deposit;
 use crate::keys::Signer;
 use crate::store::{Remote, Store};
+use crate::trust::policy::Role;
 
 use super::archive::{self, LogSignerArgs};
 use super::keyring::{self, SignerArgs};
@@ -42,6 +43,7 @@ pub(super) fn run(args: &DepositArgs, ui: &Ui) -> Result<Answer, Failure> {
     let opened = Archive::open(Store::new(&args.archive))?;
     let signers = keyring::some_signers(&args.signers, ui)?;
     let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
+    archive::allow(&opened, Role::Publish, &signers, ui)?;
     let secret = archive::log_secret(&opened, &args.log, &args.signers, ui)?;
     let mut writer = archive::writer(&opened, &secret)?;
     let mut catalog = opened.catalog()?;

@@ -19,6 +19,7 @@ use crate::format::manifest::{Name, Origin, is_title};
 use crate::keys::Signer;
 use crate::path::EntryPath;
 use crate::store::Store;
+use crate::trust::policy::Role;
 use crate::watch::{Task, Watch};
 
 use super::archive::LogSignerArgs;
@@ -252,6 +253,7 @@ fn add_to(
     let added = if dry_run {
         preview(&opened, &mut catalog, &args.path, &options)
     } else {
+        super::archive::allow(&opened, Role::Publish, signers, ui)?;
         let secret = super::archive::log_secret(&opened, &args.add.log, &args.signers, ui)?;
         let mut writer = super::archive::writer(&opened, &secret)?;
         add(&mut writer, &mut catalog, &args.path, &options, signers, ui)

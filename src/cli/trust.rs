@@ -396,7 +396,10 @@ fn apply(library: &Path, file: &Path, signers: &SignerArgs, log: &LogSignerArgs,
     let proposed = keyring::read_policy(file)?;
     let bytes =
         fs::read(file).map_err(|error| Failure::new(format!("{}: cannot be read", file.display())).cause(error))?;
-    let before = current(&opened, ui)?;
+    let before = archive::policy_in_force(&opened, ui)?;
+    if before.is_none() && opened.store().exists(&policy::place(1)) {
+        return Err(no_policy(&opened));
+    }
     let ids =
         proposed.key_ids().chain(before.iter().flat_map(Policy::key_ids)).collect::<std::collections::BTreeSet<_>>();
     let mut signatures = Vec::new();
@@ -432,17 +435,6 @@ fn apply(library: &Path, file: &Path, signers: &SignerArgs, log: &LogSignerArgs,
     }
     ui.say(format!("version {} of the policy is in force; its digest is {}", policy.version, policy.digest));
     Ok(())
-}
-
-/// Returns the policy that is in force, if there is any; one that is not pinned here is not gone on from.
-fn current(archive: &Archive, ui: &Ui) -> Result<Option<Policy>, Failure> {
-    let pinned = keyring::pinned_policy(archive.origin(), ui)?;
-    if !pinned.exists() {
-        return if archive.store().exists(&policy::place(1)) { Err(no_policy(archive)) } else { Ok(None) };
-    }
-    let pinned = keyring::read_policy(&pinned)?;
-    let newest = crate::archive::policies::successors(archive.store(), &pinned)?.pop();
-    Ok(Some(newest.map_or(pinned, |version| version.policy)))
 }
 
 fn export(policy: &Policy, format: Format, ui: &Ui) -> Result<(), Failure> {

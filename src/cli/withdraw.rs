@@ -9,6 +9,7 @@ use crate::collection::withdraw::withdraw;
 use crate::format::withdrawal::is_reason;
 use crate::keys::Signer;
 use crate::store::Store;
+use crate::trust::policy::Role;
 
 use super::archive::{self, LogSignerArgs};
 use super::keyring::{self, SignerArgs};
@@ -45,6 +46,9 @@ pub(super) fn run(args: &WithdrawArgs, ui: &Ui) -> Result<Answer, Failure> {
     let opened = Archive::open(Store::new(&args.archive))?;
     let signers = keyring::some_signers(&args.signers, ui)?;
     let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
+    // What takes the withdrawn bundles' place is published by the same keys.
+    archive::allow(&opened, Role::Withdraw, &signers, ui)?;
+    archive::allow(&opened, Role::Publish, &signers, ui)?;
     let secret = archive::log_secret(&opened, &args.log, &args.signers, ui)?;
     let mut writer = archive::writer(&opened, &secret)?;
     let mut catalog = opened.catalog()?;

@@ -107,11 +107,7 @@ impl Authority {
                 Met { by: by.map(|trusted| trusted.label.clone()).collect(), needed: 1, refused: Vec::new() }
             }
             Self::Policy(policy) => {
-                let needed = match role {
-                    Role::Root => policy.threshold.root,
-                    Role::Publish => policy.threshold.publish,
-                    Role::Withdraw => policy.threshold.withdraw,
-                };
+                let needed = policy.threshold.of(role);
                 let mut met = Met { needed, ..Met::default() };
                 for key in &policy.keys {
                     let reasons: Vec<_> = signed(&key.public).map(|s| key.lapse(role, s.index, moment)).collect();

@@ -139,6 +139,17 @@ pub struct Thresholds {
     pub witness: u64,
 }
 
+impl Thresholds {
+    /// Returns how many keys a role takes.
+    pub const fn of(&self, role: Role) -> u64 {
+        match role {
+            Role::Root => self.root,
+            Role::Publish => self.publish,
+            Role::Withdraw => self.withdraw,
+        }
+    }
+}
+
 /// How old the newest cosignatures may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
