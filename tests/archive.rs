@@ -67,7 +67,7 @@ fn try_withdraw(archive: &Archive, id: &str) -> Result<Digest, vellum::collectio
 
 fn audited(archive: &Archive) -> Audit {
     let vouched = archive.vouched(&Pin::Keys { keys: trusted(&signer()), log: archive.log_key().clone() }).unwrap();
-    audit(archive, &vouched, options().time, options().threads, &Silent).unwrap()
+    audit(archive, &vouched, options().threads, &Silent).unwrap()
 }
 
 /// Expects that nothing at all is wrong, and returns the catalog as it follows from log and bundles.

@@ -13,16 +13,15 @@ use crate::format::bundle::{Bundle, Contents, SignatureFile};
 use crate::format::checkpoint::Checkpoint;
 use crate::keys::{Kind, SecretKey, Signature, Signer, VerifierKey};
 use crate::store::Object;
-use crate::trust::authority::{Authority, Logged, Moment};
+use crate::trust::authority::{Authority, Logged};
 use crate::trust::policy::{Policy, PolicyKey, Role};
 use crate::trust::{JudgedSignature, Judgement, Worth};
 
 use super::Failure;
 use super::input::ReadArgs;
 use super::keyring::{self, SignerArgs};
-use super::pack::now;
 use super::place;
-use super::ui::Ui;
+use super::ui::{self, Ui};
 
 /// An archive whose checkpoint is signed by a key that a person trusts.
 pub(super) struct Opened {
@@ -93,11 +92,6 @@ impl Opened {
 }
 
 impl Opened {
-    /// Returns the time at which keys are judged.
-    pub(super) fn moment(&self, read: &ReadArgs) -> Result<Moment, Failure> {
-        Ok(Moment { at: read.at()?.map_or_else(now, Ok)?, seen: self.vouched.witnessed.seen() })
-    }
-
     /// Judges a bundle by the policy, its signatures at their leaves.
     fn judged(&self, bundle: &Bundle<Object>, catalog: &Catalog, read: &ReadArgs) -> Result<Judgement, Failure> {
         let leaves = prove::signature_leaves(&self.archive, catalog, &self.checkpoint, bundle.id())?;
@@ -111,8 +105,8 @@ impl Opened {
                 Logged { bytes: &file.bytes, index: leaf.map(|(index, ..)| *index) }
             })
             .collect();
-        let (what, origin, moment) = ((Role::Publish, Kind::Manifest), self.archive.origin(), self.moment(read)?);
-        let met = self.vouched.authority.judge(what, &tail.manifest, &signatures, origin, moment);
+        let (what, origin) = ((Role::Publish, Kind::Manifest), self.archive.origin());
+        let met = self.vouched.authority.judge(what, &tail.manifest, &signatures, origin);
         if !met.is_met() && !read.unsigned() {
             return Err(Failure::no(format!("bundle {} is not authentic: {}", bundle.id(), met.reason()))
                 .hint("`--unsigned` goes on without"));
@@ -169,11 +163,9 @@ pub(super) fn policy_in_force(archive: &Archive, ui: &Ui) -> Result<Option<Polic
 /// Refuses to write what the policy would not let count.
 pub(super) fn allow(archive: &Archive, role: Role, signers: &[&dyn Signer], ui: &Ui) -> Result<(), Failure> {
     let Some(policy) = policy_in_force(archive, ui)? else { return Ok(()) };
-    let now = now()?;
     let counts = |key: &&PolicyKey| {
         key.roles.contains(&role)
             && key.is_active()
-            && key.valid_until.is_none_or(|until| now <= until)
             && signers.iter().any(|signer| signer.public().as_bytes() == key.public.as_bytes())
     };
     let (found, needed) = (policy.keys.iter().filter(counts).count() as u64, policy.threshold.of(role));
@@ -182,7 +174,8 @@ pub(super) fn allow(archive: &Archive, role: Role, signers: &[&dyn Signer], ui: 
     }
     let (role, version) = (role.as_str(), policy.version);
     Err(Failure::no(format!(
-        "version {version} of the policy asks for {needed} keys to {role}, {found} of those at hand may"
+        "version {version} of the policy asks for {} to {role}, {found} of those at hand may",
+        ui::count(needed, "key")
     ))
     .hint("`--key` names a key and can be repeated; `vellum trust show ARCHIVE` says who may do what"))
 }

@@ -37,7 +37,7 @@ pub(super) struct ReadArgs {
     /// Go on although no trusted key has signed: integrity is checked, authenticity is not
     #[arg(long)]
     unsigned: bool,
-    /// Judge keys as of this time, not now: 2026-11-24 or 2026-11-24T12:00:00Z
+    /// Judge how fresh an archive is as of this time, not now: 2026-11-24 or 2026-11-24T12:00:00Z
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
     /// The largest bundle to take from a pipe, in bytes [default: 16 GiB]
@@ -50,7 +50,7 @@ impl ReadArgs {
         self.unsigned
     }
 
-    /// Returns the time at which keys shall be judged, if one is given.
+    /// Returns the time at which freshness shall be judged, if one is given.
     pub(super) fn at(&self) -> Result<Option<Timestamp>, Failure> {
         let Some(text) = &self.at else { return Ok(None) };
         let whole = if text.contains('T') { text.clone() } else { format!("{text}T00:00:00Z") };

@@ -209,7 +209,6 @@ fn show(policy: &Policy, ui: &Ui) -> Result<(), Failure> {
         {
             line.push_str(&at.map(|at| format!(", {what} leaf {at}")).unwrap_or_default());
         }
-        line.push_str(&key.valid_until.map(|time| format!(", valid until {time}")).unwrap_or_default());
         ui.print(line)?;
     }
     policy.logs.iter().try_for_each(|log| ui.print(format!("log        {log}")))?;
@@ -296,7 +295,6 @@ fn propose(args: &ProposeArgs, ui: &Ui) -> Result<(), Failure> {
             valid_from: (next.version > 1).then_some(size),
             retired_at: None,
             compromised_at: None,
-            valid_until: None,
         });
     }
     for (named, revoke) in args.retire.iter().map(|n| (n, false)).chain(args.revoke.iter().map(|n| (n, true))) {

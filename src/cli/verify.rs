@@ -17,6 +17,7 @@ use crate::watch::{Task, Watch};
 
 use super::archive::Opened;
 use super::input::{Files, ReadArgs, SelectArgs, file_name_finding, trust_hint};
+use super::pack::now;
 use super::ui::{self, Ui};
 use super::{Answer, Failure};
 
@@ -93,8 +94,8 @@ pub(super) fn run(args: &VerifyArgs, ui: &Ui) -> Result<Answer, Failure> {
 /// Verifies a whole archive and reports.
 fn archive(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
     let opened = super::archive::open(path, &args.read, ui)?;
-    let at = opened.moment(&args.read)?.at;
-    let found = audit(&opened.archive, &opened.vouched, at, ui.threads(), ui)?;
+    let at = args.read.at()?.map_or_else(now, Ok)?;
+    let found = audit(&opened.archive, &opened.vouched, ui.threads(), ui)?;
     ui.finish();
     let of_trust = |code| matches!(code, Code::Unsigned | Code::Untrusted | Code::SignatureUntrusted);
     let lacking = |code| matches!(code, Code::BundleMissing | Code::Withdrawal | Code::Document | Code::Policy);

@@ -5,8 +5,6 @@
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 
-use jiff::Timestamp;
-
 use crate::archive::policies::Vouched;
 use crate::archive::{Archive, Log, layout, leaves, revisions};
 use crate::digest::{Digest, Hasher};
@@ -21,7 +19,7 @@ use crate::format::withdrawal::{MAX_WITHDRAWAL_BYTES, Withdrawal};
 use crate::keys::Kind;
 use crate::merkle::{self, Nodes};
 use crate::store::Object;
-use crate::trust::authority::{Authority, Logged as LoggedSignature, Moment};
+use crate::trust::authority::{Authority, Logged as LoggedSignature};
 use crate::trust::judge;
 use crate::trust::policy::{self, MAX_POLICY_BYTES, Role};
 use crate::watch::{Task, Watch};
@@ -60,26 +58,13 @@ struct Logged {
     signatures: Vec<(u64, Digest)>,
 }
 
-/// Whom to believe, and at which time.
-#[derive(Clone, Copy)]
-struct Believed<'a> {
-    authority: &'a Authority,
-    moment: Moment,
-}
-
-/// Checks everything that the log of a checkpoint, which somebody trusted has signed, says of the archive; keys are judged at the time `at`.
+/// Checks everything that the log of a checkpoint, which somebody trusted has signed, says of the archive.
 ///
 /// # Errors
 /// Only where something cannot be read at all, or the watch asks to stop.
-pub fn audit(
-    archive: &Archive,
-    vouched: &Vouched,
-    at: Timestamp,
-    threads: NonZeroUsize,
-    watch: &dyn Watch,
-) -> Result<Audit, Error> {
+pub fn audit(archive: &Archive, vouched: &Vouched, threads: NonZeroUsize, watch: &dyn Watch) -> Result<Audit, Error> {
     let checkpoint = &vouched.checkpoint;
-    let believed = Believed { authority: &vouched.authority, moment: Moment { at, seen: vouched.witnessed.seen() } };
+    let authority = &vouched.authority;
     let mut audit = Audit { authentic: true, leaves: checkpoint.size, ..Audit::default() };
     let all = match read_log(archive, checkpoint, &mut audit) {
         Ok(all) => all,
@@ -122,7 +107,7 @@ pub fn audit(
                 Err(error) => audit.findings.push(Finding::new(Code::Policy, policy::place(*version), error)),
             },
             Leaf::Withdraw { statement, signatures } => {
-                if let Some(statement) = audit.statement(archive, (index, statement, signatures), believed) {
+                if let Some(statement) = audit.statement(archive, (index, statement, signatures), authority) {
                     withdrawn.insert(Digest::of(statement.article.as_bytes()));
                     replaced.extend(statement.bundles);
                 }
@@ -140,7 +125,7 @@ pub fn audit(
         if replaced.contains_key(&id) {
             continue;
         }
-        audit.bundle(archive, id, &bundles, &withdrawn, believed, threads, watch)?;
+        audit.bundle(archive, id, &bundles, &withdrawn, authority, threads, watch)?;
     }
     audit.strays(archive, &bundles, &replaced)?;
     audit.findings.sort_by_key(|finding| finding.code);
@@ -201,7 +186,7 @@ impl Audit {
         id: BundleId,
         bundles: &HashMap<BundleId, Logged>,
         withdrawn: &HashSet<Digest>,
-        believed: Believed<'_>,
+        authority: &Authority,
         threads: NonZeroUsize,
         watch: &dyn Watch,
     ) -> Result<(), Error> {
@@ -231,7 +216,7 @@ impl Audit {
             self.authentic = false;
             return Ok(());
         };
-        match believed.authority {
+        match authority {
             Authority::Keys(keys) => {
                 let judgement = judge(tail, manifest, keys, Some(archive.origin()));
                 self.authentic &= judgement.authentic();
@@ -241,7 +226,7 @@ impl Audit {
                 let signatures: Vec<_> = tail.signatures.iter().map(|file| logged.signature(&file.bytes)).collect();
                 let what = (Role::Publish, Kind::Manifest);
                 let origin = archive.origin();
-                let met = believed.authority.judge(what, &tail.manifest, &signatures, origin, believed.moment);
+                let met = authority.judge(what, &tail.manifest, &signatures, origin);
                 self.authentic &= met.is_met();
                 if !met.is_met() {
                     self.findings.push(in_bundle(&Finding::new(Code::Untrusted, "manifest.toml", met.reason())));
@@ -296,7 +281,7 @@ impl Audit {
         &mut self,
         archive: &Archive,
         (index, digest, logged): (u64, &Digest, &[([u8; 32], Digest)]),
-        believed: Believed<'_>,
+        authority: &Authority,
     ) -> Option<Withdrawal> {
         let place = layout::statement(digest);
         let mut refused = |detail: String| {
@@ -325,7 +310,7 @@ impl Audit {
             }
         };
         let mut signatures = Vec::new();
-        for key in believed.authority.keys(Role::Withdraw) {
+        for key in authority.keys(Role::Withdraw) {
             let place = layout::statement_signature(digest, &key.key.id().to_string());
             if let Ok(signature) = archive.store().read(&place, MAX_SIGNATURE_BYTES) {
                 let leaf = (*key.key.as_bytes(), Digest::of(&signature));
@@ -335,7 +320,7 @@ impl Audit {
         let signatures: Vec<_> =
             signatures.iter().map(|(bytes, index)| LoggedSignature { bytes, index: *index }).collect();
         let what = (Role::Withdraw, Kind::Withdraw);
-        let met = believed.authority.judge(what, &bytes, &signatures, archive.origin(), believed.moment);
+        let met = authority.judge(what, &bytes, &signatures, archive.origin());
         if !met.is_met() {
             refused(format!("is not signed by who may withdraw: {}", met.reason()));
         }

@@ -9,7 +9,7 @@ use crate::digest::Digest;
 use crate::format::manifest::BundleId;
 use crate::format::withdrawal::{MAX_WITHDRAWAL_BYTES, Withdrawal};
 use crate::keys::Kind;
-use crate::trust::authority::{Authority, Logged as LoggedSignature, Moment};
+use crate::trust::authority::{Authority, Logged as LoggedSignature};
 use crate::trust::policy::Role;
 
 use super::plan::{Logged, Plan};
@@ -74,7 +74,6 @@ impl Work<'_> {
         head: &Head<'_>,
         plan: &Plan,
         authority: &Authority,
-        moment: Moment,
         files: &mut Vec<(String, Vec<u8>)>,
     ) -> Result<Vec<(u64, Withdrawal)>, Error> {
         let mut statements = Vec::new();
@@ -105,7 +104,7 @@ impl Work<'_> {
                     LoggedSignature { bytes, index: withdrawn.signatures.contains(&leaf).then_some(index) }
                 })
                 .collect();
-            let met = authority.judge((Role::Withdraw, Kind::Withdraw), &bytes, &logged, self.options.name, moment);
+            let met = authority.judge((Role::Withdraw, Kind::Withdraw), &bytes, &logged, self.options.name);
             if !met.is_met() {
                 return Err(bad(format!("the withdrawal of {:?} does not count: {}", statement.article, met.reason())));
             }

@@ -8,7 +8,7 @@ use crate::digest::Digest;
 use crate::format::bundle::{Bundle, Source, check};
 use crate::format::manifest::Origin;
 use crate::keys::Kind;
-use crate::trust::authority::{Authority, Logged as LoggedSignature, Moment};
+use crate::trust::authority::{Authority, Logged as LoggedSignature};
 use crate::trust::policy::Role;
 use crate::watch::Silent;
 
@@ -21,7 +21,6 @@ pub(super) fn verify<S: Source>(
     logged: &Logged,
     archive: &Origin,
     authority: &Authority,
-    moment: Moment,
 ) -> Result<(), Error> {
     let bad = |detail: String| Error::BadBundle { id: logged.id, detail };
     let report = check(source, NonZeroUsize::MIN, &Silent)?;
@@ -53,7 +52,7 @@ pub(super) fn verify<S: Source>(
             LoggedSignature { bytes: &file.bytes, index: leaf.map(|(index, ..)| *index) }
         })
         .collect();
-    let met = authority.judge((Role::Publish, Kind::Manifest), &tail.manifest, &signatures, archive, moment);
+    let met = authority.judge((Role::Publish, Kind::Manifest), &tail.manifest, &signatures, archive);
     if met.is_met() { Ok(()) } else { Err(bad(format!("is not authentic: {}", met.reason()))) }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use crate::archive::layout;
-use crate::trust::authority::{Authority, Moment};
+use crate::trust::authority::Authority;
 use crate::watch::Task;
 
 use super::fetch::{Fault, fetch, forget};
@@ -21,7 +21,6 @@ impl<'a> Work<'a> {
         wanted: &[&Logged],
         heads: &[Head<'a>],
         authority: &Authority,
-        moment: Moment,
     ) -> Result<(), Error> {
         if wanted.is_empty() {
             return Ok(());
@@ -39,7 +38,7 @@ impl<'a> Work<'a> {
                     while !stop.load(Ordering::Relaxed) {
                         let n = next.fetch_add(1, Ordering::Relaxed);
                         let Some(logged) = wanted.get(n) else { break };
-                        if let Err(error) = this.bundle(logged, n, heads, authority, moment, &bad, &moved) {
+                        if let Err(error) = this.bundle(logged, n, heads, authority, &bad, &moved) {
                             stop.store(true, Ordering::Relaxed);
                             failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                         }
@@ -55,14 +54,12 @@ impl<'a> Work<'a> {
     }
 
     /// Gets one bundle from the first origin that gives it whole; `bad` names those that failed, and whether they are asked no more.
-    #[expect(clippy::too_many_arguments, reason = "what a worker shares with the others")]
     fn bundle(
         &self,
         logged: &Logged,
         n: usize,
         heads: &[Head<'a>],
         authority: &Authority,
-        moment: Moment,
         bad: &Mutex<Vec<(usize, String, bool)>>,
         moved: &AtomicU64,
     ) -> Result<(), Error> {
@@ -88,7 +85,7 @@ impl<'a> Work<'a> {
                     let file = File::open(&part)
                         .map_err(|source| Error::Write { place: part.display().to_string(), source })?;
                     // The digest is the log's: what is wrong now is the log's word, not an origin's.
-                    if let Err(error) = bundle::verify(&file, logged, self.options.name, authority, moment) {
+                    if let Err(error) = bundle::verify(&file, logged, self.options.name, authority) {
                         forget(&part)?;
                         return Err(error);
                     }

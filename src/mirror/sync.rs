@@ -19,7 +19,7 @@ use crate::keys::Note;
 use crate::merkle;
 use crate::pipeline::ordered;
 use crate::store::{Store, Write};
-use crate::trust::authority::{Fresh, Moment};
+use crate::trust::authority::Fresh;
 use crate::watch::Watch;
 
 use super::fetch::chain;
@@ -41,7 +41,7 @@ pub struct SyncOptions<'a> {
     pub name: &'a Origin,
     /// What a person vouches for.
     pub pin: &'a Pin,
-    /// Now.
+    /// Now; how fresh a checkpoint is goes by it.
     pub moment: jiff::Timestamp,
     /// Bundles fetched at once.
     pub streams: NonZeroUsize,
@@ -274,7 +274,6 @@ impl<'a> Work<'a> {
 
     fn take(&mut self, held: &Held, head: &Head<'a>, heads: &[Head<'a>]) -> Result<(), Error> {
         let (old, new) = (&held.checkpoint, &head.vouched.checkpoint);
-        let moment = Moment { at: self.options.moment, seen: head.vouched.witnessed.seen() };
         if new.size == old.size && held.note.is_some() && !self.options.complete && !self.options.delete {
             return self.keep_note(head, held);
         }
@@ -295,7 +294,7 @@ impl<'a> Work<'a> {
                 })
                 .transpose()?;
         let mut files = self.small_files(head, &plan)?;
-        let statements = self.statements(head, &plan, &head.vouched.authority, moment, &mut files)?;
+        let statements = self.statements(head, &plan, &head.vouched.authority, &mut files)?;
         let mut replaced: HashMap<BundleId, (u64, Option<BundleId>)> = HashMap::new();
         for (index, statement) in &statements {
             replaced.extend(statement.bundles.iter().map(|(old, new)| (*old, (*index, *new))));
@@ -316,7 +315,7 @@ impl<'a> Work<'a> {
             self.report.after = new.size;
             return Ok(());
         }
-        self.bundles(&wanted, heads, &head.vouched.authority, moment)?;
+        self.bundles(&wanted, heads, &head.vouched.authority)?;
         if let Some(whole) = &whole {
             let mut all = self.earlier_statements(whole)?;
             all.extend(statements.iter().cloned());

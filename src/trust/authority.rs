@@ -22,15 +22,6 @@ pub enum Authority {
     Policy(Box<Policy>),
 }
 
-/// The time at which keys are judged.
-#[derive(Debug, Clone, Copy)]
-pub struct Moment {
-    /// Now, or the time that a person asks about.
-    pub at: Timestamp,
-    /// By when a quorum of witnesses had seen the log.
-    pub seen: Option<Timestamp>,
-}
-
 /// A signature file and its leaf in the log.
 #[derive(Debug, Clone, Copy)]
 pub struct Logged<'a> {
@@ -98,7 +89,6 @@ impl Authority {
         content: &[u8],
         signatures: &[Logged<'_>],
         archive: &Origin,
-        moment: Moment,
     ) -> Met {
         let signed = |key| signatures.iter().filter(move |s| is_signed(s.bytes, key, content, kind, archive));
         match self {
@@ -110,7 +100,7 @@ impl Authority {
                 let needed = policy.threshold.of(role);
                 let mut met = Met { needed, ..Met::default() };
                 for key in &policy.keys {
-                    let reasons: Vec<_> = signed(&key.public).map(|s| key.lapse(role, s.index, moment)).collect();
+                    let reasons: Vec<_> = signed(&key.public).map(|s| key.lapse(role, s.index)).collect();
                     if reasons.contains(&None) {
                         met.by.push(key.name.clone());
                     } else if let Some(Some(reason)) = reasons.into_iter().next() {
@@ -125,7 +115,7 @@ impl Authority {
 
 impl PolicyKey {
     /// Says why a signature with this leaf does not count.
-    fn lapse(&self, role: Role, index: Option<u64>, moment: Moment) -> Option<String> {
+    fn lapse(&self, role: Role, index: Option<u64>) -> Option<String> {
         if !self.roles.contains(&role) {
             return Some(format!("may not {}", role.as_str()));
         }
@@ -139,9 +129,7 @@ impl PolicyKey {
         if let Some(at) = self.retired_at.filter(|at| index >= *at) {
             return Some(format!("was retired at leaf {at}, the signature is leaf {index}"));
         }
-        let until = self.valid_until?;
-        let in_time = moment.at <= until || moment.seen.is_some_and(|seen| seen <= until);
-        (!in_time).then(|| format!("expired on {until}, and no quorum of witnesses proves that it signed before"))
+        None
     }
 }
 
@@ -186,13 +174,8 @@ impl Witnessed {
         self.by.len() as u64 >= self.needed && self.bad.is_empty()
     }
 
-    /// Returns by when a quorum had seen it: the quorum-th oldest time, so that one lying witness does not move it.
-    pub fn seen(&self) -> Option<Timestamp> {
-        let quorum = usize::try_from(self.needed).ok().filter(|n| *n > 0)?;
-        self.by.iter().rev().nth(quorum - 1).map(|(_, time)| *time)
-    }
-
-    /// Returns since when a quorum vouches for its being current: the quorum-th newest time.
+    /// Returns since when a quorum vouches for its being current: the quorum-th newest time, so that one lying
+    /// witness does not move it.
     pub fn fresh(&self) -> Option<Timestamp> {
         let quorum = usize::try_from(self.needed).ok().filter(|n| *n > 0)?;
         self.by.get(quorum - 1).map(|(_, time)| *time)

@@ -35,7 +35,6 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::digest::Digest;
@@ -175,8 +174,6 @@ pub struct PolicyKey {
     pub retired_at: Option<u64>,
     /// Leaves from this one on do not count: somebody else has the key.
     pub compromised_at: Option<u64>,
-    /// Signatures must have been seen by then.
-    pub valid_until: Option<Timestamp>,
 }
 
 /// A witness and who runs it.
@@ -234,7 +231,6 @@ struct RawKey {
     valid_from: Option<u64>,
     retired_at: Option<u64>,
     compromised_at: Option<u64>,
-    valid_until: Option<toml::value::Datetime>,
 }
 
 #[derive(Deserialize)]
@@ -409,7 +405,6 @@ impl fmt::Display for Policy {
             for (name, index) in indexes {
                 index.map_or(Ok(()), |index| writeln!(f, "{name} = {index}"))?;
             }
-            key.valid_until.map_or(Ok(()), |time| writeln!(f, "valid_until = {time}"))?;
         }
         self.logs.iter().try_for_each(|log| writeln!(f, "\n[[log]]\nvkey = {}", quoted(&log.to_string())))?;
         self.witnesses.iter().try_for_each(|witness| {
@@ -442,7 +437,6 @@ impl RawKey {
         if self.roles.is_empty() || self.roles.iter().collect::<HashSet<_>>().len() != self.roles.len() {
             return Err(fault("expected one or more different roles".into()));
         }
-        let valid_until = self.valid_until.map(|time| time.to_string().parse::<Timestamp>()).transpose();
         Ok(PolicyKey {
             name: name(&self.name)?,
             public,
@@ -450,8 +444,6 @@ impl RawKey {
             valid_from: self.valid_from,
             retired_at: self.retired_at,
             compromised_at: self.compromised_at,
-            valid_until: valid_until
-                .map_err(|_| fault("valid_until: expected a time like 2028-01-01T00:00:00Z".into()))?,
         })
     }
 }
