@@ -25,10 +25,13 @@ use vellum::folder::walk::WalkOptions;
 use vellum::format::leaf::Leaf;
 use vellum::format::manifest::BundleId;
 use vellum::format::withdrawal::Withdrawal;
-use vellum::keys::{SecretKey, Signer, VerifierKey};
-use vellum::mirror::{Comparison, Error, Meter, Pace, SyncOptions, SyncReport, compare, cosign, read_head, sync};
+use vellum::keys::{Comment, Kind, SecretKey, Signature, Signer, VerifierKey};
+use vellum::mirror::{
+    Comparison, Error, Meter, Pace, SyncOptions, SyncReport, collect, compare, cosign, read_head, sync,
+};
 use vellum::path::EntryPath;
 use vellum::store::{Access, Remote, Steps, Store};
+use vellum::trust::policy::{self, Policy};
 use vellum::watch::Silent;
 
 const ORIGIN: &str = "example.org/library";
@@ -685,4 +688,113 @@ fn a_witness_cosigns_what_it_wholly_holds_and_never_goes_back() {
 
 fn only(archive: &Archive) -> String {
     tool(&archive.store().path(""), "find", &["bundles", "-name", "*.tar.zst"]).trim().to_owned()
+}
+
+/// Publishes a version of the policy: the key of `added` with these further lines, and a root key; returns it.
+fn in_force(archive: &Archive, version: u64, more: &str) -> Policy {
+    let (publisher, root) = (signer().public().to_line(), key(50).public().to_line());
+    let witness = VerifierKey::of_witness("w.example", key(5).public()).unwrap();
+    let text = format!(
+        "format = \"vellum-trust/1\"\narchive = \"{ORIGIN}\"\nversion = {version}\n\
+         [threshold]\nroot = 1\npublish = 1\nwithdraw = 1\nwitness = 1\n\
+         [[key]]\nname = \"root\"\npublic = \"{root}\"\nroles = [\"root\", \"publish\", \"withdraw\"]\n\
+         [[key]]\nname = \"publisher\"\npublic = \"{publisher}\"\nroles = [\"publish\", \"withdraw\"]\n{more}\n\
+         [[log]]\nvkey = \"{}\"\n[[witness]]\nvkey = \"{witness}\"\noperator = \"w\"\n",
+        archive.log_key()
+    );
+    let policy = Policy::decode(text.as_bytes()).unwrap();
+    let comment = Comment::new(Kind::Policy, Some(ORIGIN), policy.digest, options().time).unwrap();
+    let signature = Signature::sign(&key(50), text.as_bytes(), &comment).unwrap().to_string();
+    let place = policy::signature_place(version, &key(50).public().id().to_string());
+    let files = vec![(policy::place(version), text.into_bytes()), (place, signature.into_bytes())];
+    let leaves = vec![Leaf::Policy { version, file: policy.digest }];
+    published(archive, Publication { files, leaves, ..Publication::default() });
+    policy
+}
+
+fn unwitnessed(options: SyncOptions<'_>) -> SyncOptions<'_> {
+    SyncOptions { unwitnessed: true, ..options }
+}
+
+#[test]
+fn a_checkpoint_that_no_witness_has_seen_is_refused_until_one_has() {
+    let stage = Stage::new();
+    let pin = Pin::Policy(in_force(&stage.archive, 1, ""));
+    let error = stage.synced_by(&[stage.origin()], &pin, |options| options).expect_err("no witness");
+    assert!(matches!(error, Error::NotVouched { what: "witnessed", .. }), "{error}");
+    // The witness itself syncs without a quorum, and cosigns; the publisher gathers that.
+    stage.synced_by(&[stage.origin()], &pin, unwitnessed).unwrap();
+    let mirror = Archive::open(stage.mirror()).unwrap();
+    cosign(&mirror, &mirror.vouched(&pin).unwrap(), ("w.example", &key(5)), 1_772_323_200, "test").unwrap();
+    let vouched = stage.archive.vouched(&pin).unwrap();
+    let witnesses = [VerifierKey::of_witness("w.example", key(5).public()).unwrap()];
+    let found = collect(&stage.archive, &vouched, &[stage.mirror()], &witnesses, "test").unwrap();
+    assert_eq!(found.new, ["w.example"]);
+    fs::remove_dir_all(stage.scene.path("mirror")).unwrap();
+    stage.synced_by(&[stage.origin()], &pin, |options| options).unwrap();
+    // A key that is not the policy's makes no quorum.
+    stage.add("in/notes/new.txt", "new\n");
+    stage.synced_by(&[stage.origin()], &pin, unwitnessed).unwrap();
+    let mirror = Archive::open(stage.mirror()).unwrap();
+    cosign(&mirror, &mirror.vouched(&pin).unwrap(), ("w.example", &key(6)), 1_772_323_200, "test").unwrap();
+    assert!(!mirror.vouched(&pin).unwrap().witnessed.is_met());
+}
+
+#[test]
+fn what_a_stolen_key_signs_is_refused_and_what_it_signed_before_is_not() {
+    let stage = Stage::new();
+    let pin = Pin::Policy(in_force(&stage.archive, 1, ""));
+    stage.synced_by(&[stage.origin()], &pin, unwitnessed).unwrap();
+    let size = stage.size(stage.origin());
+    in_force(&stage.archive, 2, &format!("compromised_at = {size}"));
+    let held = stage.synced_by(&[stage.origin()], &pin, unwitnessed).unwrap().after;
+    // The thief has the log's key as well.
+    stage.add("in/notes/new.txt", "A lie\n");
+    let error = stage.synced_by(&[stage.origin()], &pin, unwitnessed).expect_err("a thief");
+    assert!(said(&error).contains("publisher was compromised at leaf"), "{}", said(&error));
+    assert_eq!(stage.size(stage.mirror()), held);
+    // A mirror that begins now takes what was signed before.
+    fs::remove_dir_all(stage.scene.path("mirror")).unwrap();
+    let before = stage.scene.path("mirror");
+    assert!(stage.synced_by(&[stage.origin()], &pin, unwitnessed).is_err());
+    assert!(!before.join("checkpoint").exists());
+}
+
+#[test]
+fn a_newer_policy_can_neither_be_hidden_nor_taken_back() {
+    let stage = Stage::new();
+    let pin = Pin::Policy(in_force(&stage.archive, 1, ""));
+    in_force(&stage.archive, 2, "retired_at = 99");
+    let server = Server::start(&stage.path(), |asked| match asked.path == "trust/2.toml" {
+        true => Answer::Status(404, "X: y".into()),
+        false => Answer::Honest,
+    });
+    let error = stage.synced_by(&[stage.remote(&server)], &pin, unwitnessed).expect_err("hidden");
+    assert!(said(&error).contains("the log has policy 2, the origin gives 1 at most"), "{}", said(&error));
+    stage.synced_by(&[stage.origin()], &pin, unwitnessed).unwrap();
+    // What the mirror holds has version 2, whatever an origin says from then on.
+    stage.add("in/notes/new.txt", "new\n");
+    stage.synced_by(&[stage.remote(&server)], &pin, unwitnessed).unwrap();
+    let mirror = Archive::open(stage.mirror()).unwrap().vouched(&pin).unwrap();
+    assert_eq!(mirror.authority.policy().unwrap().version, 2);
+}
+
+#[test]
+fn a_huge_policy_is_read_to_its_cap() {
+    let stage = Stage::new();
+    let pin = Pin::Policy(in_force(&stage.archive, 1, ""));
+    let server = Server::start(&stage.path(), |asked| match asked.path.as_str() {
+        "trust/2.toml" => Answer::Bytes(vec![b'#'; 300 << 10]),
+        _ => Answer::Honest,
+    });
+    let error = stage.synced_by(&[stage.remote(&server)], &pin, unwitnessed).expect_err("huge");
+    assert!(said(&error).contains("more than 262144 bytes"), "{}", said(&error));
+    // One that is not signed by who may change the policy is refused as well.
+    let forged = fs::read_to_string(stage.path().join("trust/1.toml")).unwrap().replace("version = 1", "version = 2");
+    let server = Server::start(&stage.path(), move |asked| match asked.path.as_str() {
+        "trust/2.toml" => Answer::Bytes(forged.clone().into_bytes()),
+        _ => Answer::Honest,
+    });
+    let error = stage.synced_by(&[stage.remote(&server)], &pin, unwitnessed).expect_err("forged");
+    assert!(said(&error).contains("0 of the root keys of version 1 have signed it"), "{}", said(&error));
 }
