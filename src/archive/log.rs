@@ -19,6 +19,8 @@ const MAX_CACHED_TILES: usize = 1024;
 /// A log of a given size, read from a store.
 pub struct Log<'a> {
     store: &'a Store,
+    /// Where newer tiles lie that have no place in the store yet.
+    newer: Option<&'a Store>,
     size: u64,
     tiles: HashMap<Tile, Vec<Digest>>,
     entries: Option<(u64, Vec<Vec<u8>>)>,
@@ -54,7 +56,12 @@ impl Nodes for Log<'_> {
 impl<'a> Log<'a> {
     /// Looks at the first `size` leaves of the log in `store`.
     pub fn new(store: &'a Store, size: u64) -> Self {
-        Self { store, size, tiles: HashMap::new(), entries: None }
+        Self { store, newer: None, size, tiles: HashMap::new(), entries: None }
+    }
+
+    /// Looks at the first `size` leaves of the log in `store`, whose newer tiles lie in another one.
+    pub fn over(store: &'a Store, newer: &'a Store, size: u64) -> Self {
+        Self { newer: Some(newer), ..Self::new(store, size) }
     }
 
     /// Returns the number of leaves.
@@ -181,6 +188,11 @@ impl<'a> Log<'a> {
 
     /// Reads a tile, or the full one that has taken its place.
     fn read(&self, tile: Tile, limit: u64) -> Result<(Vec<u8>, u16), Error> {
+        if let Some(newer) = self.newer
+            && let Ok(bytes) = newer.read(&tile.to_string(), limit)
+        {
+            return Ok((bytes, tile.width));
+        }
         match self.store.read(&tile.to_string(), limit) {
             Err(error) if error.is_not_found() && !tile.is_full() => {
                 let full = tile.full();

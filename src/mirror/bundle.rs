@@ -13,7 +13,7 @@ use crate::trust::policy::Role;
 use crate::watch::Silent;
 
 use super::Error;
-use super::plan::Logged;
+use super::plan::{ArticleSum, Logged};
 
 /// Checks a bundle's file, whose digest has been checked already.
 pub(super) fn verify<S: Source>(
@@ -35,8 +35,11 @@ pub(super) fn verify<S: Source>(
         return Err(bad(format!("is made for the archive {named}, not for {archive}")));
     }
     let contents = bundle.contents()?;
-    let yielded = leaves(&bundle, &revisions(&bundle, &contents)?, logged.file);
-    if yielded[1..] != logged.articles[..] {
+    let mut yielded = ArticleSum::empty();
+    for leaf in &leaves(&bundle, &revisions(&bundle, &contents)?, logged.file)[1..] {
+        yielded.push(leaf.to_string().as_bytes());
+    }
+    if yielded != logged.articles {
         return Err(Error::Leaf {
             index: logged.index,
             detail: "the leaves after it are not what its bundle yields".into(),

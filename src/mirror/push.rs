@@ -185,7 +185,7 @@ fn upload(
     report: &mut PushReport,
 ) -> Result<(), Error> {
     let store = archive.store();
-    let plan = Plan::of_log(&archive.log(own))?;
+    let plan = Plan::default().of_log(&archive.log(own))?;
     // What a killed push has written lies there whole or not at all.
     let bundles: Vec<&Logged> = plan
         .bundles
@@ -266,7 +266,7 @@ fn remove_withdrawn(
     report: &mut PushReport,
 ) -> Result<(), Error> {
     let store = archive.store();
-    let plan = Plan::of_log(&archive.log(own))?;
+    let plan = Plan::default().of_log(&archive.log(own))?;
     for withdrawn in plan.withdrawn.iter().filter(|withdrawn| withdrawn.index >= there.size) {
         let bytes = store.read(&layout::statement(&withdrawn.statement), MAX_WITHDRAWAL_BYTES)?;
         let Ok(statement) = Withdrawal::decode(&bytes) else { continue };

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
+use std::io;
 use std::num::NonZeroUsize;
 
 use crate::archive::policies::{Pin, Vouched, successors};
@@ -14,7 +15,7 @@ use crate::archive::{Archive, Lock, Log, layout};
 use crate::format::checkpoint::{self, Checkpoint, MAX_CHECKPOINT_BYTES};
 use crate::format::fork::Fork;
 use crate::format::manifest::{BundleId, Origin};
-use crate::format::tile::{TILE_WIDTH, Tile};
+use crate::format::tile::{Holds, MAX_ENTRIES_BYTES, TILE_WIDTH, Tile};
 use crate::keys::Note;
 use crate::merkle;
 use crate::pipeline::ordered;
@@ -23,13 +24,21 @@ use crate::trust::authority::Fresh;
 use crate::watch::Watch;
 
 use super::fetch::chain;
-use super::plan::{Logged, Plan, all_leaves};
+use super::plan::{Logged, Plan};
 use super::{Error, Pace};
 
 /// The longest `archive.toml`, in bytes.
 const MAX_HEADER_BYTES: u64 = 16 << 10;
 /// The longest list of bundles to remove, in bytes.
 const MAX_REMOVALS_BYTES: u64 = 64 << 20;
+/// Where the tiles of a log lie that has not been shown to be what was signed.
+const STAGED: &str = ".vellum/incoming/log";
+/// Leaves that are held in memory at a time.
+const CHUNK_LEAVES: usize = 16 << 10;
+/// Tiles that are put in place at a time.
+const TILES_AT_ONCE: usize = 256;
+/// Levels of tiles of hashes.
+const LEVELS: u8 = 8;
 /// Bundles of entries that are fetched at once.
 const ENTRY_STREAMS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
 
@@ -277,21 +286,15 @@ impl<'a> Work<'a> {
         if new.size == old.size && held.note.is_some() && !self.options.complete && !self.options.delete {
             return self.keep_note(head, held);
         }
-        let leaves = self.leaves(head, held)?;
-        let appended = Log::new(self.mirror, old.size).append(&leaves)?;
-        if appended.root != new.root {
-            return Err(self.explain(head, held)?);
-        }
-        let plan = Plan::read(old.size, &leaves)?;
-        drop(leaves);
+        // A trial run leaves the mirror's folder alone.
+        let aside = self.options.dry_run.then(tempfile::tempdir).transpose().map_err(staging)?;
+        let staged = aside.as_ref().map_or_else(|| self.mirror.path(STAGED), |aside| aside.path().to_owned());
+        let staged = Store::new(&staged);
+        let plan = self.stage(head, held, &staged)?;
         // All of the log is looked at only where something of before is concerned.
         let whole =
             (!plan.withdrawn.is_empty() || !plan.returns.is_empty() || self.options.complete || self.options.delete)
-                .then(|| {
-                    let mut all = all_leaves(&Log::new(self.mirror, old.size))?;
-                    all.extend(all_of(&appended.tiles, old.size)?);
-                    Plan::read(0, &all)
-                })
+                .then(|| Plan::with_articles().of_log(&Log::over(self.mirror, &staged, new.size)))
                 .transpose()?;
         let mut files = self.small_files(head, &plan)?;
         let statements = self.statements(head, &plan, &head.vouched.authority, &mut files)?;
@@ -332,7 +335,7 @@ impl<'a> Work<'a> {
             let lines: String = removed.iter().map(|id| format!("{id}\n")).collect();
             self.mirror.put(layout::REMOVALS, format!("{}\n{lines}", new.size).as_bytes(), Write::Replace)?;
         }
-        self.put(head, held, files, &appended.tiles)?;
+        self.put(head, held, files, &staged)?;
         self.report.withdrawn = remove_withdrawn(self.mirror, new.size)?;
         for name in self.mirror.list(layout::INCOMING)? {
             self.mirror.remove_all(&format!("{}/{name}", layout::INCOMING))?;
@@ -364,32 +367,44 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Reads the leaves that are not held.
-    fn leaves(&self, head: &Head<'_>, held: &Held) -> Result<Vec<Vec<u8>>, Error> {
-        let (old, new) = (held.checkpoint.size, head.vouched.checkpoint.size);
-        let mut leaves = Vec::new();
-        if new > old {
-            let log = || Log::new(head.store, new);
-            let numbers = old / TILE_WIDTH..new.div_ceil(TILE_WIDTH);
+    /// Reads the leaves that are not held, and lays the tiles that they make aside until everything else is there; they must lead to the root
+    /// that was signed. Memory is a chunk's.
+    fn stage(&self, head: &Head<'_>, held: &Held, staged: &Store) -> Result<Plan, Error> {
+        let (old, new) = (&held.checkpoint, &head.vouched.checkpoint);
+        fs::remove_dir_all(staged.path("")).or_else(absent).map_err(staging)?;
+        let mut plan = Plan::default();
+        let (mut size, mut root, mut chunk) = (old.size, old.root, Vec::new());
+        let mut flush = |chunk: &mut Vec<Vec<u8>>| {
+            for (index, leaf) in (size..).zip(chunk.iter()) {
+                plan.push(index, leaf)?;
+            }
+            let appended = Log::over(self.mirror, staged, size).append(chunk)?;
+            for (place, bytes) in &appended.tiles {
+                let path = staged.path(place);
+                let folder = path.parent().map_or(Ok(()), fs::create_dir_all);
+                folder.and_then(|()| fs::write(&path, bytes)).map_err(staging)?;
+            }
+            chunk.clear();
+            (size, root) = (appended.size, appended.root);
+            Ok::<_, Error>(())
+        };
+        if new.size > old.size {
+            let mut skip = (old.size % TILE_WIDTH) as usize;
             ordered(
                 ENTRY_STREAMS,
-                numbers,
+                old.size / TILE_WIDTH..new.size.div_ceil(TILE_WIDTH),
                 || {
-                    let log = log();
+                    let log = Log::new(head.store, new.size);
                     move |number| log.read_entries(number)
                 },
                 |entries| {
-                    leaves.extend(entries?);
-                    Ok::<_, Error>(())
+                    chunk.extend(entries?.into_iter().skip(std::mem::take(&mut skip)));
+                    if chunk.len() >= CHUNK_LEAVES { flush(&mut chunk) } else { Ok(()) }
                 },
             )?;
-            leaves.drain(..leaves.len().min((old % TILE_WIDTH) as usize));
+            flush(&mut chunk)?;
         }
-        let (expected, found) = (new - old, leaves.len() as u64);
-        if found == expected {
-            return Ok(leaves);
-        }
-        Err(Error::Archive(crate::archive::Error::Log(format!("expected {expected} new leaves, found {found}"))))
+        if (size, root) == (new.size, new.root) { Ok(plan) } else { Err(self.explain(head, held)?) }
     }
 
     /// Says why new leaves do not lead from what is held to the root that was signed: a fork, or tiles that are not the log's.
@@ -417,10 +432,10 @@ impl<'a> Work<'a> {
         head: &Head<'_>,
         held: &Held,
         files: Vec<(String, Vec<u8>)>,
-        tiles: &[(String, Vec<u8>)],
+        staged: &Store,
     ) -> Result<(), Error> {
         self.mirror.put_all(&files)?;
-        self.mirror.put_all(tiles)?;
+        let tiles = self.place_tiles(held, head, staged)?;
         let mut note = head.vouched.note.clone();
         if let (Some(old), true) = (&held.note, held.checkpoint == head.vouched.checkpoint) {
             note = old.clone();
@@ -433,14 +448,27 @@ impl<'a> Work<'a> {
         }
         self.mirror.put(layout::HELD, &note, Write::Replace)?;
         self.mirror.put(checkpoint::NAME, &note, Write::Replace)?;
-        for (path, _) in tiles {
-            if Tile::parse(path).is_some_and(|tile| tile.is_full()) {
-                for width in self.mirror.list(&format!("{path}.p"))? {
-                    self.mirror.remove(&format!("{path}.p/{width}"))?;
-                }
+        for tile in tiles.into_iter().filter(Tile::is_full) {
+            for width in self.mirror.list(&format!("{tile}.p"))? {
+                self.mirror.remove(&format!("{tile}.p/{width}"))?;
             }
         }
         Ok(())
+    }
+
+    /// Puts the new tiles in place, some at a time.
+    fn place_tiles(&self, held: &Held, head: &Head<'_>, staged: &Store) -> Result<Vec<Tile>, Error> {
+        let (old, new) = (held.checkpoint.size, head.vouched.checkpoint.size);
+        if old == new {
+            return Ok(Vec::new());
+        }
+        let kinds = std::iter::once(Holds::Entries).chain((0..LEVELS).map(Holds::Hashes));
+        let tiles: Vec<Tile> = kinds.flat_map(|holds| Tile::at(holds, old, new)).collect();
+        for some in tiles.chunks(TILES_AT_ONCE) {
+            let read = |tile: &Tile| Ok((tile.to_string(), staged.read(&tile.to_string(), MAX_ENTRIES_BYTES)?));
+            self.mirror.put_all(&some.iter().map(read).collect::<Result<Vec<_>, Error>>()?)?;
+        }
+        Ok(tiles)
     }
 
     /// Removes the files among the bundles that the log does not have.
@@ -465,6 +493,7 @@ impl<'a> Work<'a> {
 
 /// Finishes what a killed sync had begun: the checkpoint that is served, and what it withdraws.
 fn finish(mirror: &Store, held: &Held) -> Result<(), Error> {
+    fs::remove_dir_all(mirror.path(STAGED)).or_else(absent).map_err(staging)?;
     let Some(note) = &held.note else { return Ok(()) };
     let note = note.to_string().into_bytes();
     if mirror.read(checkpoint::NAME, MAX_CHECKPOINT_BYTES).ok().as_ref() != Some(&note) {
@@ -499,16 +528,10 @@ fn prove_fork(mut log: Log<'_>, size: u64) -> Result<Fork, Error> {
     Ok(Fork { size, root: log.root(size)?, hashes: log.consistency(size)? })
 }
 
-/// Reads the leaves from `from` on out of the tiles that an append makes.
-fn all_of(tiles: &[(String, Vec<u8>)], from: u64) -> Result<Vec<Vec<u8>>, Error> {
-    let mut leaves = Vec::new();
-    for (path, bytes) in tiles {
-        let entries = Tile::parse(path).filter(|tile| tile.holds == crate::format::tile::Holds::Entries);
-        let Some(tile) = entries else { continue };
-        let decoded = crate::format::tile::decode_entries(bytes, tile.width)
-            .map_err(|fault| Error::Archive(crate::archive::Error::Log(fault.to_string())))?;
-        let skip = from.saturating_sub(tile.number * TILE_WIDTH) as usize;
-        leaves.extend(decoded.into_iter().skip(skip).map(<[u8]>::to_vec));
-    }
-    Ok(leaves)
+fn absent(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+fn staging(source: io::Error) -> Error {
+    Error::Write { place: STAGED.to_owned(), source }
 }

@@ -57,7 +57,7 @@ pub fn cosign(
     if archive.log(now).root(now.size)? != now.root {
         return Err(Error::Incomplete("tiles that lead to its root".into()));
     }
-    whole(archive, &Plan::of_log(&log)?)?;
+    whole(archive, &Plan::default().of_log(&log)?)?;
     if store.exists(layout::COSIGNED) {
         let before = Note::parse(&store.read(layout::COSIGNED, MAX_CHECKPOINT_BYTES)?)?;
         let before = crate::archive::read_checkpoint(before.text(), archive.origin())?;
