@@ -428,7 +428,7 @@ fn nothing_is_signed_that_does_not_extend_what_was_signed() {
     assert!(Writer::begin(&old, &secret, "test").is_err());
     // No state at all.
     fs::remove_file(scene.path("archive/.vellum/state/signed")).unwrap();
-    assert!(matches!(Writer::begin(&archive, &secret, "test"), Err(Error::Refused(_))));
+    assert!(matches!(Writer::begin(&archive, &secret, "test"), Err(Error::NoState(_))));
     // Another key than the log's.
     assert!(matches!(Writer::begin(&archive, &key(7), "test"), Err(Error::OtherLogKey { .. })));
 }

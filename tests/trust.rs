@@ -422,6 +422,33 @@ fn tool_digest(scene: &Scene, file: &str) -> String {
 }
 
 #[test]
+fn a_publisher_whose_disk_is_gone_goes_on_from_its_newest_mirror() {
+    let scene = Scene::with_key();
+    scene.articles();
+    let ok = |args: &[&str]| scene.expect(0, args);
+    ok(&["init", "--origin", ORIGIN, "--no-passphrase", "library"]);
+    ok(&["pack", "--into", "library", "in"]);
+    ok(&["sync", "library", "old"]);
+    scene.write("in/notes/new.txt", "new\n");
+    ok(&["pack", "--into", "library", "in"]);
+    ok(&["sync", "library", "newest"]);
+    scene.expect(2, &["log", "adopt", "library", "--alone"]);
+    std::fs::remove_dir_all(scene.path("library")).unwrap();
+    // A mirror is not written to, and an older one is not gone on from while a newer one is named.
+    let refused = scene.expect(2, &["pack", "--into", "newest", "in"]);
+    assert!(refused.stderr.contains("`vellum log adopt newest"), "{}", refused.stderr);
+    scene.expect(2, &["log", "adopt", "newest"]);
+    let refused = scene.expect(1, &["log", "adopt", "old", "--seen", "newest"]);
+    assert!(refused.stderr.contains("that these"), "{}", refused.stderr);
+    ok(&["log", "adopt", "newest", "--seen", "old"]);
+    scene.write("in/notes/newer.txt", "newer\n");
+    assert!(ok(&["pack", "--into", "newest", "--source", "in", "in"]).stderr.contains("1 new"));
+    ok(&["verify", "newest"]);
+    ok(&["sync", "newest", "old"]);
+    ok(&["verify", "old"]);
+}
+
+#[test]
 fn a_policy_is_exported_for_other_tools() {
     let scene = Scene::with_key();
     scene.expect(0, &["init", "--origin", ORIGIN, "--no-passphrase", "library"]);

@@ -76,6 +76,9 @@ pub enum Error {
     /// Nothing is signed that does not extend what was signed before.
     #[error("refused to sign: {0}")]
     Refused(String),
+    /// Nothing says what was signed last: the state is lost, or this is a mirror.
+    #[error("{0}: its own state is not there, so what was signed last is not known")]
+    NoState(String),
     /// The archive's own state is malformed.
     #[error("state: {0}")]
     State(String),
@@ -176,6 +179,27 @@ impl Archive {
             return Ok(());
         }
         Err(Error::Header(format!("expected the origin {origin}, found {found}")))
+    }
+
+    /// Makes an archive whose state is lost, or a mirror, the place to publish from: its checkpoint counts as what was signed last.
+    ///
+    /// Whoever calls this says that nothing later was signed: if there was, the log will fork.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where the state is not lost; where the tiles do not lead to the checkpoint's root.
+    pub fn adopt(&self, checkpoint: &Checkpoint, note: &Note, who: &str) -> Result<(), Error> {
+        let _lock = Lock::take(&self.store, who)?;
+        if self.store.exists(layout::SIGNED) {
+            return Err(Error::Refused("what was signed last is known here; there is nothing to adopt".into()));
+        }
+        if self.log(checkpoint).root(checkpoint.size)? != checkpoint.root {
+            return Err(Error::Log("its tiles do not lead to the root in the checkpoint".into()));
+        }
+        self.store.put(layout::SIGNED, note.to_string().as_bytes(), Write::Replace)?;
+        if self.store.exists(layout::HELD) {
+            self.store.remove(layout::HELD)?;
+        }
+        Ok(())
     }
 
     /// Says whether a folder looks like an archive.

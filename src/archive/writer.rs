@@ -174,7 +174,7 @@ impl<'a> Writer<'a> {
                 )));
             }
         } else if self.checkpoint.size > 0 {
-            return Err(Error::Refused("the archive's own state is gone, so what was signed last is not known".into()));
+            return Err(Error::NoState(self.archive.store.name()));
         }
         if self.log().root(self.checkpoint.size)? != self.checkpoint.root {
             return Err(Error::Log("its tiles do not lead to the root in the checkpoint".into()));

@@ -136,6 +136,12 @@ impl From<archive::Error> for Failure {
             E::Keys(error) => error.into(),
             E::Catalog(error) => error.into(),
             E::Busy { .. } => Self::of(&error).hint("wait until it has ended; the lock goes with its process"),
+            E::NoState(ref archive) => {
+                let hint = format!(
+                    "is it a mirror? `vellum log adopt {archive} --seen OTHER` publishes from here from now on, if nothing newer was ever signed"
+                );
+                Self::of(&error).hint(hint)
+            }
             E::NotAnArchive(_) => Self::of(&error).hint("`vellum init --origin NAME FOLDER` makes one"),
             E::Log(_) | E::Checkpoint(_) => {
                 Self { code: 1, ..Self::of(&error) }.hint("`vellum verify ARCHIVE` lists all that is wrong")

@@ -10,6 +10,7 @@ use crate::format::fork::Fork;
 use crate::keys::Note;
 use crate::merkle;
 use crate::mirror::{Comparison, HeadFile, compare, read_head};
+use crate::store::Remote;
 
 use super::archive::{Opened, open};
 use super::input::ReadArgs;
@@ -25,6 +26,7 @@ Examples:
   vellum log library/
   vellum log --leaves library/
   vellum log --extends checkpoint-of-last-year library/    has nothing been rewritten since?
+  vellum log adopt mirror/ --seen https://other.example/library    the publisher's disk is gone
   vellum log compare library/ https://mirror.example.net/library
   vellum log compare evidence/41200-9f86d081884c7d65 evidence/41200-60303ae22b998861")]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -46,6 +48,31 @@ enum LogCommand {
         #[command(flatten)]
         read: ReadArgs,
     },
+    /// Publish from here on: from an archive whose .vellum/state is lost, or from a mirror
+    ///
+    /// The log's key will sign what extends the checkpoint that is here. If a later one was ever signed, the log would fork, so
+    /// name all copies that there are.
+    Adopt {
+        /// The archive
+        #[arg(value_name = "ARCHIVE")]
+        library: PathBuf,
+        #[command(flatten)]
+        others: OthersArgs,
+        #[command(flatten)]
+        read: ReadArgs,
+    },
+}
+
+/// What must be named before an archive is adopted.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+struct OthersArgs {
+    /// A checkpoint that was kept, or a mirror: what is adopted must not be older (can be repeated)
+    #[arg(long, value_name = "FILE|ARCHIVE")]
+    seen: Vec<PathBuf>,
+    /// There is no other copy anywhere that could be newer
+    #[arg(long)]
+    alone: bool,
 }
 
 #[derive(Debug, Args)]
@@ -82,6 +109,7 @@ struct JsonLog<'a> {
 pub(super) fn run(args: &LogArgs, ui: &Ui) -> Result<Answer, Failure> {
     match (&args.command, &args.show.library) {
         (Some(LogCommand::Compare { a, b, read }), _) => compare_heads(a, b, read, ui),
+        (Some(LogCommand::Adopt { library, others, read }), _) => adopt(library, others, read, ui),
         (None, Some(library)) => show(library, &args.show, ui),
         (None, None) => Err(Failure::new("no archive is named")),
     }
@@ -113,6 +141,31 @@ fn compare_heads(a: &Path, b: &Path, read: &ReadArgs, ui: &Ui) -> Result<Answer,
         ui.print(format!("{}: {}", if is == "fork" { "FORK" } else { is }, super::ui::plain(&reason)))?;
     }
     Ok(answer)
+}
+
+/// Makes an archive the place to publish from.
+fn adopt(library: &Path, others: &OthersArgs, read: &ReadArgs, ui: &Ui) -> Result<Answer, Failure> {
+    if library.to_str().is_some_and(Remote::is_url) {
+        return Err(Failure::new("only a folder can be published from"));
+    }
+    let own = head(library, read, ui)?;
+    for path in &others.seen {
+        let other = head(path, read, ui)?;
+        let older = own.checkpoint.size < other.checkpoint.size;
+        if older || matches!(compare(&own, &other)?, Comparison::Fork { .. }) {
+            let (here, there) = (own.checkpoint.size, other.checkpoint.size);
+            return Err(Failure::no(format!("{}: has {there} leaves that these {here} do not extend", path.display()))
+                .hint(format!(
+                    "`vellum sync {} {}` brings a mirror up to it first",
+                    path.display(),
+                    library.display()
+                )));
+        }
+    }
+    let opened = open(library, read, ui)?;
+    opened.archive.adopt(&opened.checkpoint, &opened.vouched.note, &super::archive::who())?;
+    ui.say(format!("{} is published from here now, from leaf {} on", opened.checkpoint.origin, opened.checkpoint.size));
+    Ok(Answer::Yes)
 }
 
 /// Reads a checkpoint that a trusted key of its log has signed.
