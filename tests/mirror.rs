@@ -407,6 +407,15 @@ fn a_server_that_falls_silent_is_given_up() {
 }
 
 #[test]
+fn an_answer_that_drips_is_given_up() {
+    let stage = Stage::gone_on();
+    stage.refuses("timeout", move |asked| match asked.path == "checkpoint" {
+        true => Answer::Drip,
+        false => Answer::Honest,
+    });
+}
+
+#[test]
 fn an_endless_answer_is_read_to_its_cap() {
     let stage = Stage::gone_on();
     for (endless, why) in [("checkpoint", "more than 65536 bytes"), ("tile/entries", "more than")] {

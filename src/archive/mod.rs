@@ -169,16 +169,19 @@ impl Archive {
         Ok(Self { store, origin, log_key })
     }
 
-    /// Checks that the bytes are an `archive.toml` of the archive `origin`.
+    /// Checks that the bytes are an `archive.toml` of the archive `origin`, whose log has one of these keys.
     ///
     /// # Errors
     /// Where they are malformed or name another one.
-    pub fn check_header(bytes: &[u8], origin: &Origin) -> Result<(), Error> {
-        let (found, _) = read_header(bytes)?;
-        if found == *origin {
+    pub fn check_header(bytes: &[u8], origin: &Origin, keys: &[VerifierKey]) -> Result<(), Error> {
+        let (found, key) = read_header(bytes)?;
+        if found != *origin {
+            return Err(Error::Header(format!("expected the origin {origin}, found {found}")));
+        }
+        if keys.contains(&key) {
             return Ok(());
         }
-        Err(Error::Header(format!("expected the origin {origin}, found {found}")))
+        Err(Error::Header(format!("names {key} as the log's key, which it is not")))
     }
 
     /// Makes an archive whose state is lost, or a mirror, the place to publish from: its checkpoint counts as what was signed last.

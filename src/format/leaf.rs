@@ -17,6 +17,9 @@ use crate::digest::Digest;
 
 use super::manifest::BundleId;
 
+/// What lies at the top of an archive and is no document.
+const RESERVED: [&str; 8] =
+    ["archive.toml", "bundles", "checkpoint", "claim", "incoming", "tile", "trust", "withdrawn"];
 /// How each leaf begins.
 const VERSION: &str = "vellum-leaf/1";
 /// The longest leaf, in bytes.
@@ -166,7 +169,11 @@ fn bare_key(text: &str) -> Option<[u8; 32]> {
 
 fn is_document_name(name: &str) -> bool {
     let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
-    name.len() <= MAX_DOCUMENT_NAME_BYTES && !name.starts_with('.') && !name.is_empty() && name.bytes().all(good)
+    !RESERVED.contains(&name)
+        && name.len() <= MAX_DOCUMENT_NAME_BYTES
+        && !name.starts_with('.')
+        && !name.is_empty()
+        && name.bytes().all(good)
 }
 
 impl fmt::Display for Leaf {
@@ -225,6 +232,15 @@ mod tests {
             ),
             digest.prop_map(|file| Leaf::Document { name: "README.txt".into(), file }),
         ]
+    }
+
+    #[test]
+    fn a_document_takes_no_place_that_means_something_else() {
+        let leaf = |name: &str| format!("{VERSION} document\nname {name}\nfile {}\n", Digest::of(b"").labelled());
+        assert!(Leaf::decode(leaf("NOTES.txt").as_bytes()).is_ok());
+        for name in RESERVED.iter().chain(&["", ".vellum", "a/b", "..", "a b"]) {
+            assert!(Leaf::decode(leaf(name).as_bytes()).is_err(), "{name}");
+        }
     }
 
     proptest! {

@@ -170,12 +170,19 @@ impl Work<'_> {
                 if whole.bundle(*old).is_none() {
                     return Err(bad(format!("replaces bundle {old}, which the log does not have")));
                 }
-                // What was replaced again is judged by what took its place in the end.
-                let held = match new.filter(|new| !replaced.contains(new)).map(|new| whole.bundle(new)) {
-                    Some(Some(logged)) if logged.replaces == Some(*old) => self.articles(logged)?,
-                    Some(_) => return Err(bad(format!("the bundle that takes the place of {old} is not in the log"))),
-                    None if new.is_some() => continue,
+                let held = match new {
                     None => HashSet::new(),
+                    Some(new) => {
+                        let replacement = whole.bundle(*new).filter(|logged| logged.replaces == Some(*old));
+                        let Some(replacement) = replacement else {
+                            return Err(bad(format!("the log has no bundle that takes the place of {old}")));
+                        };
+                        // What was replaced again is judged by what took its place in the end.
+                        if replaced.contains(new) {
+                            continue;
+                        }
+                        self.articles(replacement)?
+                    }
                 };
                 let lost = must.iter().find(|article| !withdrawn.contains(&article.0) && !held.contains(article));
                 if lost.is_some() {

@@ -443,7 +443,9 @@ impl<'a> Work<'a> {
         let note = note.to_string().into_bytes();
         if !self.mirror.exists(layout::HEADER) {
             let header = head.store.read(layout::HEADER, MAX_HEADER_BYTES)?;
-            Archive::check_header(&header, self.options.name)?;
+            let policy = head.vouched.authority.policy();
+            let keys = policy.map_or_else(|| std::slice::from_ref(&head.vouched.log_key), |policy| &policy.logs);
+            Archive::check_header(&header, self.options.name, keys)?;
             self.mirror.put(layout::HEADER, &header, Write::Replace)?;
         }
         self.mirror.put(layout::HELD, &note, Write::Replace)?;

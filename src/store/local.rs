@@ -147,7 +147,10 @@ impl Store {
     /// # Errors
     /// Where it is not there, larger, or cannot be read.
     pub fn read(&self, place: &str, limit: u64) -> Result<Vec<u8>, Error> {
-        self.fetch(place, 0, None)?.read(place, limit)
+        match &self.remote {
+            Some(remote) => remote.get_small(place)?.read(place, limit),
+            None => self.fetch(place, 0, None)?.read(place, limit),
+        }
     }
 
     /// Lists the names in a folder, ascending; none where it is not there.

@@ -20,6 +20,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest silence within an answer.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How much longer than one silence a small file may take as a whole.
+const WHOLE_FACTOR: u32 = 10;
 /// How long a signed request to a bucket is good for.
 const SIGNATURE_LIFETIME: Duration = Duration::from_secs(900);
 const USER_AGENT: &str = concat!("vellum/", env!("CARGO_PKG_VERSION"));
@@ -30,6 +32,7 @@ pub struct Remote {
     agent: Agent,
     /// As a person writes it, without a slash at its end.
     name: String,
+    patience: Duration,
     place: Place,
 }
 
@@ -161,7 +164,7 @@ impl Remote {
             .user_agent(USER_AGENT)
             .tls_config(tls)
             .build();
-        Ok(Self { agent: config.new_agent(), name, place })
+        Ok(Self { agent: config.new_agent(), name, patience, place })
     }
 
     /// Returns the URL, as a person writes it.
@@ -174,13 +177,22 @@ impl Remote {
         matches!(self.place, Place::Bucket(_))
     }
 
+    /// Opens a small file, all of which must come within a limit of time.
+    ///
+    /// # Errors
+    /// As with [`Remote::get`].
+    pub fn get_small(&self, place: &str) -> Result<Arriving, Error> {
+        let answer = self.ask(place, None, None, Some(self.patience * WHOLE_FACTOR))?;
+        Ok(Arriving { bytes: Box::new(answer.into_body().into_reader()), from: 0, tag: None })
+    }
+
     /// Opens a file from a byte on; what `tag` names, or from its beginning.
     ///
     /// # Errors
     /// Where it is not there, the server refuses, redirects, or answers with another range than was asked for.
     pub fn get(&self, place: &str, from: u64, tag: Option<&str>) -> Result<Arriving, Error> {
         let ranged = (from > 0).then(|| format!("bytes={from}-"));
-        let answer = self.ask(place, ranged.as_deref(), tag.filter(|_| from > 0))?;
+        let answer = self.ask(place, ranged.as_deref(), tag.filter(|_| from > 0), None)?;
         let begins = match answer.status() {
             StatusCode::PARTIAL_CONTENT => Some(self.range(place, answer.headers(), from)?),
             _ => None,
@@ -198,7 +210,7 @@ impl Remote {
             return Ok(());
         }
         let range = format!("bytes={offset}-{}", offset + out.len() as u64 - 1);
-        let answer = self.ask(place, Some(&range), None)?;
+        let answer = self.ask(place, Some(&range), None, Some(self.patience * WHOLE_FACTOR))?;
         if answer.status() != StatusCode::PARTIAL_CONTENT {
             let why = "the server does not serve ranges; `vellum sync` makes a copy to read from";
             return Err(self.failed(place, "read", io::ErrorKind::Unsupported, why));
@@ -267,9 +279,15 @@ impl Remote {
         }
     }
 
-    fn ask(&self, place: &str, range: Option<&str>, tag: Option<&str>) -> Result<Response<Body>, Error> {
+    fn ask(
+        &self,
+        place: &str,
+        range: Option<&str>,
+        tag: Option<&str>,
+        within: Option<Duration>,
+    ) -> Result<Response<Body>, Error> {
         let url = self.url(place, false);
-        let mut request = self.agent.get(&url);
+        let mut request = self.agent.get(&url).config().timeout_global(within).build();
         if let Some(range) = range {
             request = request.header("range", range);
         }

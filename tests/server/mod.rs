@@ -31,6 +31,8 @@ pub enum Answer {
     Cut(u64),
     /// The file, and silence after so many bytes.
     Stall(u64),
+    /// The file, a byte at a time, each before a client loses patience.
+    Drip,
     /// The file's beginning, with no length and no end.
     Endless,
     /// A range that begins one byte later than was asked.
@@ -164,6 +166,7 @@ fn serve(
         return Ok(());
     }
     let most = match answer {
+        Answer::Drip => 0,
         Answer::Cut(after) | Answer::Stall(after) => (after as usize).min(body.len()),
         _ => body.len(),
     };
@@ -174,6 +177,12 @@ fn serve(
             // Until the client has had enough.
             stream.set_read_timeout(Some(Duration::from_secs(20)))?;
             drop(stream.read(&mut [0; 1]));
+        }
+        Answer::Drip => {
+            for byte in body {
+                thread::sleep(Duration::from_millis(100));
+                stream.write_all(&[*byte])?;
+            }
         }
         Answer::Endless => loop {
             stream.write_all(&[b'#'; 4096])?;
