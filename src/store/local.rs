@@ -148,7 +148,7 @@ impl Store {
     /// Where it is not there, larger, or cannot be read.
     pub fn read(&self, place: &str, limit: u64) -> Result<Vec<u8>, Error> {
         match &self.remote {
-            Some(remote) => remote.get_small(place)?.read(place, limit),
+            Some(remote) => remote.read(place, limit),
             None => self.fetch(place, 0, None)?.read(place, limit),
         }
     }

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io::{self, Read};
+use std::thread;
 use std::time::Duration;
 
 use rusty_s3::actions::{DeleteObject, GetObject, HeadObject, PutObject, S3Action};
@@ -13,7 +14,7 @@ use ureq::http::{HeaderMap, Response, StatusCode};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
-use super::Error;
+use super::{Error, Failed};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// From the request to the first byte of the answer.
@@ -22,6 +23,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How much longer than one silence a small file may take as a whole.
 const WHOLE_FACTOR: u32 = 10;
+/// How often a small file is asked for, and the wait after the first time.
+const MAX_TRIALS: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(50);
 /// How long a signed request to a bucket is good for.
 const SIGNATURE_LIFETIME: Duration = Duration::from_secs(900);
 const USER_AGENT: &str = concat!("vellum/", env!("CARGO_PKG_VERSION"));
@@ -177,13 +181,24 @@ impl Remote {
         matches!(self.place, Place::Bucket(_))
     }
 
-    /// Opens a small file, all of which must come within a limit of time.
+    /// Reads a small file of at most `limit` bytes, all of which must come within a limit of time; a broken connection is tried again.
     ///
     /// # Errors
-    /// As with [`Remote::get`].
-    pub fn get_small(&self, place: &str) -> Result<Arriving, Error> {
-        let answer = self.ask(place, None, None, Some(self.patience * WHOLE_FACTOR))?;
-        Ok(Arriving { bytes: Box::new(answer.into_body().into_reader()), from: 0, tag: None })
+    /// As with [`Remote::get`] and [`Arriving::read`].
+    pub fn read(&self, place: &str, limit: u64) -> Result<Vec<u8>, Error> {
+        let once = || {
+            let answer = self.ask(place, None, None, Some(self.patience * WHOLE_FACTOR))?;
+            Arriving { bytes: Box::new(answer.into_body().into_reader()), from: 0, tag: None }.read(place, limit)
+        };
+        for trial in 1..MAX_TRIALS {
+            match once() {
+                Err(error) if error.failed == Failed::Broken && error.source.kind() != io::ErrorKind::TimedOut => {
+                    thread::sleep(PAUSE * trial);
+                }
+                other => return other,
+            }
+        }
+        once()
     }
 
     /// Opens a file from a byte on; what `tag` names, or from its beginning.
