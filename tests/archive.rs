@@ -285,7 +285,7 @@ fn a_bundle_made_elsewhere_is_deposited_once() {
     let take = || {
         let secret = log_key();
         let mut writer = Writer::begin(&archive, &secret, "test").unwrap();
-        deposit(&mut writer, &mut archive.catalog().unwrap(), &bundle, &[&signer()], options().time, &Silent)
+        deposit(&mut writer, &mut archive.catalog().unwrap(), &bundle, (&[&signer()], &[]), options().time, &Silent)
     };
     assert!(take().unwrap().is_some());
     assert!(take().unwrap().is_none());

@@ -422,6 +422,28 @@ fn tool_digest(scene: &Scene, file: &str) -> String {
 }
 
 #[test]
+fn two_publishers_on_two_machines_meet_a_threshold_of_two() {
+    let scene = Scene::with_key();
+    scene.articles();
+    let ok = |args: &[&str]| scene.expect(0, args);
+    ok(&["init", "--origin", ORIGIN, "--no-passphrase", "library"]);
+    ok(&["key", "new", "--no-passphrase", "--output", "bob"]);
+    let two = ["--threshold", "publish=2", "-o", "1.toml"];
+    ok(&[&["trust", "propose", "library", "--add", "alice", "--add", "bob=bob.pub"][..], &two].concat());
+    ok(&["trust", "sign", "1.toml"]);
+    ok(&["trust", "apply", "library", "1.toml"]);
+    scene.expect(1, &["pack", "--into", "library", "in"]);
+    // Bob packs and signs for the archive; Alice, who has the log's key, adds her signature as she takes the bundle in.
+    let bundle = ok(&["pack", "--quiet", "--key", "bob.key", "--archive", ORIGIN, "--output", "out", "in"]).stdout;
+    ok(&["deposit", "library", bundle.trim()]);
+    let said = ok(&["verify", "library"]).stdout;
+    assert!(said.contains("authentic  yes"), "{said}");
+    let unsigned = ok(&["pack", "--quiet", "--output", "alone", "in"]).stdout;
+    let refused = scene.expect(1, &["deposit", "library", unsigned.trim()]);
+    assert!(refused.stderr.contains("asks for 2 keys to publish, 1 of those"), "{}", refused.stderr);
+}
+
+#[test]
 fn a_publisher_whose_disk_is_gone_goes_on_from_its_newest_mirror() {
     let scene = Scene::with_key();
     scene.articles();

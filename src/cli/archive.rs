@@ -11,7 +11,7 @@ use crate::collection::{follow, prove};
 use crate::digest::Digest;
 use crate::format::bundle::{Bundle, Contents, SignatureFile};
 use crate::format::checkpoint::Checkpoint;
-use crate::keys::{Kind, SecretKey, Signature, Signer, VerifierKey};
+use crate::keys::{Kind, PublicKey, SecretKey, Signature, Signer, VerifierKey};
 use crate::store::Object;
 use crate::trust::authority::{Authority, Logged};
 use crate::trust::policy::{Policy, PolicyKey, Role};
@@ -162,11 +162,17 @@ pub(super) fn policy_in_force(archive: &Archive, ui: &Ui) -> Result<Option<Polic
 
 /// Refuses to write what the policy would not let count.
 pub(super) fn allow(archive: &Archive, role: Role, signers: &[&dyn Signer], ui: &Ui) -> Result<(), Failure> {
+    let keys: Vec<_> = signers.iter().map(|signer| signer.public().clone()).collect();
+    allow_keys(archive, role, &keys, ui)
+}
+
+/// The same, for keys of which some have signed already.
+pub(super) fn allow_keys(archive: &Archive, role: Role, keys: &[PublicKey], ui: &Ui) -> Result<(), Failure> {
     let Some(policy) = policy_in_force(archive, ui)? else { return Ok(()) };
     let counts = |key: &&PolicyKey| {
         key.roles.contains(&role)
             && key.is_active()
-            && signers.iter().any(|signer| signer.public().as_bytes() == key.public.as_bytes())
+            && keys.iter().any(|at_hand| at_hand.as_bytes() == key.public.as_bytes())
     };
     let (found, needed) = (policy.keys.iter().filter(counts).count() as u64, policy.threshold.of(role));
     if found >= needed {

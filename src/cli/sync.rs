@@ -28,6 +28,7 @@ const TICK: Duration = Duration::from_millis(200);
 /// An origin is a folder, a web address or a bucket. What is cut goes on where it was; what was there stays whole and readable all the
 /// time; nothing is deleted unless the log withdraws it.
 #[derive(Debug, Args)]
+#[command(override_usage = "vellum sync [OPTIONS] <ORIGIN>... <MIRROR>")]
 #[command(after_help = "\
 Examples:
   vellum sync https://example.org/library mirror/

@@ -16,9 +16,10 @@ use crate::folder::walk::{Event, FoundArticle, Note, Reason, Refusal, walk};
 use crate::folder::{self, article_id};
 use crate::format::bundle::Bundle;
 use crate::format::leaf::Leaf;
-use crate::format::manifest::BundleId;
-use crate::keys::Signer;
+use crate::format::manifest::{BundleId, Origin};
+use crate::keys::{Kind, PublicKey, Signer};
 use crate::path::EntryPath;
+use crate::trust::policy::is_signed;
 use crate::watch::Watch;
 
 use super::seen::Seen;
@@ -250,7 +251,7 @@ pub fn add(
     let (mut added, again, seen) = selection.end()?;
     let mut publication = Publication { leaves: again, ..Publication::default() };
     for bundle in &packed.bundles {
-        publish_bundle(&mut publication, &bundle.file, signers)?;
+        publish_bundle(&mut publication, &bundle.file, &keys_of(signers), archive.origin())?;
     }
     if !publication.leaves.is_empty() {
         let places: HashMap<_, _> = publication.bundles.iter().map(|b| (b.file.clone(), b.place.clone())).collect();
@@ -279,11 +280,17 @@ impl Selection<'_> {
     }
 }
 
+/// Returns the signers' public keys.
+pub(super) fn keys_of(signers: &[&dyn Signer]) -> Vec<PublicKey> {
+    signers.iter().map(|signer| signer.public().clone()).collect()
+}
+
 /// Adds a finished bundle's file and leaves to a publication, and the leaves of its signatures by these signers.
 pub(super) fn publish_bundle(
     publication: &mut Publication,
     file: &Path,
-    signers: &[&dyn Signer],
+    keys: &[PublicKey],
+    archive: &Origin,
 ) -> Result<BundleId, Error> {
     let read = |source| folder::Error::Read { path: file.to_owned(), source };
     let mut open = File::open(file).map_err(read)?;
@@ -300,10 +307,11 @@ pub(super) fn publish_bundle(
     let contents = bundle.contents()?;
     let id = bundle.id();
     publication.leaves.extend(leaves(&bundle, &revisions(&bundle, &contents)?, digest));
-    for signature in &bundle.tail().signatures {
-        let signer = signers.iter().find(|signer| signer.public().id().to_string() == signature.key_id);
-        if let Some(signer) = signer {
-            publication.leaves.push(signature_leaf(id, *signer.public().as_bytes(), &signature.bytes));
+    let tail = bundle.tail();
+    for signature in &tail.signatures {
+        let by = keys.iter().find(|key| is_signed(&signature.bytes, key, &tail.manifest, Kind::Manifest, archive));
+        if let Some(key) = by {
+            publication.leaves.push(signature_leaf(id, *key.as_bytes(), &signature.bytes));
         }
     }
     publication.bundles.push(Incoming { file: file.to_owned(), place: layout::bundle(id, &digest) });

@@ -11,14 +11,14 @@ use crate::archive::{Publication, Writer, layout};
 use crate::folder::{self, rewrite};
 use crate::format::bundle::{Bundle, check};
 use crate::format::manifest::BundleId;
-use crate::keys::Signer;
+use crate::keys::{PublicKey, Signer};
 use crate::pipeline::processors;
 use crate::watch::Watch;
 
-use super::add::publish_bundle;
+use super::add::{keys_of, publish_bundle};
 use super::{Error, follow};
 
-/// Takes a bundle in, signed anew for this archive by `signers`. Returns its id; `None` where the archive has it already.
+/// Takes a bundle in, signed anew for this archive by `signers`; what `others` have signed for it already is logged too. Returns its id; `None` where the archive has it already.
 ///
 /// # Errors
 /// Where it is damaged, made for another archive, or holds an article of an id that the archive has already or has withdrawn.
@@ -26,7 +26,7 @@ pub fn deposit(
     writer: &mut Writer<'_>,
     catalog: &mut Catalog,
     path: &Path,
-    signers: &[&dyn Signer],
+    (signers, others): (&[&dyn Signer], &[PublicKey]),
     time: Timestamp,
     watch: &dyn Watch,
 ) -> Result<Option<BundleId>, Error> {
@@ -60,7 +60,9 @@ pub fn deposit(
     std::fs::create_dir_all(archive.store().path(layout::INCOMING)).map_err(write)?;
     rewrite::sign(&bundle, &copy, Some(archive.origin()), time, signers)?;
     let mut publication = Publication::default();
-    let id = publish_bundle(&mut publication, &copy, signers)?;
+    let mut keys = keys_of(signers);
+    keys.extend_from_slice(others);
+    let id = publish_bundle(&mut publication, &copy, &keys, archive.origin())?;
     writer.publish(publication)?;
     follow(archive, catalog, writer.checkpoint(), watch)?;
     Ok(Some(id))

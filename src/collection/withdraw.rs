@@ -20,7 +20,7 @@ use crate::pipeline::processors;
 use crate::store::Object;
 use crate::watch::Watch;
 
-use super::add::publish_bundle;
+use super::add::{keys_of, publish_bundle};
 use super::{Error, follow};
 
 /// Withdraws an article, all revisions of it; returns the statement's digest and what it says.
@@ -59,7 +59,8 @@ pub fn withdraw(
     for old in holders.into_values() {
         let bundle = super::prove::open_bundle(archive, catalog, old)?;
         let new = rest(writer, &bundle, id, signers, time, watch)?;
-        let new = new.map(|file| publish_bundle(&mut publication, &file, signers)).transpose()?;
+        let new =
+            new.map(|file| publish_bundle(&mut publication, &file, &keys_of(signers), archive.origin())).transpose()?;
         statement.bundles.push((old, new));
     }
     let text = statement.to_string();
