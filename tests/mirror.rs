@@ -621,6 +621,25 @@ fn a_leaf_that_its_bundle_does_not_yield_is_fraud() {
 }
 
 #[test]
+fn a_bundle_that_is_held_already_must_bear_out_its_new_leaves_too() {
+    let stage = Stage::new();
+    let held = stage.synced(&[stage.origin()]).unwrap().after;
+    let place = only(&stage.archive);
+    let id: BundleId = place.split('/').nth(2).unwrap().parse().unwrap();
+    let bytes = fs::read(stage.path().join(&place)).unwrap();
+    let again = Leaf::Bundle { id, size: bytes.len() as u64, file: Digest::of(&bytes), replaces: None };
+    let never = Leaf::Article { id: Digest::of(b"never written"), lines: Digest::of(b"nothing"), bundle: id };
+    published(&stage.archive, Publication { leaves: vec![again.clone(), never], ..Publication::default() });
+    let error = stage.synced(&[stage.origin()]).expect_err("fraud");
+    assert!(said(&error).contains("are not what its bundle yields"), "{}", said(&error));
+    stage.sound(held);
+    // To a mirror that begins, the file comes once, and the lie is found as well.
+    fs::remove_dir_all(stage.scene.path("mirror")).unwrap();
+    let error = stage.synced(&[stage.origin()]).expect_err("fraud");
+    assert!(said(&error).contains("are not what its bundle yields"), "{}", said(&error));
+}
+
+#[test]
 fn a_bundle_that_nobody_trusted_has_signed_is_refused() {
     let stage = Stage::gone_on();
     let held = stage.size(stage.mirror());

@@ -82,7 +82,9 @@ pub fn audit(archive: &Archive, vouched: &Vouched, threads: NonZeroUsize, watch:
                 let (articles, signatures) = (Vec::new(), Vec::new());
                 let logged = Logged { index, size: *size, file: *file, replaces: *replaces, articles, signatures };
                 // What was withdrawn and taken in again is there again.
-                replaced.remove(id);
+                if replaced.remove(id).is_none() && bundles.contains_key(id) {
+                    audit.find(Code::Leaf, index, "is of a bundle that the log has already");
+                }
                 if bundles.insert(*id, logged).is_none() {
                     order.push(*id);
                 }

@@ -27,6 +27,17 @@ pub(super) fn verify<S: Source>(
     if let Some(finding) = report.findings.first() {
         return Err(bad(finding.to_string()));
     }
+    bear_out(source, logged, archive, authority)
+}
+
+/// Checks a whole bundle against its leaves: what it is, who has signed it, what it yields.
+pub(super) fn bear_out<S: Source>(
+    source: &S,
+    logged: &Logged,
+    archive: &Origin,
+    authority: &Authority,
+) -> Result<(), Error> {
+    let bad = |detail: String| Error::BadBundle { id: logged.id, detail };
     let bundle = Bundle::open(source)?;
     if bundle.id() != logged.id || bundle.manifest().replaces != logged.replaces {
         return Err(bad("is not the bundle that its leaf names".into()));

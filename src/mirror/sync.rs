@@ -5,7 +5,7 @@
 //! place; then statements, documents, tiles; the checkpoint last; only then are withdrawn bundles removed. A kill at any time leaves the mirror
 //! as it was, and what was verified is not fetched again.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::num::NonZeroUsize;
@@ -25,7 +25,7 @@ use crate::watch::Watch;
 
 use super::fetch::chain;
 use super::plan::{Logged, Plan};
-use super::{Error, Pace};
+use super::{Error, Pace, bundle};
 
 /// The longest `archive.toml`, in bytes.
 const MAX_HEADER_BYTES: u64 = 16 << 10;
@@ -312,13 +312,24 @@ impl<'a> Work<'a> {
             }
             _ => plan.bundles.iter().collect(),
         };
-        let wanted: Vec<&Logged> = wanted.into_iter().filter(|logged| !gone(logged) && !self.has(logged)).collect();
+        // One file is fetched once, however often the log has it.
+        let mut places = HashSet::new();
+        let wanted: Vec<&Logged> = wanted
+            .into_iter()
+            .filter(|logged| !gone(logged) && !self.has(logged) && places.insert((logged.id, logged.file)))
+            .collect();
         self.report.bundles = (wanted.len() as u64, wanted.iter().map(|logged| logged.size).sum());
         if self.options.dry_run {
             self.report.after = new.size;
             return Ok(());
         }
         self.bundles(&wanted, heads, &head.vouched.authority)?;
+        // What was in place already must bear out the new leaves all the same.
+        let fetched: HashSet<u64> = wanted.iter().map(|logged| logged.index).collect();
+        for logged in plan.bundles.iter().filter(|logged| !gone(logged) && !fetched.contains(&logged.index)) {
+            let file = self.mirror.open(&layout::bundle(logged.id, &logged.file))?;
+            bundle::bear_out(&file, logged, self.options.name, &head.vouched.authority)?;
+        }
         if let Some(whole) = &whole {
             let mut all = self.earlier_statements(whole)?;
             all.extend(statements.iter().cloned());
