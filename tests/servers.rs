@@ -287,23 +287,28 @@ fn a_push_killed_at_every_request_is_finished_by_the_next() {
     let scene = library();
     let (_s3, url) = s3(&scene);
     let run = |url: &str, args: &[&str]| said(with_s3(&scene, url, args).output().unwrap());
+    tool(scene.folder.path(), "cp", &["-r", "library", "before"]);
+    scene.write("in/notes/new.txt", "new\n");
+    scene.expect(0, &["pack", "--quiet", "--into", "library", "in"]);
+    scene.expect(0, &["withdraw", "library", "letter-1", "--reason", "a test"]);
     for allowed in 0.. {
-        let bucket = format!("s3://bucket/kill-{allowed}");
-        // A door to the server that closes after so many requests, with an answer or without.
+        let (prefix, bucket) = (format!("kill-{allowed}"), format!("s3://bucket/kill-{allowed}"));
+        assert_eq!(run(&url, &["push", "before", &bucket]).code, 0);
+        // A door to the server that closes after so many requests.
         let door = Door::open(&url, allowed);
         let pushed = run(&door.url, &["push", "library", &bucket]);
+        // The old state or the new one, whole, but for a bundle that is about to go.
         let there = run(&url, &["verify", &bucket]);
-        assert!(
-            there.code == 0 || there.stderr.contains("not an archive") || there.stderr.contains("404"),
-            "{}",
-            there.stderr
-        );
+        assert_eq!(there.code, 0, "after {allowed} requests: {}", there.stdout);
         let again = run(&url, &["push", "library", &bucket]);
         assert_eq!(again.code, 0, "after {allowed} requests: {}", again.stderr);
         let verified = run(&url, &["verify", &bucket]);
         assert_eq!(verified.code, 0, "after {allowed} requests: {}", verified.stdout);
+        let list = tool(scene.folder.path(), "curl", &["-sf", &format!("{url}/bucket?list-type=2&prefix={prefix}/")]);
+        assert_eq!(list.matches(".tar.zst</Key>").count(), 2, "after {allowed} requests: {list}");
+        assert!(!list.contains("/claim<"), "after {allowed} requests: {list}");
         if pushed.code == 0 {
-            assert!(allowed > 5, "a push takes more requests than {allowed}");
+            assert!(allowed > 10, "a push takes more requests than {allowed}");
             break;
         }
     }

@@ -68,8 +68,12 @@ pub fn push(archive: &Archive, vouched: &Vouched, remote: &Remote, watch: &dyn W
         )));
     }
     let same = there.size == own.size && tag.is_some();
+    // From where on withdrawals may not have been carried out: a push that was killed leaves its claim.
+    let mut from = same.then(|| unfinished(archive, own, remote)).transpose()?.flatten();
     if !same {
-        report.guarded = claim(archive, own, &there, remote)?;
+        let (guarded, begun) = claim(archive, own, &there, remote)?;
+        report.guarded = guarded;
+        from = Some(begun);
         upload(archive, own, &there, remote, watch, &mut report)?;
     }
     let note = vouched.note.to_string().into_bytes();
@@ -84,8 +88,8 @@ pub fn push(archive: &Archive, vouched: &Vouched, remote: &Remote, watch: &dyn W
         }
         other => other?,
     }
-    if !same {
-        remove_withdrawn(archive, own, remote, &there, &mut report)?;
+    if let Some(from) = from {
+        remove_withdrawn(archive, own, remote, from, &mut report)?;
         remote.remove(CLAIM)?;
     }
     Ok(report)
@@ -111,8 +115,31 @@ fn read_there(archive: &Archive, vouched: &Vouched, remote: &Remote) -> Result<(
     Ok((there, tag))
 }
 
-/// Claims the bucket for the way from what is there to this archive's checkpoint; says whether the bucket minds conditions.
-fn claim(archive: &Archive, own: &Checkpoint, there: &Checkpoint, remote: &Remote) -> Result<bool, Error> {
+/// Reads the claim that lies there, which must be of this archive's history; returns the size that it goes on from.
+fn unfinished(archive: &Archive, own: &Checkpoint, remote: &Remote) -> Result<Option<u64>, Error> {
+    let bytes = match remote.read(CLAIM, MAX_CLAIM_BYTES) {
+        Err(error) if error.is_not_found() => return Ok(None),
+        other => other?,
+    };
+    let found = Claim::decode(&bytes).ok_or_else(|| Error::Bucket("its claim is malformed".into()))?;
+    let (old, new) = (found.old, found.new);
+    let ours = found.origin == archive.origin().as_str()
+        && old.0 <= new.0
+        && new.0 <= own.size
+        && archive.log(own).root(new.0)? == new.1
+        && archive.log(own).root(old.0)? == old.1;
+    if ours {
+        return Ok(Some(old.0));
+    }
+    Err(Error::Bucket(format!(
+        "another publisher claims it, from {} to {} leaves of a history that is not this archive's; if it is gone for good, remove the object {CLAIM:?}",
+        old.0, new.0
+    )))
+}
+
+/// Claims the bucket for the way from what is there to this archive's checkpoint; says whether the bucket minds conditions, and from where on
+/// withdrawals are to be carried out.
+fn claim(archive: &Archive, own: &Checkpoint, there: &Checkpoint, remote: &Remote) -> Result<(bool, u64), Error> {
     let claim =
         Claim { origin: archive.origin().to_string(), old: (there.size, there.root), new: (own.size, own.root) };
     let text = claim.to_string();
@@ -120,26 +147,15 @@ fn claim(archive: &Archive, own: &Checkpoint, there: &Checkpoint, remote: &Remot
         Ok(()) => {
             // A bucket that takes a second claim does not mind conditions at all.
             match put(remote, CLAIM, text.as_bytes(), Condition::Absent) {
-                Ok(()) => Ok(false),
-                Err(Error::Store(error)) if error.failed == Failed::Exists => Ok(true),
+                Ok(()) => Ok((false, there.size)),
+                Err(Error::Store(error)) if error.failed == Failed::Exists => Ok((true, there.size)),
                 Err(error) => Err(error),
             }
         }
         Err(Error::Store(error)) if error.failed == Failed::Exists => {
-            let bytes = remote.get(CLAIM, 0, None)?.read(CLAIM, MAX_CLAIM_BYTES)?;
-            let found = Claim::decode(&bytes).ok_or_else(|| Error::Bucket("its claim is malformed".into()))?;
-            let (size, root) = found.new;
-            let ours = found.origin == claim.origin
-                && size <= own.size
-                && archive.log(own).root(size)? == root
-                && archive.log(own).root(found.old.0.min(own.size))? == found.old.1;
-            if ours {
-                return Ok(true);
-            }
-            Err(Error::Bucket(format!(
-                "another publisher claims it, from {} to {size} leaves of a history that is not this archive's; if it is gone for good, remove the object {CLAIM:?}",
-                found.old.0
-            )))
+            // Gone in between, it was finished.
+            let begun = unfinished(archive, own, remote)?.unwrap_or(there.size);
+            Ok((true, begun.min(there.size)))
         }
         Err(error) => Err(error),
     }
@@ -262,12 +278,12 @@ fn remove_withdrawn(
     archive: &Archive,
     own: &Checkpoint,
     remote: &Remote,
-    there: &Checkpoint,
+    from: u64,
     report: &mut PushReport,
 ) -> Result<(), Error> {
     let store = archive.store();
     let plan = Plan::default().of_log(&archive.log(own))?;
-    for withdrawn in plan.withdrawn.iter().filter(|withdrawn| withdrawn.index >= there.size) {
+    for withdrawn in plan.withdrawn.iter().filter(|withdrawn| withdrawn.index >= from) {
         let bytes = store.read(&layout::statement(&withdrawn.statement), MAX_WITHDRAWAL_BYTES)?;
         let Ok(statement) = Withdrawal::decode(&bytes) else { continue };
         for (old, _) in &statement.bundles {
