@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, flock};
+
 use crate::digest::{Digest, Hasher};
 use crate::store::{Failed, Store};
 use crate::watch::Watch;
@@ -54,6 +56,8 @@ pub(super) fn fetch(
     watch: &dyn Watch,
 ) -> Result<u64, Fault> {
     let file = File::options().create(true).append(true).read(true).open(part).map_err(here(part))?;
+    // Nobody else writes to it, even where the mirror's own lock was removed.
+    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| here(part)(errno.into()))?;
     let path = part.to_owned();
     let mut fetch = Fetch { origin, place, size, pace, watch, path, file, at: 0, hasher: Hasher::new(), moved: 0 };
     fetch.go_on()?;
