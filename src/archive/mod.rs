@@ -137,7 +137,7 @@ impl Archive {
         // What a killed run began has its state already and no header yet.
         let begun = store.exists(layout::STATE) && !store.exists(layout::HEADER);
         if !begun && !store.list("")?.is_empty() {
-            return Err(Error::NotEmpty(store.path("")));
+            return Err(Error::NotEmpty(PathBuf::from(store.name())));
         }
         let log_key = VerifierKey::new(origin.as_str(), signer.public())?;
         let archive = Self { store, origin, log_key };
@@ -162,7 +162,7 @@ impl Archive {
     /// Where none is there, or its header is malformed.
     pub fn open(store: Store) -> Result<Self, Error> {
         let bytes = match store.read(layout::HEADER, MAX_HEADER_BYTES) {
-            Err(error) if error.is_not_found() => return Err(Error::NotAnArchive(store.path(""))),
+            Err(error) if error.is_not_found() => return Err(Error::NotAnArchive(PathBuf::from(store.name()))),
             other => other?,
         };
         let (origin, log_key) = read_header(&bytes)?;
