@@ -48,7 +48,7 @@ codes! {
     Truncated = "truncated", Damage;
     /// The seek table is absent, malformed, or does not say what the frames are.
     Table = "table", Damage;
-    /// A zstd frame does not decode, or is not of the canonical form.
+    /// A frame does not decode, or is not of the required form.
     Frame = "frame", Damage;
     /// The tar is not the canonical one: a header value, padding, or bytes where none belong.
     Tar = "tar", Damage;
@@ -72,11 +72,11 @@ codes! {
     Untrusted = "untrusted", Damage;
     /// The manifest belongs to another archive than the one asked for.
     Archive = "archive", Damage;
-    /// The checksum list is absent, malformed, or not the one the manifest vouches for.
+    /// The checksum list is absent, malformed, not in the one order, or not the one that the manifest names.
     Checksums = "checksums", Damage;
-    /// A path breaks the grammar, is file and folder at once, or belongs to no article.
+    /// A path breaks the rules, is file and folder at once, or belongs to no article.
     Path = "path", Damage;
-    /// An article has no `article.toml`.
+    /// An `article.toml` breaks the rules, an article has no content, or two articles have one id.
     Metadata = "metadata", Damage;
     /// A file's bytes do not have the digest in the checksum list.
     Content = "content", Damage;
@@ -84,8 +84,10 @@ codes! {
     Missing = "missing", Damage;
     /// The bundle holds a file that the checksum list does not name.
     Extra = "extra", Damage;
-    /// A BagIt tag file is not what the manifest and checksum list make it.
+    /// A tag file is not what manifest and list make it.
     TagFile = "tag-file", Damage;
+    /// The articles do not lead to the root in the manifest.
+    Tree = "tree", Damage;
     /// The index does not say where the members lie.
     Index = "index", Damage;
     /// The checkpoint is absent, malformed, or not signed by the log's key.

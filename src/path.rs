@@ -15,7 +15,7 @@ use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
 /// Longest part of a path, in bytes of UTF-8.
 pub const MAX_PART_BYTES: usize = 255;
-/// Longest path, in bytes of UTF-8.
+/// Longest path below `data/`, in bytes of UTF-8.
 pub const MAX_PATH_BYTES: usize = 1024;
 /// Longest article id, in bytes of UTF-8.
 pub const MAX_ID_BYTES: usize = 512;

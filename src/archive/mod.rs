@@ -14,7 +14,7 @@ mod writer;
 
 pub use lock::Lock;
 pub use log::{Appended, Log};
-pub use revisions::{GENERATED, Revision, leaves, read_metadata, revisions, signature_leaf};
+pub use revisions::{GENERATED, Revision, leaves, revisions, signature_leaf};
 pub use writer::{Incoming, Publication, Writer};
 
 use std::io;

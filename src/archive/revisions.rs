@@ -1,15 +1,11 @@
 //! The revisions that a bundle brings into an archive, and the leaves they make: a pure function of the bundle. (FORMAT.md, "The log")
 
-use std::collections::HashMap;
-use std::io;
-use std::sync::{Mutex, PoisonError};
-
 use crate::digest::{Digest, Hasher};
 use crate::format::article::Article;
-use crate::format::bundle::{self, Bundle, Contents, Piece, Receiver, Scope, Source, prove};
+use crate::format::bundle::{Bundle, Contents, Source, read_metadata};
 use crate::format::leaf::Leaf;
 use crate::keys::Signature;
-use crate::watch::Silent;
+use crate::pipeline::processors;
 
 use super::Error;
 
@@ -37,76 +33,34 @@ pub struct Revision {
     pub bytes: u64,
 }
 
-/// Reads the text of every article's metadata, in order of the articles, checked against the list.
-///
-/// # Errors
-/// Where one is not what the list says.
-pub fn read_metadata<S: Source>(bundle: &Bundle<S>, contents: &Contents) -> Result<Vec<Vec<u8>>, bundle::Error> {
-    struct Reader {
-        /// The article's number, by its metadata's line.
-        numbers: HashMap<usize, usize>,
-        texts: Mutex<Vec<Vec<u8>>>,
-    }
-    impl Receiver for Reader {
-        fn piece(&self, piece: Piece<'_>) -> io::Result<()> {
-            let Some(&number) = self.numbers.get(&piece.line) else { return Ok(()) };
-            let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
-            let text = &mut texts[number];
-            text.resize(text.len().max(piece.offset as usize + piece.bytes.len()), 0);
-            text[piece.offset as usize..piece.offset as usize + piece.bytes.len()].copy_from_slice(piece.bytes);
-            Ok(())
-        }
-    }
-    let lines: Vec<bool> = (0..contents.list.len()).map(|line| contents.list.is_metadata(line)).collect();
-    let numbers: HashMap<usize, usize> = contents.list.articles().enumerate().map(|(n, (_, line))| (line, n)).collect();
-    let texts = Mutex::new(vec![Vec::new(); numbers.len()]);
-    let reader = Reader { numbers, texts };
-    prove(bundle, contents, Scope::Lines(&lines), &reader, crate::pipeline::processors(), &Silent)?;
-    Ok(reader.texts.into_inner().unwrap_or_else(PoisonError::into_inner))
-}
-
 /// Returns the revisions in a bundle, in path order.
 ///
 /// # Errors
 /// Where the metadata cannot be read.
 pub fn revisions<S: Source>(bundle: &Bundle<S>, contents: &Contents) -> Result<Vec<Revision>, Error> {
-    let texts = read_metadata(bundle, contents)?;
+    let read = |text: &[u8]| (Article::read(text).unwrap_or_default(), text.starts_with(GENERATED.as_bytes()));
+    let metadata = read_metadata(bundle, contents, processors(), read)?;
     let list = &contents.list;
-    let mut revisions = Vec::with_capacity(texts.len());
-    let mut hashers = Vec::with_capacity(texts.len());
-    for ((path, _), text) in list.articles().zip(texts) {
-        let article = Article::parse(&text).map(|(article, _)| article).unwrap_or_default();
-        revisions.push(Revision {
-            path: path.to_owned(),
-            id: article.id.clone().unwrap_or_else(|| path.to_owned()),
-            lines: Digest::of(b""),
-            content: Digest::of(b""),
-            generated: text.starts_with(GENERATED.as_bytes()),
+    let revision = |(n, (article, generated)): (usize, (Article, bool))| {
+        let mut content = Hasher::new();
+        list.lines(n).filter(|&line| !list.is_metadata(line)).for_each(|l| content.update(list.line(l).as_bytes()));
+        Revision {
+            path: list.article(n).to_owned(),
+            id: contents.id(n).to_owned(),
+            lines: Digest::of(list.lines_text(n).as_bytes()),
+            content: content.finish(),
+            generated,
             article,
-            line_numbers: Vec::new(),
-            bytes: 0,
-        });
-        hashers.push((Hasher::new(), Hasher::new()));
-    }
-    for (line, owner) in list.owners().into_iter().enumerate() {
-        let Some(owner) = owner.map(|owner| owner as usize) else { continue };
-        let text = list.line(line).as_bytes();
-        hashers[owner].0.update(text);
-        if !list.is_metadata(line) {
-            hashers[owner].1.update(text);
+            line_numbers: list.lines(n).collect(),
+            bytes: list.lines(n).map(|line| contents.place(line).size).sum(),
         }
-        revisions[owner].line_numbers.push(line);
-        revisions[owner].bytes += contents.place(line).size;
-    }
-    for (revision, (lines, content)) in revisions.iter_mut().zip(hashers) {
-        (revision.lines, revision.content) = (lines.finish(), content.finish());
-    }
-    Ok(revisions)
+    };
+    Ok(metadata.into_iter().enumerate().map(revision).collect())
 }
 
 /// Returns the leaves that a bundle makes: its own, its articles', its signatures'.
 pub fn leaves<S: Source>(bundle: &Bundle<S>, revisions: &[Revision], file: Digest) -> Vec<Leaf> {
-    let (id, replaces) = (bundle.id(), bundle.manifest().replaces);
+    let (id, replaces) = (bundle.id(), bundle.manifest().replaces.first().copied());
     let mut leaves = vec![Leaf::Bundle { id, size: bundle.file_bytes(), file, replaces }];
     if replaces.is_none() {
         leaves.extend(revisions.iter().map(|revision| Leaf::Article {

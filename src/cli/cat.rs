@@ -5,9 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::format::bundle::{Bundle, Contents};
-use crate::format::checksums::DATA;
-use crate::store::Object;
+use crate::format::bundle::{self, Contents};
+use crate::format::checksums::{ChecksumList, DATA};
 
 use super::input::{ReadArgs, not_found};
 use super::ui::Ui;
@@ -42,12 +41,18 @@ pub(super) fn run(args: &CatArgs, ui: &Ui) -> Result<Answer, Failure> {
         let (revision, rest) = opened.find(&catalog, args.path.trim_start_matches(DATA))?;
         let (bundle, contents, _) = opened.bundle(&catalog, &revision, &args.read, ui)?;
         let line = find(&contents, &format!("{}{rest}", revision.path))?;
-        copy(&bundle, &contents, line)?;
+        copy(|held| bundle.read_file(&contents, line, held))?;
         return Ok(Answer::Yes);
     }
-    let (bundle, contents, _) = args.read.bundle(&args.bundle, ui)?;
-    let line = find(&contents, &args.path)?;
-    copy(&bundle, &contents, line)?;
+    let bundle = args.read.opened(&args.bundle, ui)?;
+    let asked = args.path.trim_start_matches(DATA);
+    let article = bundle.article(asked)?.ok_or_else(|| not_found(&args.path))?;
+    let line = match article.file(asked) {
+        Some(line) => line,
+        None if asked == article.id || asked == article.path => only(&article.lines, article.content(), asked)?,
+        None => return Err(not_found(&args.path)),
+    };
+    copy(|held| bundle.read_article_file(&article, line, held))?;
     Ok(Answer::Yes)
 }
 
@@ -57,11 +62,15 @@ fn find(contents: &Contents, asked: &str) -> Result<usize, Failure> {
     if let Some(line) = list.find(&path) {
         return Ok(line);
     }
-    let mut files = list.article_lines(&path[DATA.len()..]);
+    let files = list.article_lines(&path[DATA.len()..]);
     if files.is_empty() {
         return Err(not_found(asked));
     }
-    files.retain(|&line| !list.is_metadata(line));
+    only(list, files.filter(|&line| !list.is_metadata(line)).collect(), asked)
+}
+
+/// Returns the one document of an article.
+fn only(list: &ChecksumList, files: Vec<usize>, asked: &str) -> Result<usize, Failure> {
     match files.as_slice() {
         [one] => Ok(*one),
         several => {
@@ -72,10 +81,10 @@ fn find(contents: &Contents, asked: &str) -> Result<usize, Failure> {
     }
 }
 
-fn copy(bundle: &Bundle<Object>, contents: &Contents, line: usize) -> Result<(), Failure> {
+fn copy(read: impl FnOnce(&mut dyn Write) -> Result<(), bundle::Error>) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::new("cannot keep the file while it is verified").cause(error);
     let mut held = tempfile::SpooledTempFile::new(MEMORY_BYTES);
-    bundle.read_file(contents, line, &mut held)?;
+    read(&mut held)?;
     held.rewind().map_err(failed)?;
     let mut out = io::stdout().lock();
     io::copy(&mut held, &mut out).and_then(|_| out.flush()).map_err(Failure::stdout)

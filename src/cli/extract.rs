@@ -70,7 +70,7 @@ pub(super) fn run(args: &ExtractArgs, ui: &Ui) -> Result<Answer, Failure> {
             opened.extend(archive(args, file, ui)?);
         } else {
             let (bundle, contents, _) = args.read.bundle(file, ui)?;
-            let lines = args.select.lines(&bundle, &contents)?;
+            let lines = args.select.lines(&contents)?;
             opened.push((file.clone(), bundle, contents, lines));
         }
     }
@@ -113,7 +113,7 @@ fn archive(args: &ExtractArgs, path: &Path, ui: &Ui) -> Result<Vec<Wanted>, Fail
         let (bundle, contents, _) = opened.bundle(&catalog, &revision, &args.read, ui)?;
         let mut lines = vec![false; contents.list.len()];
         for path in &paths {
-            contents.list.article_lines(path).into_iter().for_each(|line| lines[line] = true);
+            contents.list.article_lines(path).for_each(|line| lines[line] = true);
         }
         wanted.push((path.to_owned(), bundle, contents, Some(lines)));
     }

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use crate::archive::catalog::{Catalog, Filter};
 use crate::finding::{Code, Finding, Severity};
 use crate::folder::BUNDLE_ENDING;
-use crate::format::bundle::{Bundle, Contents};
+use crate::format::bundle::{self, Bundle, Contents};
 use crate::format::manifest::{BundleId, Origin};
 use crate::store::Object;
 use crate::trust::{self, Judgement, Worth};
@@ -122,14 +122,25 @@ impl ReadArgs {
         Ok(trust::judge(tail, manifest, &keyring::trusted(&self.trust, ui)?, self.archive.as_ref()))
     }
 
-    /// Opens a bundle whose manifest a trusted key has signed, and its checksum list; with `--unsigned`, any.
-    pub(super) fn bundle(&self, path: &Path, ui: &Ui) -> Result<(Bundle<Object>, Contents, Judgement), Failure> {
+    /// Opens a bundle whose manifest a trusted key has signed; with `--unsigned`, any.
+    pub(super) fn opened(&self, path: &Path, ui: &Ui) -> Result<Bundle<Object>, Failure> {
+        self.opened_and_judged(path, ui).map(|(bundle, _)| bundle)
+    }
+
+    fn opened_and_judged(&self, path: &Path, ui: &Ui) -> Result<(Bundle<Object>, Judgement), Failure> {
         let about = |failure: Failure| failure.about(path.display());
         let bundle = Bundle::open(Object::File(self.file(path)?)).map_err(|error| about(error.into()))?;
         let judgement = self.judged(&bundle, None, ui).map_err(about)?;
-        if let Some(finding) = file_name_finding(path, bundle.id()) {
-            ui.say(format!("warning: {finding}"));
+        match file_name_finding(path, bundle.id()) {
+            Some(finding) => Err(about(bundle::Error::from(finding).into())),
+            None => Ok((bundle, judgement)),
         }
+    }
+
+    /// Opens a bundle as [`Self::opened`] does, and reads what it holds.
+    pub(super) fn bundle(&self, path: &Path, ui: &Ui) -> Result<(Bundle<Object>, Contents, Judgement), Failure> {
+        let about = |failure: Failure| failure.about(path.display());
+        let (bundle, judgement) = self.opened_and_judged(path, ui)?;
         let contents = bundle.contents().map_err(|error| about(error.into()))?;
         Ok((bundle, contents, judgement))
     }
@@ -179,7 +190,7 @@ pub(super) struct SelectArgs {
 
 impl SelectArgs {
     /// Marks the lines of the checksum list that belong to the articles asked for; `None` where all are wanted.
-    pub(super) fn lines(&self, bundle: &Bundle<Object>, contents: &Contents) -> Result<Option<Vec<bool>>, Failure> {
+    pub(super) fn lines(&self, contents: &Contents) -> Result<Option<Vec<bool>>, Failure> {
         if self.articles.is_empty() {
             return Ok(None);
         }
@@ -199,15 +210,14 @@ impl SelectArgs {
                 for (wanted, (path, _)) in wanted.iter_mut().zip(&paths) {
                     *wanted |= matcher.is_match(path);
                 }
-            } else {
-                by_id(bundle, contents, asked, &mut wanted)?;
+            } else if let Some(n) = contents.by_id(asked) {
+                wanted[n] = true;
             }
             if wanted.iter().filter(|w| **w).count() == before {
                 return Err(not_found(asked));
             }
         }
-        let owners = list.owners();
-        Ok(Some(owners.iter().map(|owner| owner.is_some_and(|owner| wanted[owner as usize])).collect()))
+        Ok(Some((0..list.len()).map(|line| list.owner(line).is_some_and(|owner| wanted[owner])).collect()))
     }
 }
 
@@ -245,14 +255,6 @@ impl SelectArgs {
             None => Ok(ids),
         }
     }
-}
-
-/// Looks an id up in the articles' own metadata.
-fn by_id(bundle: &Bundle<Object>, contents: &Contents, id: &str, wanted: &mut [bool]) -> Result<(), Failure> {
-    for (n, article) in super::list::read_metadata(bundle, contents)?.into_iter().enumerate() {
-        wanted[n] |= article.is_some_and(|article| article.id.as_deref() == Some(id));
-    }
-    Ok(())
 }
 
 /// Says that an article is not there.

@@ -2,17 +2,13 @@
 
 use std::io::{self, IsTerminal};
 use std::ops::ControlFlow;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 
 use clap::Args;
 use serde::Serialize;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::format::article::Article;
-use crate::format::bundle::{Bundle, Contents, Piece, Receiver, Scope, prove};
-use crate::store::Object;
-use crate::watch::Silent;
+use crate::format::bundle::read_metadata;
 
 use super::archive::{FilterArgs, cells};
 use super::input::{Files, ReadArgs};
@@ -57,7 +53,7 @@ struct JsonArticle<'a> {
     files: u64,
     bytes: u64,
     #[serde(flatten)]
-    article: Option<&'a Article>,
+    article: &'a Article,
 }
 
 pub(super) fn run(args: &ListArgs, ui: &Ui) -> Result<Answer, Failure> {
@@ -72,20 +68,15 @@ pub(super) fn run(args: &ListArgs, ui: &Ui) -> Result<Answer, Failure> {
         }
         let (bundle, contents, _) = args.read.bundle(file, ui)?;
         let id = bundle.id().to_string();
-        let articles = read_metadata(&bundle, &contents)?;
-        let mut sizes = vec![(0_u64, 0_u64); articles.len()];
-        for (line, owner) in contents.list.owners().into_iter().enumerate() {
-            if let Some((files, bytes)) = owner.and_then(|owner| sizes.get_mut(owner as usize)) {
-                *files += 1;
-                *bytes += contents.place(line).size;
-            }
-        }
-        for (((path, _), article), (files, bytes)) in contents.list.articles().zip(&articles).zip(sizes) {
+        let articles = read_metadata(&bundle, &contents, ui.threads(), |text| Article::read(text).unwrap_or_default())?;
+        for (n, article) in articles.iter().enumerate() {
+            let (path, lines) = (contents.list.article(n), contents.list.lines(n));
+            let files = lines.len() as u64;
+            let bytes = lines.map(|line| contents.place(line).size).sum();
             if ui.json {
-                let article = article.as_ref();
                 ui.print_json("article", &JsonArticle { bundle: &id, path, files, bytes, article })?;
             } else {
-                rows.push(row(path, article.as_ref(), bytes));
+                rows.push(row(path, article, bytes));
             }
         }
     }
@@ -125,10 +116,7 @@ fn archive(args: &ListArgs, path: &std::path::Path, rows: &mut Vec<[String; 6]>,
     failed.map_or(Ok(()), Err)
 }
 
-fn row(path: &str, article: Option<&Article>, bytes: u64) -> [String; 6] {
-    let Some(article) = article else {
-        return ["(metadata cannot be read)", "", "", "", &ui::bytes(bytes), path].map(ui::plain);
-    };
+fn row(path: &str, article: &Article, bytes: u64) -> [String; 6] {
     let authors: Vec<_> = article.authors.iter().map(|author| author.name.as_str()).collect();
     let date = article.published.as_ref().map(ToString::to_string).unwrap_or_default();
     let language = article.language.clone().unwrap_or_default();
@@ -178,32 +166,4 @@ fn shortened(text: &str, columns: usize) -> String {
         used <= columns
     };
     text.chars().take_while(fits).chain(['…']).collect()
-}
-
-/// Reads the metadata of all articles, checked against the list; `None` for one that is not of the vocabulary.
-pub(super) fn read_metadata(bundle: &Bundle<Object>, contents: &Contents) -> Result<Vec<Option<Article>>, Failure> {
-    struct Reader {
-        /// For each line of the list, the article's number.
-        numbers: Vec<Option<usize>>,
-        articles: Mutex<Vec<Option<Article>>>,
-    }
-    impl Receiver for Reader {
-        fn piece(&self, piece: Piece<'_>) -> io::Result<()> {
-            let parsed = Article::parse(piece.bytes).ok().map(|(article, _)| article);
-            if let Some(number) = self.numbers[piece.line].filter(|_| piece.bytes.len() as u64 == piece.size) {
-                self.articles.lock().unwrap_or_else(PoisonError::into_inner)[number] = parsed;
-            }
-            Ok(())
-        }
-    }
-    let lines: Vec<bool> = (0..contents.list.len()).map(|line| contents.list.is_metadata(line)).collect();
-    let mut numbers = vec![None; lines.len()];
-    let mut count = 0;
-    for (_, line) in contents.list.articles() {
-        numbers[line] = Some(count);
-        count += 1;
-    }
-    let reader = Reader { numbers, articles: Mutex::new(vec![None; count]) };
-    prove(bundle, contents, Scope::Lines(&lines), &reader, crate::pipeline::processors(), &Silent)?;
-    Ok(reader.articles.into_inner().unwrap_or_else(PoisonError::into_inner))
 }

@@ -53,9 +53,6 @@ pub(super) fn run(args: &RecompressArgs, ui: &Ui) -> Result<Answer, Failure> {
         .map_err(|error| Failure::new(format!("{}: cannot be read", args.bundle.display())).cause(error))?;
     let bundle = Bundle::open(file).map_err(|error| about(error.into()))?;
     let contents = bundle.contents().map_err(|error| about(error.into()))?;
-    if let Some(finding) = bundle.list_findings(&contents).into_iter().next() {
-        return Err(about(crate::format::bundle::Error::from(finding).into()));
-    }
     let output = args.output.as_ref().unwrap_or(&args.bundle);
     if args.output.as_ref().is_some_and(|output| output.symlink_metadata().is_ok()) {
         return Err(Failure::new(format!("{}: exists already", output.display())));

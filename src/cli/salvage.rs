@@ -6,12 +6,13 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::finding::{Code, Severity};
-use crate::folder::salvage::salvage;
-use crate::format::bundle::FileState;
-use crate::trust::Judgement;
+use crate::folder::salvage::{Wanted, salvage};
+use crate::format::bundle::{FileState, Report};
+use crate::trust::{self, Judgement};
 use crate::watch::{Task, Watch};
 
 use super::input::{ReadArgs, trust_hint};
+use super::keyring;
 use super::ui::{self, Ui};
 use super::verify::print_findings;
 use super::{Answer, Failure};
@@ -51,26 +52,31 @@ struct JsonSalvaged<'a> {
 pub(super) fn run(args: &SalvageArgs, ui: &Ui) -> Result<Answer, Failure> {
     let about = |failure: Failure| failure.about(args.bundle.display());
     let file = args.read.file(&args.bundle)?;
-    if !args.read.unsigned() {
-        let bundle = crate::format::bundle::Bundle::open(&file);
-        let judgement = match &bundle {
-            Ok(bundle) => args.read.judge(bundle.tail(), bundle.manifest(), ui)?,
-            Err(_) => Judgement::default(),
-        };
-        if !judgement.authentic() {
-            let failure = match bundle {
-                Ok(_) => Failure::no("no trusted key has signed it").hint(trust_hint(&judgement)),
-                Err(error) => Failure::no("its signatures cannot be read")
-                    .cause(error)
-                    .hint("`--unsigned` salvages what can be read, without a signature to vouch for it"),
-            };
-            return Err(about(failure));
-        }
-    }
+    let keys = keyring::trusted(args.read.trust(), ui)?;
+    let judge = |report: &Report| match (&report.tail, &report.manifest) {
+        (Some(tail), Some(manifest)) => trust::judge(tail, manifest, &keys, args.read.archive()),
+        _ => Judgement::default(),
+    };
+    let trusted = |report: &Report| {
+        let judgement = judge(report);
+        judgement.authentic() && judgement.findings.iter().all(|finding| finding.severity() == Severity::Notice)
+    };
+    let wanted = if args.partial { Wanted::Files } else { Wanted::Articles };
     ui.begin(Task::Salvage, None);
-    let salvaged = salvage(&file, &args.to, args.partial, args.read.unsigned(), ui);
+    let salvaged = salvage(&file, &args.to, wanted, args.read.unsigned(), &trusted, ui);
     ui.finish();
     let salvaged = salvaged.map_err(|error| about(error.into()))?;
+    if !salvaged.vouched && !args.read.unsigned() {
+        print_findings(&salvaged.report.findings, ui)?;
+        let judgement = judge(&salvaged.report);
+        return Err(about(match (&salvaged.report.manifest, judgement.authentic()) {
+            (None, _) => Failure::no("its signatures cannot be read")
+                .hint("`--unsigned` salvages what can be read, without a signature to vouch for it"),
+            (Some(_), true) => Failure::no("its checksum list cannot be read, or a signature is wrong")
+                .hint("`--unsigned` salvages what can be read, without a signature to vouch for it"),
+            (Some(_), false) => Failure::no("no trusted key has signed it").hint(trust_hint(&judgement)),
+        }));
+    }
     let articles = salvaged.report.articles.as_deref();
     let lost: Vec<_> = articles.unwrap_or_default().iter().filter(|a| a.state != FileState::Whole).collect();
     if ui.json {
@@ -79,7 +85,7 @@ pub(super) fn run(args: &SalvageArgs, ui: &Ui) -> Result<Answer, Failure> {
         }
         let lost = lost.iter().map(|article| article.path.as_str()).collect();
         let to = args.to.display().to_string();
-        ui.print_json("salvaged", &JsonSalvaged { to, files: salvaged.files, vouched: articles.is_some(), lost })?;
+        ui.print_json("salvaged", &JsonSalvaged { to, files: salvaged.files, vouched: salvaged.vouched, lost })?;
     } else {
         print_findings(&salvaged.report.findings, ui)?;
         for article in &lost {

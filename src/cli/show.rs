@@ -122,14 +122,14 @@ fn article(
     let metadata = list.find(&format!("{DATA}{asked}/{METADATA}")).ok_or_else(|| not_found(asked))?;
     let mut text = Vec::new();
     bundle.read_file(contents, metadata, &mut text)?;
-    let lines = list.article_lines(asked).into_iter();
+    let lines = list.article_lines(asked);
     if ui.json {
         let contents = lines.map(|line| JsonFile {
             path: list.path(line).trim_start_matches(DATA),
             bytes: contents.place(line).size,
             sha256: list.digest(line).to_string(),
         });
-        let parsed = Article::parse(&text).ok().map(|(article, _)| article);
+        let parsed = Article::read(&text).ok();
         ui.print_json("article", &JsonArticle { path: asked, article: parsed.as_ref(), contents: contents.collect() })?;
         return Ok(Answer::Yes);
     }

@@ -223,11 +223,11 @@ fn articles(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
         let (revision, _) = opened.find(&catalog, asked)?;
         let (bundle, contents, _) = opened.bundle(&catalog, &revision, &args.read, ui)?;
         let lines = contents.list.article_lines(&revision.path);
-        let text: String = lines.iter().map(|&line| contents.list.line(line)).collect();
+        let text: String = lines.clone().map(|line| contents.list.line(line)).collect();
         let (id, lines_digest) = (Digest::of(revision.id.as_bytes()), Digest::of(text.as_bytes()));
         let leaf = crate::format::leaf::Leaf::Article { id, lines: lines_digest, bundle: revision.bundle };
         let mut wanted = vec![false; contents.list.len()];
-        lines.iter().for_each(|&line| wanted[line] = true);
+        lines.clone().for_each(|line| wanted[line] = true);
         let logged = is_logged(&opened.archive, &opened.checkpoint, revision.leaf, &leaf)?;
         let whole = match prove(&bundle, &contents, Scope::Lines(&wanted), &Nobody, ui.threads(), ui) {
             Ok(()) => true,
@@ -401,7 +401,7 @@ pub(super) fn signature_line(signature: &JudgedSignature) -> String {
 /// Verifies the articles asked for and nothing else.
 fn some(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
     let (bundle, contents, judgement) = args.read.bundle(path, ui)?;
-    let lines = args.select.lines(&bundle, &contents)?.unwrap_or_default();
+    let lines = args.select.lines(&contents)?.unwrap_or_default();
     let files = lines.iter().filter(|wanted| **wanted).count() as u64;
     let shown = path.display().to_string();
     match prove(&bundle, &contents, Scope::Lines(&lines), &Nobody, ui.threads(), ui) {

@@ -252,7 +252,7 @@ impl Audit {
         let contents = bundle.contents()?;
         let revisions = revisions(bundle, &contents)?;
         let Some(logged) = bundles.get(&id) else { return Ok(()) };
-        if bundle.file_bytes() != logged.size || bundle.manifest().replaces != logged.replaces {
+        if bundle.file_bytes() != logged.size || bundle.manifest().replaces.first().copied() != logged.replaces {
             self.find(Code::Leaf, logged.index, "is not what its bundle yields");
         }
         if logged.replaces.is_none() {

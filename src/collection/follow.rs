@@ -1,14 +1,13 @@
 //! The catalog follows the log: every leaf that it has not seen, from the bundles' own bytes. What `reindex` does from the beginning.
 
 use std::collections::{HashMap, HashSet};
-use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use crate::archive::catalog::{ArticleRow, BundleRow, Catalog, MAX_REPLACEMENTS, State, Update};
 use crate::archive::{Archive, Log, Revision, layout, revisions};
 use crate::digest::Digest;
 use crate::folder::text;
-use crate::format::bundle::{Bundle, Contents, Piece, Receiver, Scope, prove};
+use crate::format::bundle::{Bundle, Contents, read_files};
 use crate::format::checkpoint::Checkpoint;
 use crate::format::leaf::Leaf;
 use crate::format::manifest::BundleId;
@@ -317,18 +316,9 @@ fn take_articles(
 
 /// Reads the files whose lines are wanted, verified.
 fn read(bundle: &Bundle<Object>, contents: &Contents, wanted: &[bool]) -> Result<HashMap<usize, Vec<u8>>, Error> {
-    struct Reader(Mutex<HashMap<usize, Vec<u8>>>);
-    impl Receiver for Reader {
-        fn piece(&self, piece: Piece<'_>) -> io::Result<()> {
-            let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let file = files.entry(piece.line).or_default();
-            let (from, to) = (piece.offset as usize, piece.offset as usize + piece.bytes.len());
-            file.resize(file.len().max(to), 0);
-            file[from..to].copy_from_slice(piece.bytes);
-            Ok(())
-        }
-    }
-    let reader = Reader(Mutex::default());
-    prove(bundle, contents, Scope::Lines(wanted), &reader, processors(), &Silent)?;
-    Ok(reader.0.into_inner().unwrap_or_else(PoisonError::into_inner))
+    let files: Mutex<HashMap<usize, Vec<u8>>> = Mutex::default();
+    read_files(bundle, contents, wanted, text::MAX_DOCUMENT_BYTES, processors(), |line, bytes| {
+        files.lock().unwrap_or_else(PoisonError::into_inner).insert(line, bytes.to_vec());
+    })?;
+    Ok(files.into_inner().unwrap_or_else(PoisonError::into_inner))
 }

@@ -11,7 +11,6 @@ use crate::folder::extract::{Extraction, Shape};
 use crate::folder::pack::{PackOptions, pack};
 use crate::folder::walk::WalkOptions;
 use crate::format::bundle::{Bundle, Scope};
-use crate::format::checksums::ChecksumList;
 use crate::format::leaf::Leaf;
 use crate::format::manifest::BundleId;
 use crate::format::withdrawal::Withdrawal;
@@ -114,18 +113,17 @@ fn rest(
         archive: Some(writer.archive().origin().clone()),
         walk: WalkOptions { allow_percent: true, ..WalkOptions::default() },
         bundle_bytes: u64::MAX,
-        replaces: Some(bundle.id()),
+        replaces: vec![bundle.id()],
         ..PackOptions::new(manifest.name.clone(), manifest.title.clone(), time)
     };
     let packed = pack(&folder, &store.path(layout::INCOMING), &options, signers, watch);
     let removed = std::fs::remove_dir_all(&folder);
     let packed = packed?;
     removed.map_err(|source| crate::folder::Error::Write { path: folder, source })?;
-    let expected = (0..contents.list.len()).filter(|&line| keep[line]);
-    let expected =
-        ChecksumList::from_sorted(expected.map(|line| (contents.list.path(line), contents.list.digest(line))));
+    let expected: String =
+        (0..contents.list.len()).filter(|&line| keep[line]).map(|line| contents.list.line(line)).collect();
     match packed.bundles.as_slice() {
-        [one] if one.manifest.checksums == Digest::of(expected.text().as_bytes()) => Ok(Some(one.file.clone())),
+        [one] if one.manifest.checksums == Digest::of(expected.as_bytes()) => Ok(Some(one.file.clone())),
         _ => Err(Error::Rest(format!("bundle {}", bundle.id()))),
     }
 }

@@ -171,15 +171,15 @@ fn places(list: &ChecksumList, shape: Shape) -> Vec<String> {
     if shape == Shape::Folders {
         return places;
     }
-    let owners = list.owners();
+    let owners: Vec<Option<usize>> = (0..list.len()).map(|line| list.owner(line)).collect();
     let articles: Vec<&str> = list.articles().map(|(path, _)| path).collect();
     let mut beside = vec![true; articles.len()];
     for (line, owner) in owners.iter().enumerate() {
-        let Some(owner) = owner.map(|owner| owner as usize) else { continue };
+        let Some(owner) = *owner else { continue };
         beside[owner] &= list.is_metadata(line) || is_named_for(articles[owner], below(line));
     }
     for (line, owner) in owners.iter().enumerate() {
-        let Some(owner) = owner.map(|owner| owner as usize).filter(|&owner| beside[owner]) else { continue };
+        let Some(owner) = owner.filter(|&owner| beside[owner]) else { continue };
         let article = articles[owner];
         let folder = article.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
         places[line] = match list.is_metadata(line) {

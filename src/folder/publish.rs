@@ -9,14 +9,21 @@ use std::path::{Path, PathBuf};
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::format::bundle::Bundle;
-use crate::format::manifest::BundleId;
+use crate::format::manifest::{BundleId, Name};
 
 use super::Error;
 
 /// The ending of a bundle's file name.
 pub const BUNDLE_ENDING: &str = ".tar.zst";
+/// How many digits of its id stand in a bundle's file name.
+const SHOWN_ID_DIGITS: usize = 12;
 /// How the names of unfinished files and folders begin.
 const UNFINISHED: &str = ".vellum-";
+
+/// Returns the name of a bundle's file where a person keeps it.
+pub(super) fn bundle_name(name: &Name, id: BundleId) -> String {
+    format!("{name}-{}{BUNDLE_ENDING}", id.to_string().get(..SHOWN_ID_DIGITS).unwrap_or_default())
+}
 
 /// Makes an unfinished file in `folder`, creating the folder where it is absent.
 pub(super) fn unnamed(folder: &Path) -> Result<NamedTempFile, Error> {

@@ -1,6 +1,10 @@
-//! Getting out of a damaged bundle what is still whole: each file is written only once its digest has been found in the checksum list.
+//! Getting out of a damaged bundle what is still whole: a file is written only where its line stands in a checksum list that the bundle's
+//! own signed manifest names, and its bytes match that line.
+//!
+//! The bundle is read twice: first to learn what its tail and its list say and which files are whole, then to write those. One tail is
+//! believed in both, and whether its signatures count is asked between them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -8,7 +12,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::digest::Digest;
-use crate::format::bundle::{FileState, Report, Salvor, Source, diagnose};
+use crate::format::bundle::{FileState, KeepNothing, Report, Salvor, Source, diagnose};
 use crate::format::checksums::DATA;
 use crate::path::EntryPath;
 use crate::watch::Watch;
@@ -22,94 +26,115 @@ pub struct Salvaged {
     pub report: Report,
     /// Number of files written.
     pub files: u64,
+    /// Whether a signed list names what was written.
+    pub vouched: bool,
 }
 
-/// Writes the files of the bundle's whole articles to `target`; with `broken_too` also the whole files of damaged ones.
+/// Which files a salvage writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Those of whole articles.
+    Articles,
+    /// The whole files of damaged articles too.
+    Files,
+}
+
+/// Writes the whole files of a bundle to `target`, if `trusted` says of the report that the signatures count.
 ///
-/// Nothing is written of a bundle whose checksum list cannot be believed, unless `unvouched`: then every file that could be read in one
-/// piece is.
+/// With `unsigned`, whoever signed: then what the list names is written whether or not its signatures count, and where there is no
+/// list, every file that could be read in one piece.
 ///
 /// # Errors
 /// Where reading or writing fails. Damage is in the report.
 pub fn salvage<S: Source>(
     source: &S,
     target: &Path,
-    broken_too: bool,
-    unvouched: bool,
+    wanted: Wanted,
+    unsigned: bool,
+    trusted: &dyn Fn(&Report) -> bool,
     watch: &dyn Watch,
 ) -> Result<Salvaged, Error> {
     let target = publish::resolved(target);
     if target.symlink_metadata().is_ok() {
         return Err(Error::Exists(target));
     }
-    let unfinished = publish::unnamed_folder(&target)?;
-    let mut keeper = Keeper { folder: &unfinished, open: None, kept: HashMap::new(), next: 0 };
-    let report = diagnose(source, &mut keeper, watch)?;
-    let kept = keeper.kept;
-    let damaged = |path: &str| report.findings.iter().any(|finding| finding.place == path);
-    let wanted = |path: &str| match &report.articles {
-        None => unvouched,
-        Some(articles) => {
-            let owner = articles
-                .iter()
-                .filter(|article| path.strip_prefix(&article.path).is_some_and(|rest| rest.starts_with('/')))
-                .max_by_key(|article| article.path.len());
-            let whole = owner.is_some_and(|article| article.state == FileState::Whole);
-            (whole || (broken_too && owner.is_some())) && !damaged(&format!("{DATA}{path}"))
-        }
-    };
-    let out = unfinished.path().join("out");
-    let write = |path: &Path| {
-        let path = path.to_owned();
-        move |source| Error::Write { path, source }
-    };
-    let mut files = 0;
-    for (path, (at, _)) in kept.iter().filter(|(path, _)| wanted(path)) {
-        let to = out.join(path);
-        fs::create_dir_all(publish::parent(&to)).map_err(write(&to))?;
-        fs::rename(at, &to).map_err(write(&to))?;
-        files += 1;
+    let report = diagnose(source, &mut KeepNothing, watch)?;
+    let vouched = report.list.is_some() && trusted(&report);
+    if !vouched && !unsigned {
+        return Ok(Salvaged { report, files: 0, vouched });
     }
+    let listed = report.list.as_ref().map(|_| listed(&report, wanted));
+    let unfinished = publish::unnamed_folder(&target)?;
+    let out = unfinished.path().join("out");
+    let mut keeper = Keeper { folder: &unfinished, out: out.clone(), listed, open: None, seen: HashSet::new(), files: 0 };
+    diagnose(source, &mut keeper, watch)?;
+    let files = keeper.files;
     if files > 0 {
         publish::sync_all(&out)?;
-        fs::rename(&out, &target).map_err(write(&target))?;
+        fs::rename(&out, &target).map_err(|source| Error::Write { path: target.clone(), source })?;
         publish::sync_folder(publish::parent(&target))?;
     }
-    Ok(Salvaged { report, files })
+    Ok(Salvaged { report, files, vouched })
 }
 
-/// Keeps every file that ends with a digest, under a number.
+/// Returns the files of the list that are to be written, by their paths, `data/` included.
+fn listed(report: &Report, wanted: Wanted) -> HashMap<String, Digest> {
+    let (Some(list), Some(articles)) = (&report.list, &report.articles) else { return HashMap::new() };
+    let whole = |line: usize| {
+        let owner = list.owner(line);
+        report.states[line] == FileState::Whole
+            && (wanted == Wanted::Files || owner.is_some_and(|owner| articles[owner].state == FileState::Whole))
+    };
+    (0..list.len()).filter(|&line| whole(line)).map(|line| (list.path(line).to_owned(), list.digest(line))).collect()
+}
+
+/// Writes each file beside its place, and puts it there once its digest is known.
 struct Keeper<'a> {
     folder: &'a TempDir,
-    open: Option<(String, PathBuf, BufWriter<File>)>,
-    kept: HashMap<String, (PathBuf, Digest)>,
-    next: u64,
+    out: PathBuf,
+    /// The files to write; `None` where no list says which.
+    listed: Option<HashMap<String, Digest>>,
+    open: Option<(String, Option<Digest>, PathBuf, BufWriter<File>)>,
+    seen: HashSet<String>,
+    files: u64,
 }
 
 impl Salvor for Keeper<'_> {
-    fn begin(&mut self, path: &str) -> io::Result<()> {
+    fn begin(&mut self, path: &str) -> io::Result<bool> {
         let Some(below) = path.strip_prefix(DATA).filter(|below| EntryPath::parse(below).is_ok()) else {
-            return Ok(());
+            return Ok(false);
         };
-        let at = self.folder.path().join(self.next.to_string());
-        self.next += 1;
-        self.open = Some((below.to_owned(), at.clone(), BufWriter::new(File::create_new(at)?)));
-        Ok(())
+        let expected = match &self.listed {
+            Some(listed) => match listed.get(path) {
+                Some(digest) => Some(*digest),
+                None => return Ok(false),
+            },
+            None => None,
+        };
+        if self.seen.contains(below) {
+            return Ok(false);
+        }
+        let at = self.folder.path().join("file");
+        let file = BufWriter::new(File::create(&at)?);
+        self.open = Some((below.to_owned(), expected, at, file));
+        Ok(true)
     }
 
     fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.open.as_mut().map_or(Ok(()), |(_, _, file)| file.write_all(bytes))
+        self.open.as_mut().map_or(Ok(()), |(.., file)| file.write_all(bytes))
     }
 
     fn end(&mut self, digest: Option<Digest>) -> io::Result<()> {
-        let Some((path, at, mut file)) = self.open.take() else { return Ok(()) };
+        let Some((path, expected, at, mut file)) = self.open.take() else { return Ok(()) };
         file.flush()?;
-        match digest {
-            Some(digest) if !self.kept.contains_key(&path) => {
-                self.kept.insert(path, (at, digest));
-                Ok(())
-            }
-            _ => fs::remove_file(at),
+        if digest.is_none() || expected.is_some_and(|expected| digest != Some(expected)) {
+            return Ok(());
         }
+        let to = self.out.join(&path);
+        fs::create_dir_all(publish::parent(&to))?;
+        fs::rename(at, to)?;
+        self.seen.insert(path);
+        self.files += 1;
+        Ok(())
     }
 }

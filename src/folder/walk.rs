@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use globset::GlobSet;
+use jiff::Timestamp;
 
 use crate::format::checksums::METADATA;
 use crate::path::{self, EntryPath, PathFault};
@@ -75,6 +76,11 @@ impl Stat {
             place.copy_from_slice(&part.to_le_bytes());
         }
         out
+    }
+
+    /// Returns when the file was last changed, if a timestamp can say it.
+    pub fn modified(&self) -> Option<Timestamp> {
+        Timestamp::new(self.modified.0, i32::try_from(self.modified.1).ok()?).ok()
     }
 
     /// Says whether the file may have changed after `other`, by at least this many nanoseconds before, without its times telling.
@@ -171,6 +177,12 @@ pub enum Reason {
         /// The other article's path.
         other: String,
     },
+    /// A file that would belong to an article inside its own.
+    #[error("would belong to the article {0:?}, whose path its own begins with")]
+    OtherArticle(String),
+    /// A path that is a file and a folder.
+    #[error("{0:?} would be a file and a folder at once")]
+    FileAndFolder(String),
     /// More files than a bundle may have.
     #[error("has {0} files, more than a bundle may have")]
     TooManyFiles(u64),

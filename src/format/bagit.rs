@@ -5,7 +5,7 @@
 use crate::digest::Digest;
 
 use super::manifest::Manifest;
-use super::{checksums, manifest};
+use super::{checksums, manifest, times};
 
 /// The declaration's name.
 pub const BAGIT: &str = "bagit.txt";
@@ -27,10 +27,12 @@ pub fn info(manifest: &Manifest) -> String {
 /// Returns `tagmanifest-sha256.txt`: the other tag files but the signatures and the index, ascending by name.
 pub fn tag_manifest(manifest: &Manifest) -> String {
     let files = [
-        (BAG_INFO, Digest::of(info(manifest).as_bytes())),
-        (BAGIT, Digest::of(declaration().as_bytes())),
-        (checksums::NAME, manifest.checksums),
-        (manifest::NAME, Digest::of(manifest.to_string().as_bytes())),
+        (BAG_INFO, Some(Digest::of(info(manifest).as_bytes()))),
+        (BAGIT, Some(Digest::of(declaration().as_bytes()))),
+        (checksums::NAME, Some(manifest.checksums)),
+        (manifest::NAME, Some(Digest::of(manifest.to_string().as_bytes()))),
+        (times::NAME, manifest.times),
     ];
-    files.iter().map(|(name, digest)| format!("{digest}  {name}\n")).collect()
+    let files = files.iter().filter_map(|(name, digest)| digest.map(|digest| (name, digest)));
+    files.map(|(name, digest)| format!("{digest}  {name}\n")).collect()
 }

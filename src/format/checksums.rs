@@ -4,13 +4,17 @@
 //! 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08  data/essays/tides/tides.md
 //! ```
 //!
-//! One line a file, ascending bytewise by path, no path twice. `sha256sum -c` and BagIt tools read it as it is; a `%` in a
-//! name stands literally.
+//! One line a file, in the one order. `sha256sum -c` and BagIt tools read it as it is; a `%` in a name stands literally. Which file belongs
+//! to which article follows from the list alone: to the one whose path is the longest that its own begins with.
 
 use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use crate::digest::Digest;
 use crate::path::{EntryPath, PathFault};
+
+use super::order;
 
 /// The name of the list in the bundle.
 pub const NAME: &str = "manifest-sha256.txt";
@@ -28,13 +32,26 @@ pub const MAX_LIST_BYTES: u64 = MAX_FILES * 1100;
 const HEX: usize = 64;
 /// Digest and two spaces before the path.
 const LEAD: usize = HEX + 2;
+/// Stands for the article of a file that belongs to none.
+const NONE: u32 = u32::MAX;
 
-/// A checksum list as it stands in a bundle: its bytes, and where its lines are.
+/// A checksum list as it stands in a bundle, or a stretch of one: its bytes, where its lines are, and whose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChecksumList {
     text: String,
     /// Where each line begins; the last entry is the length of the text.
     starts: Vec<u32>,
+    /// For each line the number of its article, or [`NONE`].
+    owners: Vec<u32>,
+    /// The articles, numbered as their first lines follow each other.
+    articles: Vec<Stretch>,
+}
+
+/// The lines of one article.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stretch {
+    metadata: u32,
+    lines: Range<u32>,
 }
 
 /// Why bytes are no checksum list.
@@ -59,7 +76,7 @@ pub enum ListFault {
         /// The rule that it breaks.
         fault: PathFault,
     },
-    /// A path that does not come after the one before it.
+    /// A path that does not come after the one before it in the one order.
     #[error("line {line}: {path:?} does not come after the path before it")]
     Order {
         /// Counted from 1.
@@ -70,6 +87,12 @@ pub enum ListFault {
     /// A path that is a file here and a folder elsewhere in the list.
     #[error("{0:?} is a file and a folder at once")]
     FileAndFolder(String),
+    /// A file without an `article.toml` in a folder above it.
+    #[error("{0:?} belongs to no article: there is no {METADATA} above it")]
+    NoArticle(String),
+    /// An article that is metadata alone.
+    #[error("the article {0:?} has no content")]
+    NoContent(String),
     /// More than [`MAX_FILES`] or [`MAX_ARTICLES`].
     #[error("the list has {found} {what}, at most {limit} are allowed")]
     TooMany {
@@ -80,27 +103,24 @@ pub enum ListFault {
         /// How many there may be.
         limit: u64,
     },
+    /// Not a line.
+    #[error("the list is empty")]
+    Empty,
     /// Not UTF-8.
     #[error("not UTF-8")]
     NotUtf8,
 }
 
-impl ChecksumList {
-    /// Writes the list of these files, which must be given ascending by path.
-    pub fn from_sorted<'a>(files: impl Iterator<Item = (&'a str, Digest)>) -> Self {
-        let mut text = String::new();
-        let mut starts = vec![0];
-        for (path, digest) in files {
-            text.push_str(&String::from_utf8_lossy(&digest.hex()));
-            text.push_str("  ");
-            text.push_str(path);
-            text.push('\n');
-            starts.push(text.len() as u32);
-        }
-        Self { text, starts }
-    }
+/// Appends one line to the text of a list; `path` includes `data/`.
+pub fn push_line(text: &mut String, path: &str, digest: &Digest) {
+    text.push_str(&String::from_utf8_lossy(&digest.hex()));
+    text.push_str("  ");
+    text.push_str(path);
+    text.push('\n');
+}
 
-    /// Finds the lines of a list and looks no closer; for a list that its manifest vouches for, and that [`Self::faults`] examines.
+impl ChecksumList {
+    /// Finds the lines of a list and the articles that they belong to; [`Self::faults`] checks the rules.
     ///
     /// # Errors
     /// Where a line is not a digest's length, two spaces, a path below `data/` and LF.
@@ -125,40 +145,99 @@ impl ChecksumList {
             at += LEAD + length + 1;
             starts.push(at as u32);
         }
-        Ok(Self { text, starts })
+        let mut list = Self { text, starts, owners: Vec::new(), articles: Vec::new() };
+        (list.owners, list.articles) = list.assign();
+        Ok(list)
     }
 
-    /// Checks everything that the format asks of a list: order, path rules, limits. Returns all faults.
+    /// Assigns every line to the article whose path is the longest that its own begins with.
+    fn assign(&self) -> (Vec<u32>, Vec<Stretch>) {
+        // For each article its metadata's line, and its number once its first line has been met.
+        let mut known: HashMap<&str, (u32, u32)> = HashMap::new();
+        for n in 0..self.len() {
+            if let Some(article) = article_of_metadata(self.path(n)) {
+                known.entry(article).or_insert((n as u32, NONE));
+            }
+        }
+        let mut owners = Vec::with_capacity(self.len());
+        let mut articles: Vec<Stretch> = Vec::with_capacity(known.len());
+        let mut before: Option<(&str, u32)> = None;
+        for n in 0..self.len() {
+            let below = &self.path(n)[DATA.len()..];
+            let folder = order::parent(below).unwrap_or_default();
+            let owner = match before {
+                Some((same, owner)) if same == folder => owner,
+                _ => {
+                    let above = std::iter::once(folder).chain(order::folders(folder)).find(|at| known.contains_key(at));
+                    above.and_then(|path| known.get_mut(path)).map_or(NONE, |(metadata, number)| {
+                        if *number == NONE {
+                            *number = articles.len() as u32;
+                            articles.push(Stretch { metadata: *metadata, lines: n as u32..n as u32 });
+                        }
+                        *number
+                    })
+                }
+            };
+            if let Some(article) = articles.get_mut(owner as usize) {
+                article.lines.end = n as u32 + 1;
+            }
+            before = Some((folder, owner));
+            owners.push(owner);
+        }
+        (owners, articles)
+    }
+
+    /// Checks everything that the format asks of a list: order, path rules, articles, limits. Returns all faults.
     pub fn faults(&self) -> Vec<ListFault> {
         let mut faults = Vec::new();
-        if self.len() as u64 > MAX_FILES {
-            faults.push(ListFault::TooMany { what: "files", found: self.len() as u64, limit: MAX_FILES });
+        if self.is_empty() {
+            faults.push(ListFault::Empty);
         }
-        let articles = self.articles().count() as u64;
-        if articles > MAX_ARTICLES {
-            faults.push(ListFault::TooMany { what: "articles", found: articles, limit: MAX_ARTICLES });
+        for (what, found, limit) in
+            [("files", self.len() as u64, MAX_FILES), ("articles", self.articles.len() as u64, MAX_ARTICLES)]
+        {
+            if found > limit {
+                faults.push(ListFault::TooMany { what, found, limit });
+            }
         }
-        let mut before = "";
-        let mut parents: Vec<&str> = Vec::new();
+        let files: HashSet<&str> = (0..self.len()).map(|n| self.path(n)).collect();
+        let mut content = vec![false; self.articles.len()];
+        let mut folder_before = "";
         for n in 0..self.len() {
             let path = self.path(n);
+            let below = &path[DATA.len()..];
             let owned = || path.to_owned();
             if self.stated(n).is_none() {
                 faults.push(ListFault::Line { line: n + 1, what: "does not begin with a digest" });
             }
-            if let Err(fault) = EntryPath::parse(path) {
+            if let Err(fault) = EntryPath::parse(below) {
                 faults.push(ListFault::Path { line: n + 1, path: owned(), fault });
             }
-            if path <= before {
+            match self.owner(n) {
+                None => faults.push(ListFault::NoArticle(owned())),
+                Some(owner) => content[owner] |= !self.is_metadata(n),
+            }
+            if n > 0 && self.order(n - 1, n) != Ordering::Less {
                 faults.push(ListFault::Order { line: n + 1, path: owned() });
             }
-            parents.retain(|parent| path.starts_with(parent));
-            let folder = parents.iter().find(|parent| path.as_bytes().get(parent.len()) == Some(&b'/'));
-            faults.extend(folder.map(|parent| ListFault::FileAndFolder((*parent).to_owned())));
-            parents.push(path);
-            before = path;
+            let folder = order::parent(path).unwrap_or_default();
+            if folder != folder_before {
+                folder_before = folder;
+                let above = std::iter::once(folder).chain(order::folders(folder));
+                faults.extend(above.filter(|at| files.contains(at)).map(|at| ListFault::FileAndFolder(at.to_owned())));
+            }
         }
+        let empty = self.articles().zip(content).filter(|(_, content)| !content);
+        faults.extend(empty.map(|((path, _), _)| ListFault::NoContent(path.to_owned())));
         faults
+    }
+
+    /// Compares two lines by the one order; lines of no article by their paths.
+    fn order(&self, one: usize, other: usize) -> Ordering {
+        match (self.owner(one), self.owner(other)) {
+            (Some(a), Some(b)) if a != b => order::articles(self.article(a), self.article(b)),
+            _ => self.path(one).cmp(self.path(other)),
+        }
     }
 
     /// Returns the list's bytes.
@@ -186,6 +265,11 @@ impl ChecksumList {
         &self.text[self.starts[n] as usize..self.starts[n + 1] as usize]
     }
 
+    /// Returns where line `n` begins in the list, in bytes; `n` may be the number of lines.
+    pub fn start(&self, n: usize) -> u64 {
+        u64::from(self.starts[n])
+    }
+
     /// Returns line `n`'s digest; one that nothing has where the line holds none, which [`Self::faults`] finds.
     pub fn digest(&self, n: usize) -> Digest {
         self.stated(n).unwrap_or(Digest::from_bytes([0; 32]))
@@ -196,30 +280,16 @@ impl ChecksumList {
         Digest::from_hex(&self.text.as_bytes()[start..start + HEX]).ok()
     }
 
-    /// Walks digests and paths in order.
-    pub fn iter(&self) -> impl Iterator<Item = (Digest, &str)> {
-        (0..self.len()).map(|n| (self.digest(n), self.path(n)))
-    }
-
-    /// Finds the line of a path, `data/` included.
+    /// Finds the line of a path, `data/` included, in a list without faults.
     pub fn find(&self, path: &str) -> Option<usize> {
-        let line = self.lower_bound(path);
-        (line < self.len() && self.path(line) == path).then_some(line)
-    }
-
-    /// Returns the first line whose path is not before `path`.
-    fn lower_bound(&self, path: &str) -> usize {
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let middle = low.midpoint(high);
-            if self.path(middle) < path { low = middle + 1 } else { high = middle }
-        }
-        low
+        let below = path.strip_prefix(DATA)?;
+        let owner = order::folders(below).find_map(|folder| self.number(folder))?;
+        bisect(self.lines(owner), |n| self.path(n).cmp(path))
     }
 
     /// Says whether line `n` is an article's metadata.
     pub fn is_metadata(&self, n: usize) -> bool {
-        is_metadata(self.path(n))
+        article_of_metadata(self.path(n)).is_some()
     }
 
     /// Returns the order of the members in the tar: all content, then all metadata, as line numbers.
@@ -230,72 +300,129 @@ impl ChecksumList {
 
     /// Walks the articles in order: path (without `data/`) and the line of the metadata.
     pub fn articles(&self) -> impl Iterator<Item = (&str, usize)> {
-        (0..self.len()).filter_map(|n| article_of_metadata(self.path(n)).map(|path| (path, n)))
+        (0..self.articles.len()).map(|n| (self.article(n), self.articles[n].metadata as usize))
     }
 
-    /// Returns the lines of one article, named by its path without `data/`; empty where there is no such article.
-    pub fn article_lines(&self, article: &str) -> Vec<usize> {
-        let folder = format!("{DATA}{article}/");
-        if self.find(&format!("{folder}{METADATA}")).is_none() {
-            return Vec::new();
+    /// Returns the number of articles.
+    pub fn article_count(&self) -> usize {
+        self.articles.len()
+    }
+
+    /// Returns the path of article `n`.
+    pub fn article(&self, n: usize) -> &str {
+        article_of_metadata(self.path(self.articles[n].metadata as usize)).unwrap_or_default()
+    }
+
+    /// Returns the lines of article `n`.
+    pub fn lines(&self, n: usize) -> Range<usize> {
+        let lines = &self.articles[n].lines;
+        lines.start as usize..lines.end as usize
+    }
+
+    /// Returns the text of the lines of article `n`.
+    pub fn lines_text(&self, n: usize) -> &str {
+        let lines = self.lines(n);
+        &self.text[self.starts[lines.start] as usize..self.starts[lines.end] as usize]
+    }
+
+    /// Finds the number of the article with this path, in a list without faults.
+    pub fn number(&self, article: &str) -> Option<usize> {
+        bisect(0..self.articles.len(), |n| order::articles(self.article(n), article))
+    }
+
+    /// Returns the lines of the article with this path; empty where there is no such article.
+    pub fn article_lines(&self, article: &str) -> Range<usize> {
+        self.number(article).map_or(0..0, |n| self.lines(n))
+    }
+
+    /// Returns the number of the article that line `n` belongs to; `None` where there is none.
+    pub fn owner(&self, n: usize) -> Option<usize> {
+        Some(self.owners[n]).filter(|&owner| owner != NONE).map(|owner| owner as usize)
+    }
+}
+
+/// Finds the number in an ascending range that compares as equal.
+fn bisect(range: Range<usize>, compare: impl Fn(usize) -> Ordering) -> Option<usize> {
+    let Range { start: mut low, end: mut high } = range;
+    while low < high {
+        let middle = low.midpoint(high);
+        match compare(middle) {
+            Ordering::Less => low = middle + 1,
+            Ordering::Greater => high = middle,
+            Ordering::Equal => return Some(middle),
         }
-        let first = self.lower_bound(&folder);
-        let below = (first..self.len()).take_while(|&line| self.path(line).starts_with(&folder));
-        let deeper: Vec<&str> = below
-            .clone()
-            .filter_map(|line| article_of_metadata(self.path(line)))
-            .filter(|path| path.len() > article.len())
-            .collect();
-        below
-            .filter(|&line| {
-                let path = &self.path(line)[DATA.len()..];
-                deeper.iter().all(|deeper| path.strip_prefix(deeper).is_none_or(|rest| !rest.starts_with('/')))
-            })
-            .collect()
     }
-
-    /// Returns for each line the number of its article in order of [`Self::articles`]: the one whose path is the longest
-    /// prefix; `None` where there is none.
-    pub fn owners(&self) -> Vec<Option<u32>> {
-        let articles: Vec<&str> = self.articles().map(|(path, _)| path).collect();
-        let numbered = |path: &str| articles.binary_search_by(|other| as_folder(other, path)).ok().map(|n| n as u32);
-        let mut before: Option<(&str, Option<u32>)> = None;
-        (0..self.len())
-            .map(|n| {
-                let folder = self.path(n).rsplit_once('/').map_or("", |(folder, _)| folder);
-                if let Some((same, owner)) = before
-                    && same == folder
-                {
-                    return owner;
-                }
-                let mut prefix = folder.strip_prefix(DATA);
-                let owner = loop {
-                    let Some(path) = prefix else { break None };
-                    if let Some(owner) = numbered(path) {
-                        break Some(owner);
-                    }
-                    prefix = path.rsplit_once('/').map(|(up, _)| up);
-                };
-                before = Some((folder, owner));
-                owner
-            })
-            .collect()
-    }
+    None
 }
 
-/// Compares two folders as their contents sort: each with a slash at its end.
-fn as_folder(one: &str, other: &str) -> Ordering {
-    let (one, other) = (one.as_bytes(), other.as_bytes());
-    let same = one.len().min(other.len());
-    let rest = |path: &[u8]| path.get(same).copied().unwrap_or(b'/');
-    one[..same].cmp(&other[..same]).then(rest(one).cmp(&rest(other))).then(one.len().cmp(&other.len()))
+fn article_of_metadata(path: &str) -> Option<&str> {
+    path.strip_prefix(DATA)?.strip_suffix(METADATA)?.strip_suffix('/').filter(|article| !article.is_empty())
 }
 
-/// Says whether a path is an article's metadata.
+/// Says whether a path, `data/` included, is an article's metadata.
 pub fn is_metadata(path: &str) -> bool {
     article_of_metadata(path).is_some()
 }
 
-fn article_of_metadata(path: &str) -> Option<&str> {
-    path.strip_prefix(DATA)?.strip_suffix(METADATA)?.strip_suffix('/')
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn list(paths: &[&str]) -> ChecksumList {
+        let mut text = String::new();
+        for path in paths {
+            push_line(&mut text, &format!("{DATA}{path}"), &Digest::of(path.as_bytes()));
+        }
+        ChecksumList::decode(text.into_bytes()).unwrap()
+    }
+
+    #[test]
+    fn the_lines_of_an_article_are_one_stretch_also_around_another_article() {
+        let list = list(&["a-b/article.toml", "a-b/x", "a/article.toml", "a/b/z", "a/z", "a/b/c/article.toml", "a/b/c/y"]);
+        assert_eq!(list.faults(), []);
+        assert_eq!(list.articles().map(|(path, _)| path).collect::<Vec<_>>(), ["a-b", "a", "a/b/c"]);
+        assert_eq!(list.article_lines("a"), 2..5);
+        assert_eq!(list.find("data/a/b/z"), Some(3));
+        assert_eq!(list.find("data/a/b/c/y"), Some(6));
+        assert_eq!(list.find("data/a/b/c"), None);
+    }
+
+    #[test]
+    fn every_rule_of_a_list_is_asked() {
+        type Is = fn(&ListFault) -> bool;
+        let cases: [(&[&str], Is); 7] = [
+            (&[], |f| matches!(f, ListFault::Empty)),
+            (&["a/article.toml", "a/y", "a/x"], |f| matches!(f, ListFault::Order { line: 3, .. })),
+            (&["a/article.toml", "a/x", "a-b/article.toml", "a-b/x"], |f| matches!(f, ListFault::Order { line: 3, .. })),
+            (&["a/article.toml", "a/x", "b"], |f| matches!(f, ListFault::NoArticle(_))),
+            (&["article.toml", "x"], |f| matches!(f, ListFault::NoArticle(_))),
+            (&["a/article.toml"], |f| matches!(f, ListFault::NoContent(_))),
+            (&["a/article.toml", "a/x", "a/x/y"], |f| matches!(f, ListFault::FileAndFolder(_))),
+        ];
+        for (paths, fault) in cases {
+            assert!(list(paths).faults().iter().any(fault), "{paths:?}: {:?}", list(paths).faults());
+        }
+        let outer = list(&["a/article.toml", "a/ x"]);
+        assert!(matches!(outer.faults()[..], [ListFault::Path { .. }]), "{:?}", outer.faults());
+        let drive = list(&["c:/article.toml", "c:/x"]);
+        assert!(drive.faults().iter().all(|fault| matches!(fault, ListFault::Path { fault: PathFault::Drive, .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_list_with_faults_or_refused(text in "([0a]{64}  data/[a-c/]{1,6}(/article.toml)?\n){0,6}") {
+            if let Ok(list) = ChecksumList::decode(text.clone().into_bytes()) {
+                prop_assert_eq!(list.text(), text);
+                let faults = list.faults();
+                if faults.is_empty() {
+                    for n in 0..list.len() {
+                        prop_assert_eq!(list.find(list.path(n)), Some(n));
+                        prop_assert!(list.owner(n).is_some_and(|owner| list.lines(owner).contains(&n)));
+                    }
+                }
+            }
+        }
+    }
 }

@@ -1,12 +1,9 @@
 //! One zstd frame: content size and checksum in it, no dictionary, a window of at most 8 MiB. (FORMAT.md, "Frames")
 //!
-//! The last frame of a bundle is stored: its blocks are raw, so manifest and signatures can be read without any decoder, and it has one
-//! form only. Of a compressed frame many forms decode to the same bytes; [`mark`] tells them apart.
-//!
-//! Frames are compressed and decoded whole, in buffers whose sizes are known beforehand; a frame from outside is refused before
-//! it is decoded where its header claims more than the table or the format allows.
+//! Frames are compressed and decoded whole, in buffers whose sizes are known beforehand. Headers are read here and not by the decoder, so
+//! that a frame from outside is refused before it is decoded where it claims more than the table or the format allows, and every decoder
+//! is asked for the same frames.
 
-use twox_hash::XxHash64;
 use zstd::zstd_safe::{self, CCtx, CParameter, DCtx};
 
 /// The largest plain size of a frame, in bytes; also the largest window.
@@ -14,39 +11,20 @@ pub const MAX_FRAME_BYTES: u64 = 8 << 20;
 /// The highest compression level.
 pub const MAX_LEVEL: i32 = 22;
 
-const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// What every frame begins with.
+pub const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const SINGLE_SEGMENT: u8 = 1 << 5;
 const UNUSED_BITS: u8 = 0b0001_1000;
 const CHECKSUM: u8 = 1 << 2;
 const DICTIONARY_BITS: u8 = 0b11;
+const CHECKSUM_BYTES: usize = 4;
+/// The largest block that zstd allows, in bytes.
+const MAX_BLOCK_BYTES: usize = 128 << 10;
+const BLOCK_HEADER_BYTES: usize = 3;
 
-/// The size of a raw block, the largest that zstd allows, in bytes.
-const RAW_BLOCK_BYTES: usize = 128 << 10;
-
-/// Returns a frame's mark, XXH64 of its packed bytes: against accidents, not against malice.
-pub fn mark(packed: &[u8]) -> u64 {
-    XxHash64::oneshot(0, packed)
-}
-
-/// Returns the stored frame of `plain`: a single segment, an eight-byte content size, raw blocks, the checksum.
-pub fn store(plain: &[u8]) -> Vec<u8> {
-    const EIGHT_BYTE_SIZE: u8 = 3 << 6;
-    let mut out = MAGIC.to_vec();
-    out.push(EIGHT_BYTE_SIZE | SINGLE_SEGMENT | CHECKSUM);
-    out.extend_from_slice(&(plain.len() as u64).to_le_bytes());
-    let blocks = plain.chunks(RAW_BLOCK_BYTES);
-    let last = blocks.len().saturating_sub(1);
-    for (n, block) in blocks.enumerate() {
-        let header = (block.len() as u32) << 3 | u32::from(n == last);
-        out.extend_from_slice(&header.to_le_bytes()[..3]);
-        out.extend_from_slice(block);
-    }
-    if plain.is_empty() {
-        out.extend_from_slice(&[1, 0, 0]);
-    }
-    // The frame's checksum is the low half of XXH64 of the content.
-    out.extend_from_slice(&XxHash64::oneshot(0, plain).to_le_bytes()[..4]);
-    out
+/// Returns how long a frame of `plain` bytes may be in the file: more than any encoder makes of them.
+pub const fn max_packed(plain: u64) -> u64 {
+    plain + (plain >> 7) + 1024
 }
 
 /// Why bytes are no frame of a bundle.
@@ -59,7 +37,10 @@ pub enum FrameFault {
     /// Content size or checksum absent, a dictionary, or a reserved bit set.
     #[error("the zstd frame header has {0}")]
     Header(&'static str),
-    /// The frame declares another plain size than it must have.
+    /// The bytes end within the frame.
+    #[error("the zstd frame is cut off")]
+    Cut,
+    /// The frame declares another plain size than it must have, none, or more than [`MAX_FRAME_BYTES`].
     #[error("the zstd frame declares {found} bytes, expected {expected}")]
     Size {
         /// What the table says, or the limit.
@@ -154,7 +135,7 @@ impl FrameDecoder {
         if found != plain || plain > MAX_FRAME_BYTES {
             return Err(FrameFault::Size { expected: plain.min(MAX_FRAME_BYTES), found });
         }
-        let length = zstd_safe::find_frame_compressed_size(packed).map_err(decode_fault)?;
+        let length = frame_len(packed)?;
         if length != packed.len() {
             return Err(FrameFault::Length { expected: packed.len() as u64, found: length as u64 });
         }
@@ -167,13 +148,53 @@ impl FrameDecoder {
     }
 }
 
-/// Returns the length of the frame that `packed` begins with, in bytes.
+/// Returns the length of the frame that `packed` begins with, in bytes, by the headers of its blocks.
 ///
 /// # Errors
 /// Where no whole frame of the allowed form begins there.
 pub fn frame_len(packed: &[u8]) -> Result<usize, FrameFault> {
-    declared_size(packed)?;
-    zstd_safe::find_frame_compressed_size(packed).map_err(decode_fault)
+    Ok(measure(packed)?.0)
+}
+
+/// Returns the length of a frame and its number of blocks.
+///
+/// # Errors
+/// As for [`frame_len`].
+pub fn measure(packed: &[u8]) -> Result<(usize, usize), FrameFault> {
+    let mut blocks = 0;
+    walk_blocks(packed, &mut blocks).map(|len| (len, blocks))
+}
+
+/// Goes from block to block, counting them; returns the frame's length.
+fn walk_blocks(packed: &[u8], blocks: &mut usize) -> Result<usize, FrameFault> {
+    let mut at = Header::read(packed)?.len;
+    loop {
+        let block = packed.get(at..at + BLOCK_HEADER_BYTES).ok_or(FrameFault::Cut)?;
+        let word = u32::from_le_bytes([block[0], block[1], block[2], 0]);
+        let size = (word >> 3) as usize;
+        let stored = match word >> 1 & 3 {
+            0 | 2 => size,
+            1 => 1,
+            _ => return Err(FrameFault::Header("a block of a reserved type")),
+        };
+        if size > MAX_BLOCK_BYTES {
+            return Err(FrameFault::Header("too large a block"));
+        }
+        at += BLOCK_HEADER_BYTES + stored;
+        *blocks += 1;
+        if word & 1 == 1 {
+            break;
+        }
+    }
+    at += CHECKSUM_BYTES;
+    if at <= packed.len() { Ok(at) } else { Err(FrameFault::Cut) }
+}
+
+/// Returns how many blocks begin in `packed` before it shows that no whole frame does: what [`measure`] did in vain.
+pub fn blocks_begun(packed: &[u8]) -> usize {
+    let mut begun = 0;
+    let _ = walk_blocks(packed, &mut begun);
+    begun + 1
 }
 
 /// Returns the plain size that a frame's header declares, after checking the header's form.
@@ -181,32 +202,56 @@ pub fn frame_len(packed: &[u8]) -> Result<usize, FrameFault> {
 /// # Errors
 /// Names what the header has that no frame of a bundle may have.
 pub fn declared_size(packed: &[u8]) -> Result<u64, FrameFault> {
-    let descriptor = match packed.strip_prefix(&MAGIC) {
-        Some([descriptor, ..]) => *descriptor,
-        _ => return Err(FrameFault::Magic),
-    };
-    if descriptor & UNUSED_BITS != 0 {
-        return Err(FrameFault::Header("a reserved bit set"));
-    }
-    if descriptor & CHECKSUM == 0 {
-        return Err(FrameFault::Header("no checksum"));
-    }
-    if descriptor & DICTIONARY_BITS != 0 {
-        return Err(FrameFault::Header("a dictionary id"));
-    }
-    if descriptor & SINGLE_SEGMENT == 0 {
-        let window = packed.get(5).copied().ok_or(FrameFault::Header("no window"))?;
-        let base = 1_u64 << (10 + (window >> 3));
-        if base + base / 8 * u64::from(window & 7) > MAX_FRAME_BYTES {
-            return Err(FrameFault::Header("too large a window"));
+    Header::read(packed).map(|header| header.plain)
+}
+
+/// A frame's header.
+struct Header {
+    /// Its own length, in bytes.
+    len: usize,
+    /// The content size that it states, in bytes.
+    plain: u64,
+}
+
+impl Header {
+    fn read(packed: &[u8]) -> Result<Self, FrameFault> {
+        let rest = packed.strip_prefix(&MAGIC).ok_or(FrameFault::Magic)?;
+        let (&descriptor, rest) = rest.split_first().ok_or(FrameFault::Magic)?;
+        if descriptor & UNUSED_BITS != 0 {
+            return Err(FrameFault::Header("a reserved bit set"));
         }
+        if descriptor & CHECKSUM == 0 {
+            return Err(FrameFault::Header("no checksum"));
+        }
+        if descriptor & DICTIONARY_BITS != 0 {
+            return Err(FrameFault::Header("a dictionary id"));
+        }
+        let single = descriptor & SINGLE_SEGMENT != 0;
+        let mut rest = rest;
+        if !single {
+            let (&window, after) = rest.split_first().ok_or(FrameFault::Cut)?;
+            let base = 1_u64 << (10 + (window >> 3));
+            if base + base / 8 * u64::from(window & 7) > MAX_FRAME_BYTES {
+                return Err(FrameFault::Header("too large a window"));
+            }
+            rest = after;
+        }
+        let (bytes, add) = match descriptor >> 6 {
+            0 if single => (1, 0),
+            0 => return Err(FrameFault::Header("no content size")),
+            1 => (2, 256),
+            2 => (4, 0),
+            _ => (8, 0),
+        };
+        let field = rest.get(..bytes).ok_or(FrameFault::Cut)?;
+        let mut size = [0; 8];
+        size[..bytes].copy_from_slice(field);
+        let plain = u64::from_le_bytes(size).saturating_add(add);
+        if plain == 0 || plain > MAX_FRAME_BYTES {
+            return Err(FrameFault::Size { expected: MAX_FRAME_BYTES, found: plain });
+        }
+        Ok(Self { len: MAGIC.len() + 1 + usize::from(!single) + bytes, plain })
     }
-    let size = zstd_safe::get_frame_content_size(packed).map_err(|_| FrameFault::Header("no content size"))?;
-    let size = size.ok_or(FrameFault::Header("no content size"))?;
-    if size > MAX_FRAME_BYTES {
-        return Err(FrameFault::Size { expected: MAX_FRAME_BYTES, found: size });
-    }
-    Ok(size)
 }
 
 fn decode_fault(code: usize) -> FrameFault {
@@ -225,7 +270,7 @@ mod tests {
 
     #[test]
     fn decodes_what_was_encoded() {
-        for plain in [&b""[..], b"a", &[7; 100_000]] {
+        for plain in [&b"a"[..], &[7; 100_000]] {
             let mut out = Vec::new();
             FrameDecoder::default().decode(&frame(plain), plain.len() as u64, &mut out).unwrap();
             assert_eq!(out, plain);
@@ -247,11 +292,18 @@ mod tests {
     }
 
     #[test]
-    fn zstd_decodes_what_is_stored() {
-        for len in [0, 1, RAW_BLOCK_BYTES, RAW_BLOCK_BYTES + 1, 300_000] {
-            let plain: Vec<u8> = (0..len).map(|n| (n % 251) as u8).collect();
-            assert_eq!(zstd::decode_all(&store(&plain)[..]).unwrap(), plain);
-            assert_eq!(declared_size(&store(&plain)), Ok(len as u64));
+    fn headers_are_read_as_zstd_reads_them() {
+        for len in [1, 255, 256, 257, 65_791, 65_792, 300_000, 1 << 20] {
+            let plain: Vec<u8> = (0..len as u32).map(|n| (n % 251) as u8 ^ (n >> 9) as u8).collect();
+            for level in [1, 3, 19] {
+                let mut packed = Vec::new();
+                FrameEncoder::new(level).encode(&plain, &mut packed).unwrap();
+                assert_eq!(declared_size(&packed), Ok(len as u64));
+                packed.extend_from_slice(b"more");
+                assert_eq!(frame_len(&packed).unwrap(), zstd_safe::find_frame_compressed_size(&packed).unwrap());
+                assert_eq!(frame_len(&packed), Ok(packed.len() - 4));
+                assert!((packed.len() as u64) < max_packed(len as u64));
+            }
         }
     }
 
@@ -259,7 +311,7 @@ mod tests {
     fn refuses_bytes_after_the_frame_and_frames_without_checksum() {
         let mut out = Vec::new();
         let mut long = frame(b"abc");
-        long.extend_from_slice(&frame(b""));
+        long.extend_from_slice(&frame(b"d"));
         assert!(matches!(FrameDecoder::default().decode(&long, 3, &mut out), Err(FrameFault::Length { .. })));
         let plain = zstd::bulk::compress(b"abc", 3).unwrap();
         assert_eq!(declared_size(&plain), Err(FrameFault::Header("no checksum")));

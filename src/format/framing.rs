@@ -12,9 +12,11 @@ pub const FRAME_BYTES: u64 = 2 << 20;
 pub const MIN_FRAME_TARGET: u64 = 64 << 10;
 /// The largest frame target that may be asked for, in bytes.
 pub const MAX_FRAME_TARGET: u64 = 4 << 20;
-/// The plain size of the checksum list's frames, in bytes: digests do not compress, and small frames are decoded side by side into
+/// The largest plain size of the checksum list's frames, in bytes: digests do not compress, and small frames are decoded side by side into
 /// buffers that are used again.
-pub const LIST_FRAME_BYTES: u64 = 256 << 10;
+const LIST_FRAME_BYTES: u64 = 256 << 10;
+/// A bundle whose tar without its last frame is no longer than this has one frame before it, in bytes.
+pub const SMALL_BYTES: u64 = 128 << 10;
 /// A run of packed content shorter than this stays in its neighbours' frame, in bytes.
 const PACKED_RUN_BYTES: u64 = 512 << 10;
 
@@ -69,6 +71,20 @@ pub fn cut(members: impl Iterator<Item = (Place, Kind)>, target: u64) -> Vec<Cut
     }
     close_run(&mut run, run_kind, &mut open, target, &mut cuts);
     fill(&open, Kind::Plain, target, &mut cuts);
+    cuts
+}
+
+/// Cuts stretches that follow each other at each of these places, and within where they are long.
+pub fn cut_at(bounds: &[u64]) -> Vec<Cut> {
+    let mut cuts = Vec::new();
+    for pair in bounds.windows(2) {
+        let [mut from, end] = [pair[0], pair[1]];
+        while from < end {
+            let to = end.min(from + LIST_FRAME_BYTES);
+            cuts.push(Cut { from, to, kind: Kind::Plain });
+            from = to;
+        }
+    }
     cuts
 }
 

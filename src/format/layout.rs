@@ -19,12 +19,12 @@ pub struct Place {
 impl Place {
     /// Returns where the content begins.
     pub const fn content(&self) -> u64 {
-        self.offset + self.header
+        self.offset.saturating_add(self.header)
     }
 
     /// Returns where the next member begins.
     pub const fn end(&self) -> u64 {
-        self.content() + self.size + tar::padding(self.size)
+        self.content().saturating_add(self.size).saturating_add(tar::padding(self.size))
     }
 }
 

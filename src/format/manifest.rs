@@ -8,6 +8,7 @@
 //! files = 2470
 //! bytes = 123456789
 //! checksums = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+//! root = "sha256:60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752"
 //! ```
 //!
 //! One form only: what is parsed is printed again and must give the same bytes. Unknown keys are refused. The SHA-256 of
@@ -25,7 +26,11 @@ pub const NAME: &str = "manifest.toml";
 /// The first line's value.
 pub const FORMAT: &str = "vellum-manifest/1";
 /// The longest manifest, in bytes.
-pub const MAX_MANIFEST_BYTES: u64 = 16 << 10;
+pub const MAX_MANIFEST_BYTES: u64 = 4 << 10;
+/// The most entries of a list in it.
+pub const MAX_LIST_ENTRIES: usize = 32;
+/// The largest number in it: TOML's own limit.
+const MAX_NUMBER: u64 = i64::MAX as u64;
 /// The longest bundle name, in bytes.
 pub const MAX_NAME_BYTES: usize = 64;
 /// The longest title, in bytes.
@@ -162,10 +167,18 @@ pub struct Manifest {
     pub bytes: u64,
     /// Digest of the checksum list.
     pub checksums: Digest,
+    /// Root of the article tree.
+    pub root: Digest,
+    /// Digest of the files' times, where they are kept.
+    pub times: Option<Digest>,
     /// Which part of a split pack this is, if it was split.
     pub part: Option<PartOf>,
-    /// The bundle that this one replaces after a withdrawal, if any.
-    pub replaces: Option<BundleId>,
+    /// The size of the archive's log when the bundle was packed for it.
+    pub base: Option<u64>,
+    /// The bundles that this one replaces after a withdrawal, ascending.
+    pub replaces: Vec<BundleId>,
+    /// The statements of withdrawal that it undoes, ascending.
+    pub reinstates: Vec<Digest>,
 }
 
 /// Why bytes are no manifest.
@@ -205,10 +218,16 @@ struct Raw {
     files: u64,
     bytes: u64,
     checksums: String,
+    root: String,
+    times: Option<String>,
     part: Option<u64>,
     after: Option<String>,
     last: Option<bool>,
-    replaces: Option<String>,
+    base: Option<u64>,
+    #[serde(default)]
+    replaces: Vec<String>,
+    #[serde(default)]
+    reinstates: Vec<String>,
 }
 
 impl Manifest {
@@ -225,13 +244,24 @@ impl Manifest {
         if raw.format != FORMAT {
             return Err(ManifestFault::Format(shown(&raw.format)));
         }
-        let id = |key, text: Option<String>| {
-            text.map(|t| t.parse().map_err(|_| ManifestFault::Value { key, found: shown(&t) })).transpose()
+        let digest = |key, text: &str| {
+            text.parse::<Digest>().map_err(|_| ManifestFault::Value { key, found: shown(text) })
+        };
+        let labelled = |key, text: &str| {
+            Digest::from_labelled(text).map_err(|error| ManifestFault::Value { key, found: error.found })
+        };
+        let list = |key, texts: &[String]| {
+            let entries = texts.iter().map(|text| digest(key, text)).collect::<Result<Vec<_>, _>>()?;
+            if entries.len() > MAX_LIST_ENTRIES || !entries.is_sorted_by(|one, other| one < other) {
+                return Err(ManifestFault::Value { key, found: format!("{} entries, or not ascending", entries.len()) });
+            }
+            Ok(entries)
         };
         let part = match (raw.part, raw.after, raw.last) {
             (None, None, None) => None,
             (Some(number @ 1..), after, last) if after.is_some() == (number > 1) => {
-                Some(PartOf { number, after: id("after", after)?, last: last.unwrap_or(false) })
+                let after = after.map(|text| digest("after", &text).map(BundleId)).transpose()?;
+                Some(PartOf { number, after, last: last.unwrap_or(false) })
             }
             _ => return Err(ManifestFault::Value { key: "part", found: format!("{:?}", raw.part) }),
         };
@@ -245,11 +275,19 @@ impl Manifest {
             articles: raw.articles,
             files: raw.files,
             bytes: raw.bytes,
-            checksums: Digest::from_labelled(&raw.checksums)
-                .map_err(|error| ManifestFault::Value { key: "checksums", found: error.found })?,
+            checksums: labelled("checksums", &raw.checksums)?,
+            root: labelled("root", &raw.root)?,
+            times: raw.times.map(|text| labelled("times", &text)).transpose()?,
             part,
-            replaces: id("replaces", raw.replaces)?,
+            base: raw.base,
+            replaces: list("replaces", &raw.replaces)?.into_iter().map(BundleId).collect(),
+            reinstates: list("reinstates", &raw.reinstates)?,
         };
+        let part = manifest.part.map(|part| part.number);
+        let numbers = [Some(manifest.articles), Some(manifest.files), Some(manifest.bytes), part, manifest.base];
+        if let Some(number) = numbers.into_iter().flatten().find(|number| *number > MAX_NUMBER) {
+            return Err(ManifestFault::Malformed(format!("the number {number} is too large")));
+        }
         if manifest.to_string().as_bytes() == bytes { Ok(manifest) } else { Err(ManifestFault::NotCanonical) }
     }
 }
@@ -264,6 +302,10 @@ impl fmt::Display for Manifest {
         writeln!(f, "title = \"{}\"", self.title.replace('\\', "\\\\").replace('"', "\\\""))?;
         writeln!(f, "articles = {}\nfiles = {}\nbytes = {}", self.articles, self.files, self.bytes)?;
         writeln!(f, "checksums = \"{}\"", self.checksums.labelled())?;
+        writeln!(f, "root = \"{}\"", self.root.labelled())?;
+        if let Some(times) = self.times {
+            writeln!(f, "times = \"{}\"", times.labelled())?;
+        }
         if let Some(part) = &self.part {
             writeln!(f, "part = {}", part.number)?;
             if let Some(after) = part.after {
@@ -273,8 +315,15 @@ impl fmt::Display for Manifest {
                 writeln!(f, "last = true")?;
             }
         }
-        if let Some(replaced) = self.replaces {
-            writeln!(f, "replaces = \"{replaced}\"")?;
+        if let Some(base) = self.base {
+            writeln!(f, "base = {base}")?;
+        }
+        let replaces: Vec<_> = self.replaces.iter().map(|id| id.0).collect();
+        for (key, entries) in [("replaces", &replaces), ("reinstates", &self.reinstates)] {
+            if !entries.is_empty() {
+                let entries: Vec<_> = entries.iter().map(|entry| format!("\"{entry}\"")).collect();
+                writeln!(f, "{key} = [{}]", entries.join(", "))?;
+            }
         }
         Ok(())
     }
@@ -306,15 +355,31 @@ mod tests {
             files: 7,
             bytes: 99,
             checksums: Digest::of(b"list"),
+            root: Digest::of(b"tree"),
+            times: Some(Digest::of(b"times")),
             part: Some(PartOf { number: 2, after: Some(BundleId(Digest::of(b"1"))), last: true }),
-            replaces: Some(BundleId(Digest::of(b"old"))),
+            base: Some(412),
+            replaces: vec![BundleId(Digest::of(b"old"))],
+            reinstates: {
+                let mut both = vec![Digest::of(b"one"), Digest::of(b"other")];
+                both.sort();
+                both
+            },
         }
     }
 
     #[test]
     fn reads_back_what_it_prints() {
         assert_eq!(Manifest::decode(sample().to_string().as_bytes()), Ok(sample()));
-        let plain = Manifest { archive: None, part: None, replaces: None, ..sample() };
+        let plain = Manifest {
+            archive: None,
+            times: None,
+            part: None,
+            base: None,
+            replaces: Vec::new(),
+            reinstates: Vec::new(),
+            ..sample()
+        };
         assert_eq!(Manifest::decode(plain.to_string().as_bytes()), Ok(plain));
     }
 
@@ -348,12 +413,30 @@ mod tests {
             ("part = 2", "part = 0"),
             ("sha256:", "sha512:"),
             ("files = 7", "files = -7"),
+            ("files = 7", "files = 9223372036854775808"),
+            ("base = 412", "base = -1"),
+            ("replaces = [", "replaces = [\"x\", "),
             ("潮", "\\u001b[31m"),
         ] {
             let bad = good.replacen(from, to, 1);
             assert!(Manifest::decode(bad.as_bytes()).is_err(), "{bad}");
         }
-        assert!(Manifest::decode(&vec![b'#'; 20_000]).is_err());
+        assert!(Manifest::decode(&vec![b'#'; 5_000]).is_err());
+    }
+
+    #[test]
+    fn a_list_is_ascending_and_names_nothing_twice() {
+        let one = Digest::of(b"one");
+        let twice = Manifest { reinstates: vec![one, one], ..sample() };
+        assert!(Manifest::decode(twice.to_string().as_bytes()).is_err());
+        let mut both = sample();
+        both.reinstates.reverse();
+        assert!(Manifest::decode(both.to_string().as_bytes()).is_err());
+        let mut many: Vec<_> = (0..=MAX_LIST_ENTRIES as u8).map(|n| Digest::of(&[n])).collect();
+        many.sort();
+        let many = |n| Manifest { reinstates: many[..n].to_vec(), ..sample() }.to_string();
+        assert!(Manifest::decode(many(MAX_LIST_ENTRIES).as_bytes()).is_ok());
+        assert!(Manifest::decode(many(MAX_LIST_ENTRIES + 1).as_bytes()).is_err());
     }
 
     #[test]

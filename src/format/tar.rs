@@ -1,4 +1,5 @@
-//! The canonical tar: regular files only, each header a pure function of path and size. (FORMAT.md, "The tar")
+//! The canonical tar, written by ourselves: the crate for it reads and writes what tars are in the wild, and this one is a pure function
+//! of paths and sizes, so that a reader reckons where every byte lies and accepts no other. It holds regular files only, each header a pure function of path and size. (FORMAT.md, "The tar")
 //!
 //! A header is plain ustar where path and size fit and the path is ASCII; otherwise one pax header with `path` and `size` alone stands
 //! before it. Mode 0644, ids 0, names empty, time 0. Reading accepts exactly what writing gives: a header is decoded, printed
@@ -86,6 +87,13 @@ pub fn encode_header(path: &str, size: u64, out: &mut Vec<u8>) {
             block(&name, b"", shown, b'0', out);
         }
     }
+}
+
+/// Appends a whole file to `out`: header, content, padding.
+pub fn encode_file(path: &str, bytes: &[u8], out: &mut Vec<u8>) {
+    encode_header(path, bytes.len() as u64, out);
+    out.extend_from_slice(bytes);
+    out.resize(out.len() + padding(bytes.len() as u64) as usize, 0);
 }
 
 /// Reads the header that `bytes` begin with.

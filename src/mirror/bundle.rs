@@ -39,7 +39,7 @@ pub(super) fn bear_out<S: Source>(
 ) -> Result<(), Error> {
     let bad = |detail: String| Error::BadBundle { id: logged.id, detail };
     let bundle = Bundle::open(source)?;
-    if bundle.id() != logged.id || bundle.manifest().replaces != logged.replaces {
+    if bundle.id() != logged.id || bundle.manifest().replaces.first().copied() != logged.replaces {
         return Err(bad("is not the bundle that its leaf names".into()));
     }
     if let Some(named) = bundle.manifest().archive.as_ref().filter(|named| *named != archive) {

@@ -32,18 +32,28 @@ pub(super) struct Member {
     pub(super) reread: bool,
 }
 
-/// Returns the content files of a draft in order of their paths.
-pub(super) fn members(draft: &mut Draft) -> Result<Vec<Member>, Error> {
+/// Returns the content files of a draft in the one order, in which its articles stand already.
+pub(super) fn members(draft: &mut Draft) -> Vec<Member> {
     let mut members: Vec<Member> = Vec::new();
-    for article in &draft.articles {
+    for article in &mut draft.articles {
+        article.found.files.sort_by(|a, b| a.name.cmp(&b.name));
         members.extend(article.found.files.iter().map(|file| Member {
             path: format!("{DATA}{}/{}", article.found.path, file.name),
             file: file.clone(),
             reread: false,
         }));
     }
-    members.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(members)
+    members
+}
+
+/// The content of a bundle as it was read.
+pub(super) struct Content {
+    /// The files as they were when they were read.
+    pub(super) members: Vec<Member>,
+    /// Their digests.
+    pub(super) digests: Vec<Digest>,
+    /// Their stretch of the tar, where it was held back.
+    pub(super) held: Option<Vec<u8>>,
 }
 
 /// What a job makes of one frame.
@@ -71,14 +81,16 @@ struct Plan<'a> {
 }
 
 impl Packer<'_> {
-    /// Writes all members in frames; returns the members as they were read, and their digests.
+    /// Writes all members in frames, or holds their stretch of the tar back where it is at most `hold` bytes long.
     pub(super) fn content<W: Output>(
         &mut self,
         name: &Name,
         mut members: Vec<Member>,
+        hold: u64,
         writer: &mut BundleWriter<W>,
-    ) -> Result<(Vec<Member>, Vec<Digest>), Error> {
+    ) -> Result<Content, Error> {
         let mut digests = vec![Digest::from_bytes([0; 32]); members.len()];
+        let start = writer.mark();
         let mut marks: Vec<Mark> = Vec::new();
         let mut before: Vec<Cut> = Vec::new();
         for attempt in 0..read::MAX_TRIES {
@@ -87,13 +99,20 @@ impl Packer<'_> {
                 self.planned += plan.layout.end();
                 self.watch.total(self.planned);
             }
-            let shared = plan.shared_with(&before, marks.len());
-            if let Some(mark) = marks.get(shared) {
-                writer.cut_back(*mark)?;
-            }
-            marks.truncate(shared);
-            let stale = match self.write_from(&plan, shared, writer, &mut marks, &mut digests) {
-                Ok(()) => return Ok((members, digests)),
+            let mut held = None;
+            let done = if plan.layout.end() <= hold {
+                writer.cut_back(start)?;
+                self.hold(&plan, &mut digests).map(|plain| held = Some(plain))
+            } else {
+                let shared = plan.shared_with(&before, marks.len());
+                if let Some(mark) = marks.get(shared) {
+                    writer.cut_back(*mark)?;
+                }
+                marks.truncate(shared);
+                self.write_from(&plan, shared, writer, &mut marks, &mut digests)
+            };
+            let stale = match done {
+                Ok(()) => return Ok(Content { members, digests, held }),
                 Err(Stumble::Stale(member)) => member,
                 Err(Stumble::Behind) => return Err(Error::Cancelled),
                 Err(Stumble::Other(error)) => return Err(error),
@@ -110,6 +129,20 @@ impl Packer<'_> {
         }
         let changing = members.iter().find(|member| member.reread).map(|member| member.file.location());
         Err(Error::KeepsChanging(changing.unwrap_or_default()))
+    }
+
+    /// Reads a small content, which is compressed with what comes after it.
+    fn hold(&self, plan: &Plan<'_>, digests: &mut [Digest]) -> Result<Vec<u8>, Stumble> {
+        let mut worker = Worker::new(plan, self.options);
+        let mut plain = Vec::new();
+        for n in 0..plan.cuts.len() {
+            for (member, digest) in worker.read(n)? {
+                digests[member] = digest;
+            }
+            plain.append(&mut worker.plain);
+        }
+        self.watch.advance(plain.len() as u64);
+        Ok(plain)
     }
 
     fn write_from<W: Output>(

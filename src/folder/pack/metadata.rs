@@ -6,10 +6,11 @@ use std::sync::mpsc;
 
 use crate::digest::Digest;
 use crate::format::article::{Article, MAX_ARTICLE_TOML_BYTES};
-use crate::format::bundle::{BundleWriter, Spool};
-use crate::format::checksums::{DATA, METADATA};
+use crate::format::bundle::BundleWriter;
+use crate::format::checksums::{DATA, METADATA, push_line};
+use crate::format::checksums::{ChecksumList, ListFault};
 use crate::format::frame::FrameEncoder;
-use crate::format::framing::{self, Kind};
+use crate::format::framing::{self, Kind, SMALL_BYTES};
 use crate::format::layout::Layout;
 use crate::format::manifest::Name;
 use crate::format::tar;
@@ -19,6 +20,7 @@ use super::super::Error;
 use super::super::derive;
 use super::super::read;
 use super::super::walk::{Event, FoundArticle, Note, Reason, Refusal, Stat};
+use super::spool::Spool;
 use super::{Caps, Draft, PackOptions, Packer, Planned, too_many_files};
 
 /// What a job's articles may come to, reckoned by their sidecars, in bytes.
@@ -28,7 +30,9 @@ const DERIVED_BYTES: u64 = 1 << 10;
 
 /// What a job makes of its articles.
 struct Batch {
-    articles: Vec<(Planned, Option<String>, Option<String>)>,
+    /// Each with what its metadata was derived from.
+    articles: Vec<(Planned, Option<String>)>,
+    plain: Vec<u8>,
     frames: Vec<(Vec<u8>, u64)>,
     notes: Vec<(String, Note)>,
     refusals: Vec<Refusal>,
@@ -46,6 +50,7 @@ impl Packer<'_> {
         let mut more = false;
         let (options, watch) = (self.options, self.watch);
         let mut metadata_frames = BundleWriter::new(Spool::new(self.output));
+        let mut small_metadata = Vec::new();
         let mut articles = Vec::new();
         let mut ids: HashMap<String, String> = HashMap::new();
         let (mut walk_notes, mut walk_refusals) = (Vec::new(), Vec::new());
@@ -94,18 +99,24 @@ impl Packer<'_> {
                 move |batch| read_batch(batch, name, options, &mut encoder)
             },
             |batch: Result<Batch, Error>| {
-                let batch = batch?;
+                let mut batch = batch?;
                 if watch.cancelled() {
                     return Err(Error::Cancelled);
                 }
                 found.notes.extend(batch.notes);
                 refusals.extend(batch.refusals);
+                if metadata_frames.plain() as usize == small_metadata.len() {
+                    small_metadata.append(&mut batch.plain);
+                }
+                if small_metadata.len() as u64 > SMALL_BYTES {
+                    small_metadata = Vec::new();
+                }
                 for (packed, plain) in batch.frames {
                     metadata_frames.push(&packed, plain)?;
                 }
-                for (planned, id, from) in batch.articles {
+                for (planned, from) in batch.articles {
                     let path = planned.found.path.to_string();
-                    let id = id.unwrap_or_else(|| path.clone());
+                    let id = planned.id.clone().unwrap_or_else(|| path.clone());
                     if let Some(other) = ids.get(&id) {
                         let reason = Reason::SameId { id, other: other.clone() };
                         refusals.push(Refusal { place: path, reason });
@@ -129,7 +140,8 @@ impl Packer<'_> {
         }
         refusals.extend(walk_refusals);
         refuse_same_paths(&articles, refusals);
-        Ok(Draft { name, articles, metadata_frames, more })
+        refuse_misplaced(&articles, refusals);
+        Ok(Draft { name, articles, metadata_frames, small_metadata, more })
     }
 }
 
@@ -145,6 +157,41 @@ fn refuse_same_paths(articles: &[Planned], refusals: &mut Vec<Refusal>) {
     }
 }
 
+/// Refuses files that a reader would take for another article's, or for a folder. That needs an article inside another.
+fn refuse_misplaced(articles: &[Planned], refusals: &mut Vec<Refusal>) {
+    let inside = |one: &Planned, other: &Planned| {
+        let below = other.found.path.as_str().strip_prefix(one.found.path.as_str());
+        below.is_some_and(|below| below.starts_with('/'))
+    };
+    if !refusals.is_empty() || !articles.windows(2).any(|pair| inside(&pair[0], &pair[1])) {
+        return;
+    }
+    let (mut text, mut places) = (String::new(), Vec::new());
+    for (n, article) in articles.iter().enumerate() {
+        let path = &article.found.path;
+        let content = article.found.files.iter().map(|file| (file.name.as_str(), file.location().display().to_string()));
+        let mut files: Vec<_> = content.chain([(METADATA, path.to_string())]).collect();
+        files.sort();
+        for (name, place) in files {
+            push_line(&mut text, &format!("{DATA}{path}/{name}"), &Digest::of(b""));
+            places.push((n, place));
+        }
+    }
+    let Ok(list) = ChecksumList::decode(text.into_bytes()) else { return };
+    for (line, (article, place)) in places.iter().enumerate() {
+        if let Some(owner) = list.owner(line).filter(|owner| owner != article) {
+            let reason = Reason::OtherArticle(list.article(owner).to_owned());
+            refusals.push(Refusal { place: place.clone(), reason });
+        }
+    }
+    for fault in list.faults() {
+        if let ListFault::FileAndFolder(path) = fault {
+            let place = list.find(&path).map_or(path.clone(), |line| places[line].1.clone());
+            refusals.push(Refusal { place, reason: Reason::FileAndFolder(path) });
+        }
+    }
+}
+
 /// Reads or derives the metadata of a job's articles and compresses it.
 fn read_batch(
     found: Vec<FoundArticle>,
@@ -152,7 +199,13 @@ fn read_batch(
     options: &PackOptions,
     encoder: &mut FrameEncoder,
 ) -> Result<Batch, Error> {
-    let mut batch = Batch { articles: Vec::new(), frames: Vec::new(), notes: Vec::new(), refusals: Vec::new() };
+    let mut batch = Batch {
+        articles: Vec::new(),
+        plain: Vec::new(),
+        frames: Vec::new(),
+        notes: Vec::new(),
+        refusals: Vec::new(),
+    };
     let mut plain = Vec::new();
     let mut layout = Layout::at(0);
     for article in found {
@@ -165,13 +218,17 @@ fn read_batch(
         plain.resize(plain.len() + tar::padding(text.len() as u64) as usize, 0);
         let (from, derived_from) = derived.map_or((None, None), |(from, at, stat)| (Some(from), Some((at, stat))));
         let metadata = (Digest::of(&text), text.len() as u64);
-        batch.articles.push((Planned { found: article, metadata, derived_from }, id, from));
+        let id = id.filter(|id| id != article.path.as_str());
+        batch.articles.push((Planned { found: article, id, metadata, derived_from }, from));
     }
     for cut in framing::cut(layout.places().iter().map(|&place| (place, Kind::Plain)), options.frame_bytes) {
         let piece = &plain[cut.from as usize..cut.to as usize];
         let mut packed = Vec::new();
         encoder.encode(piece, &mut packed).map_err(Error::Frame)?;
         batch.frames.push((packed, piece.len() as u64));
+    }
+    if plain.len() as u64 <= SMALL_BYTES {
+        batch.plain = plain;
     }
     Ok(batch)
 }

@@ -6,9 +6,11 @@
 
 mod content;
 mod metadata;
+mod spool;
 
 pub use metadata::article_id;
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::io::BufWriter;
 use std::num::NonZeroUsize;
@@ -20,19 +22,20 @@ use jiff::Timestamp;
 use tempfile::NamedTempFile;
 
 use crate::digest::Digest;
-use crate::format::bundle::{BundleWriter, Output, SignatureFile, Spool, Tail};
-use crate::format::checksums::{self, ChecksumList, MAX_ARTICLES, MAX_FILES, METADATA};
+use crate::format::bundle::{self, Bundle, BundleWriter, Contents, Output, SignatureFile, Tail};
+use crate::format::checksums::{self, ChecksumList, DATA, MAX_ARTICLES, MAX_FILES, METADATA, push_line};
 use crate::format::frame::FrameEncoder;
-use crate::format::framing;
-use crate::format::index::Index;
+use crate::format::framing::{self, Cut, SMALL_BYTES};
+use crate::format::index;
 use crate::format::manifest::{BundleId, Manifest, Name, Origin, PartOf};
-use crate::format::tar;
+use crate::format::{tar, times, tree};
 use crate::keys::{Comment, Kind, Signature, Signer};
 use crate::watch::{Task, Watch};
 
 use super::publish;
 use super::walk::{Event, FoundArticle, Note, Reason, Refusal, Stat, Stopped, WalkOptions, walk};
 use super::{Error, derive};
+use content::Content;
 
 /// A bundle closes before the article that would bring its content over this, in bytes.
 pub const BUNDLE_BYTES: u64 = 1 << 30;
@@ -70,8 +73,10 @@ pub struct PackOptions {
     pub time: Timestamp,
     /// Replace a bundle of the same id.
     pub overwrite: bool,
-    /// The bundle whose rest this is, after a withdrawal.
-    pub replaces: Option<BundleId>,
+    /// Keep the files' times.
+    pub times: bool,
+    /// The bundles whose rest this is, after a withdrawal.
+    pub replaces: Vec<BundleId>,
 }
 
 /// A bundle that was made.
@@ -103,6 +108,8 @@ pub struct Packed {
 /// An article whose metadata has been read.
 struct Planned {
     found: FoundArticle,
+    /// Its id, where that is not its path.
+    id: Option<String>,
     /// Digest and size of its `article.toml`.
     metadata: (Digest, u64),
     /// The file that its metadata was derived from, as it was then.
@@ -113,7 +120,9 @@ struct Planned {
 struct Draft {
     name: Name,
     articles: Vec<Planned>,
-    metadata_frames: BundleWriter<Spool>,
+    metadata_frames: BundleWriter<spool::Spool>,
+    /// The stretch of the tar that those frames hold, where it is small; else empty.
+    small_metadata: Vec<u8>,
     /// Whether articles are left for a further bundle.
     more: bool,
 }
@@ -281,51 +290,89 @@ impl Packer<'_> {
         let file = publish::unnamed(self.output)?;
         let write = |source| Error::Write { path: self.output.to_owned(), source };
         let mut writer = BundleWriter::new(BufWriter::with_capacity(1 << 20, file.reopen().map_err(write)?));
-        let members = content::members(&mut draft)?;
-        let (members, digests) = self.content(&draft.name, members, &mut writer)?;
+        let hold = match draft.small_metadata.len() as u64 == draft.metadata_frames.plain() {
+            true => SMALL_BYTES.saturating_sub(draft.metadata_frames.plain()),
+            false => 0,
+        };
+        let members = content::members(&mut draft);
+        let Content { members, digests, held } = self.content(&draft.name, members, hold, &mut writer)?;
         self.refuse_underived(&draft, &members)?;
 
-        let mut files: Vec<(String, Digest, u64)> = Vec::with_capacity(members.len() + draft.articles.len());
-        files.extend(
-            members.into_iter().zip(digests).map(|(member, digest)| (member.path, digest, member.file.stat.size)),
-        );
-        for article in &draft.articles {
-            let path = format!("{}{}/{METADATA}", checksums::DATA, article.found.path);
-            files.push((path, article.metadata.0, article.metadata.1));
+        let files = members.iter().zip(&digests).map(|(member, digest)| (*digest, member.file.stat));
+        let contents = self.contents(&draft, files)?;
+        let leaves = contents.leaves();
+        let (pieces, head, tail_at) = contents.index(&leaves);
+        let after = after_files(&draft.name, &contents, &pieces);
+        let (level, first) = (self.options.level, writer.plain());
+        match held {
+            Some(mut plain) if tail_at <= SMALL_BYTES => {
+                plain.extend_from_slice(&draft.small_metadata);
+                plain.extend_from_slice(&after);
+                push_cuts(&[Cut { from: 0, to: tail_at, kind: framing::Kind::Plain }], &plain, level, &mut writer)?;
+            }
+            held => {
+                if let Some(plain) = held {
+                    let to = plain.len() as u64;
+                    push_cuts(&[Cut { from: first, to, kind: framing::Kind::Plain }], &plain, level, &mut writer)?;
+                }
+                spool::append(&mut writer, draft.metadata_frames)?;
+                push_cuts(&contents.cuts_after_files(&head, tail_at), &after, LIST_LEVEL, &mut writer)?;
+            }
         }
-        files.sort_by(|a, b| a.0.cmp(&b.0));
-        writer.append(draft.metadata_frames)?;
-
-        let list = ChecksumList::from_sorted(files.iter().map(|(path, digest, _)| (path.as_str(), *digest)));
-        if let Some(fault) = list.faults().into_iter().next() {
-            return Err(Error::List(fault));
-        }
-        let list_offset = writer.plain();
-        push_list(&draft.name, &list, &mut writer)?;
         let manifest = Manifest {
             archive: self.options.archive.clone(),
             name: draft.name,
             title: self.options.title.clone(),
             articles: draft.articles.len() as u64,
-            files: files.len() as u64,
-            bytes: files.iter().map(|file| file.2).sum(),
-            checksums: Digest::of(list.text().as_bytes()),
+            files: contents.list.len() as u64,
+            bytes: contents.bytes(),
+            checksums: Digest::of(contents.list.text().as_bytes()),
+            root: tree::root(&leaves),
+            times: contents.times.as_ref().map(|times| Digest::of(times)),
             part,
-            replaces: self.options.replaces,
-        };
-        let index = Index {
-            list_offset,
-            list_size: list.text().len() as u64,
-            frames: Vec::new(),
-            sizes: files.iter().map(|file| file.2).collect(),
+            base: None,
+            replaces: self.options.replaces.clone(),
+            reinstates: Vec::new(),
         };
         let text = manifest.to_string();
         let id = BundleId(Digest::of(text.as_bytes()));
         let signatures = sign_manifest(&text, self.options.archive.as_ref(), self.options.time, self.signers)?;
-        let (_, file_bytes) = writer.finish(Tail::new(&manifest, signatures), index)?;
+        let (_, file_bytes) = writer.finish(&Tail::new(&manifest, signatures, &head))?;
+        // What a reader would refuse gets no name.
+        let read_back = Bundle::open(file.as_file())?;
+        read_back.contents()?;
         file.as_file().sync_all().map_err(write)?;
-        let path = self.output.join(format!("{id}{}", publish::BUNDLE_ENDING));
+        let path = self.output.join(publish::bundle_name(&manifest.name, id));
         Ok(Unnamed { file, bundle: PackedBundle { file: path, id, manifest, file_bytes, kept: false } })
+    }
+
+    /// Makes the checksum list of a bundle, and says where its files lie. `content` has digest and state of each content file in order.
+    fn contents(&self, draft: &Draft, content: impl Iterator<Item = (Digest, Stat)>) -> Result<Contents, Error> {
+        let mut content = content;
+        let (mut text, mut sizes, mut changed) = (String::new(), Vec::new(), Vec::new());
+        for Planned { found, metadata, .. } in &draft.articles {
+            let before = found.files.partition_point(|file| *file.name < *METADATA);
+            for n in 0..=found.files.len() {
+                let (name, digest, size, time) = match n.cmp(&before) {
+                    Ordering::Equal => {
+                        let time = found.metadata.as_ref().and_then(|file| file.stat.modified());
+                        (METADATA, metadata.0, metadata.1, time)
+                    }
+                    other => {
+                        let file = &found.files[if other == Ordering::Less { n } else { n - 1 }];
+                        let Some((digest, stat)) = content.next() else { continue };
+                        (file.name.as_str(), digest, stat.size, stat.modified())
+                    }
+                };
+                push_line(&mut text, &format!("{DATA}{}/{name}", found.path), &digest);
+                sizes.push(size);
+                changed.push(time);
+            }
+        }
+        let list = ChecksumList::decode(text.into_bytes()).map_err(Error::List)?;
+        let times = self.options.times.then(|| times::encode(&list, |line| changed[line]).into_bytes());
+        let ids = draft.articles.iter().map(|article| article.id.as_deref().map(Box::from)).collect();
+        Ok(Contents::new(draft.name.as_str(), list, &sizes, ids, times))
     }
 
     /// Makes sure that metadata derived from a file fits what was packed of it.
@@ -353,17 +400,32 @@ impl Packer<'_> {
     }
 }
 
-/// Writes the checksum list's member in frames of its own.
-fn push_list<W: Output>(name: &Name, list: &ChecksumList, writer: &mut BundleWriter<W>) -> Result<(), Error> {
+/// Returns the members between the files and the tail: list, times, pieces of the index.
+fn after_files(name: &Name, contents: &Contents, pieces: &[String]) -> Vec<u8> {
     let mut plain = Vec::new();
-    tar::encode_header(&format!("{name}/{}", checksums::NAME), list.text().len() as u64, &mut plain);
-    plain.extend_from_slice(list.text().as_bytes());
-    plain.resize(plain.len() + tar::padding(list.text().len() as u64) as usize, 0);
-    let mut encoder = FrameEncoder::new(LIST_LEVEL);
+    let mut put = |path: &str, bytes: &[u8]| tar::encode_file(&format!("{name}/{path}"), bytes, &mut plain);
+    put(checksums::NAME, contents.list.text().as_bytes());
+    if let Some(times) = &contents.times {
+        put(times::NAME, times);
+    }
+    pieces.iter().enumerate().for_each(|(n, piece)| put(&index::piece_name(n), piece.as_bytes()));
+    plain
+}
+
+/// Compresses and writes the frames that a stretch of the tar is cut into; `plain` begins where the first of them does.
+fn push_cuts<W: Output>(
+    cuts: &[Cut],
+    plain: &[u8],
+    level: i32,
+    writer: &mut BundleWriter<W>,
+) -> Result<(), bundle::Error> {
+    let from = cuts.first().map_or(0, |cut| cut.from);
+    let mut encoder = FrameEncoder::new(level);
     let mut packed = Vec::new();
-    for piece in plain.chunks(framing::LIST_FRAME_BYTES as usize) {
+    for cut in cuts {
+        let piece = &plain[(cut.from - from) as usize..(cut.to - from) as usize];
         packed.clear();
-        encoder.encode(piece, &mut packed).map_err(Error::Frame)?;
+        encoder.encode(piece, &mut packed).map_err(bundle::Error::compressing)?;
         writer.push(&packed, piece.len() as u64)?;
     }
     Ok(())
@@ -431,7 +493,8 @@ impl PackOptions {
             threads: crate::pipeline::processors(),
             time,
             overwrite: false,
-            replaces: None,
+            times: false,
+            replaces: Vec::new(),
         }
     }
 }

@@ -197,13 +197,38 @@ impl fmt::Display for Fault {
 #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
 pub struct ArticleError(pub Vec<Fault>);
 
+impl ArticleError {
+    /// What is wrong with an `article.toml` of more than [`MAX_ARTICLE_TOML_BYTES`].
+    pub fn too_long(bytes: u64) -> Self {
+        let what = format!("{bytes} bytes long, at most {MAX_ARTICLE_TOML_BYTES} are allowed");
+        Self(vec![Fault { line: 1, column: 1, what }])
+    }
+}
+
 impl Article {
     /// Reads an `article.toml`; unknown keys are noted.
     ///
     /// # Errors
     /// Everything wrong with it, each with its line and column; a fault of TOML's own syntax comes alone.
     pub fn parse(bytes: &[u8]) -> Result<(Self, Vec<Note>), ArticleError> {
-        read::read(bytes)
+        let (article, notes, faults) = read::read(bytes)?;
+        if faults.is_empty() { Ok((article, notes)) } else { Err(ArticleError(faults)) }
+    }
+
+    /// Reads the `article.toml` of a bundle: a value that breaks a rule for packers alone is left out.
+    ///
+    /// # Errors
+    /// Where the bytes are not TOML, or title or id break the rules that bind readers too.
+    pub fn read(bytes: &[u8]) -> Result<Self, ArticleError> {
+        read::read(bytes).map(|(article, ..)| article)
+    }
+
+    /// Reads the id in the `article.toml` of a bundle, if there is one.
+    ///
+    /// # Errors
+    /// As for [`Article::read`].
+    pub fn read_id(bytes: &[u8]) -> Result<Option<String>, ArticleError> {
+        read::id(bytes)
     }
 
     /// Returns the article as TOML, keys in the order of the vocabulary.

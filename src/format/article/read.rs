@@ -16,27 +16,58 @@ use super::{
 /// How many edits a known key may be away to be suggested.
 const NEAR: usize = 2;
 
-pub(super) fn read(bytes: &[u8]) -> Result<(Article, Vec<Note>), ArticleError> {
-    let alone = |line, column, what: String| ArticleError(vec![Fault { line, column, what }]);
-    if bytes.len() as u64 > MAX_ARTICLE_TOML_BYTES {
-        let what = format!("{} bytes long, at most {MAX_ARTICLE_TOML_BYTES} are allowed", bytes.len());
-        return Err(alone(1, 1, what));
+/// Reads an article, what is worth knowing, and every fault of a value that a reader may leave out.
+///
+/// # Errors
+/// What no `article.toml` of a bundle may have: bytes that are not TOML, no title, an id that is none.
+pub(super) fn read(bytes: &[u8]) -> Result<(Article, Vec<Note>, Vec<Fault>), ArticleError> {
+    let text = text(bytes)?;
+    let table = table(text)?;
+    let mut reader = Reader { text, faults: Vec::new(), notes: Vec::new() };
+    let mut article = reader.identity(table.get_ref());
+    let binding = std::mem::take(&mut reader.faults);
+    reader.fields(table.get_ref(), &mut article);
+    if binding.is_empty() {
+        return Ok((article, reader.notes, reader.faults));
     }
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => {
-            let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
-            let (line, column) = place(&good, good.len());
-            return Err(alone(line, column, "not UTF-8".into()));
-        }
-    };
-    let table = DeTable::parse(text).map_err(|error| {
+    let mut faults = binding;
+    faults.append(&mut reader.faults);
+    faults.sort_by_key(|fault| (fault.line, fault.column));
+    Err(ArticleError(faults))
+}
+
+/// Reads the id alone, under the rules that bind every reader.
+///
+/// # Errors
+/// As for [`read`].
+pub(super) fn id(bytes: &[u8]) -> Result<Option<String>, ArticleError> {
+    let text = text(bytes)?;
+    let table = table(text)?;
+    let mut reader = Reader { text, faults: Vec::new(), notes: Vec::new() };
+    let article = reader.identity(table.get_ref());
+    if reader.faults.is_empty() { Ok(article.id) } else { Err(ArticleError(reader.faults)) }
+}
+
+fn alone(line: usize, column: usize, what: String) -> ArticleError {
+    ArticleError(vec![Fault { line, column, what }])
+}
+
+fn table(text: &str) -> Result<Spanned<DeTable<'_>>, ArticleError> {
+    DeTable::parse(text).map_err(|error| {
         let (line, column) = place(text, error.span().map_or(0, |span| span.start));
         alone(line, column, error.message().to_owned())
-    })?;
-    let mut reader = Reader { text, faults: Vec::new(), notes: Vec::new() };
-    let article = reader.article(table.get_ref());
-    if reader.faults.is_empty() { Ok((article, reader.notes)) } else { Err(ArticleError(reader.faults)) }
+    })
+}
+
+fn text(bytes: &[u8]) -> Result<&str, ArticleError> {
+    if bytes.len() as u64 > MAX_ARTICLE_TOML_BYTES {
+        return Err(ArticleError::too_long(bytes.len() as u64));
+    }
+    std::str::from_utf8(bytes).map_err(|error| {
+        let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+        let (line, column) = place(&good, good.len());
+        alone(line, column, "not UTF-8".into())
+    })
 }
 
 /// Returns line and column of a byte, both counted from 1, the column in characters.
@@ -74,16 +105,22 @@ impl Reader<'_> {
         self.fault(&found.span(), format!("{key}: expected {expected}, found {found_words}"));
     }
 
-    fn article(&mut self, table: &DeTable<'_>) -> Article {
+    /// Reads what makes an article one: title and id.
+    fn identity(&mut self, table: &DeTable<'_>) -> Article {
         let mut article = Article::default();
-        let mut titled = false;
+        match table.get("title") {
+            Some(value) => article.title = self.line("title", value).unwrap_or_default(),
+            None => self.fault(&(0..0), "title: expected a text, found none".into()),
+        }
+        article.id = table.get("id").and_then(|value| self.id("id", value));
+        article
+    }
+
+    /// Reads everything else.
+    fn fields(&mut self, table: &DeTable<'_>, article: &mut Article) {
         for (name, value) in table {
             match name.get_ref().as_ref() {
-                "id" => article.id = self.id("id", value),
-                "title" => {
-                    titled = true;
-                    article.title = self.line("title", value).unwrap_or_default();
-                }
+                "id" | "title" => {}
                 "subtitle" => article.subtitle = self.line("subtitle", value),
                 "authors" => article.authors = self.authors(value),
                 "publisher" => article.publisher = self.publisher(value),
@@ -115,12 +152,8 @@ impl Reader<'_> {
                 }
             }
         }
-        if !titled {
-            self.fault(&(0..0), "title: expected a text, found none".into());
-        }
         self.notes.sort_by_key(|note| (note.line, note.column));
         self.faults.sort_by_key(|fault| (fault.line, fault.column));
-        article
     }
 
     /// A string without control characters but tab and line feed.

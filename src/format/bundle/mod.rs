@@ -1,29 +1,38 @@
 //! A bundle: one immutable file of articles, `<id>.tar.zst`. (FORMAT.md, "The bundle")
 //!
-//! [`BundleWriter`] makes one in a single pass; [`Bundle`] opens one from its end and reads single files; [`prove`] checks every byte of a
-//! whole one quickly; [`diagnose`] says of a damaged one what is wrong with it and what is still whole.
+//! [`BundleWriter`] makes one in a single pass; [`Bundle`] opens one from its end, and reads one article or all [`Contents`]. [`check`] is the
+//! judge: [`prove`] checks every byte of a whole bundle quickly, [`diagnose`] says of a damaged one what is wrong with it and what is still
+//! whole. What a part of a bundle shows to be wrong is refused by whoever reads that part.
 
+mod article;
 mod check;
+mod contents;
 mod diagnose;
 mod open;
 mod prove;
+mod read;
 mod rewrite;
 mod source;
 mod tail;
 mod write;
 
+pub use article::Article;
 pub use check::check;
+pub use contents::Contents;
 pub use diagnose::{ArticleState, FileState, KeepNothing, Report, Salvor, diagnose};
-pub use open::{Bundle, Contents};
-pub use prove::{Nobody, Piece, Receiver, Scope, prove};
+pub use open::Bundle;
+pub use prove::{Nobody, Piece, Receiver, Scope, prove, read_files, read_metadata};
 pub use rewrite::{countersign, recompress};
 pub use source::Source;
 pub use tail::{MAX_SIGNATURE_BYTES, MAX_SIGNATURES, SignatureFile, Tail};
-pub use write::{BundleWriter, Mark, Output, Spool};
+pub use write::{BundleWriter, Mark, Output};
 
 use std::io;
 
-use crate::finding::Finding;
+use crate::finding::{Code, Finding};
+
+/// The largest size that an index may claim of a file, in bytes, so that sums of sizes stay within a number.
+const MAX_CLAIMED_BYTES: u64 = 1 << 46;
 
 /// What may go wrong with a bundle.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +66,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// What zstd says when it cannot compress: that it has no memory.
+    pub(crate) fn compressing(fault: crate::format::frame::FrameFault) -> Self {
+        Self::Io { doing: "compressing", source: io::Error::other(fault.to_string()) }
+    }
+
     pub(crate) fn io(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { doing, source }
     }
@@ -66,4 +80,9 @@ impl From<Finding> for Error {
     fn from(finding: Finding) -> Self {
         Self::Damaged(Box::new(finding))
     }
+}
+
+/// What is found where a file's bytes are not those of its line.
+fn content_finding(path: &str) -> Finding {
+    Finding::new(Code::Content, path, "not the bytes that the checksum list names")
 }

@@ -1,27 +1,27 @@
 //! Opening a bundle from its end, and reading single files of it.
 //!
 //! A few reads from the end give table, tail and checksum list; one file costs its own frames more. Nothing is handed out that was not
-//! checked against the list, and the list against the manifest. Whether the manifest itself deserves trust is for the caller to
+//! checked against the list, and the list against the manifest. Whether the manifest itself can be trusted is for the caller to
 //! judge by its signatures.
 
 use std::io::Write;
-use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::digest::{Digest, Hasher};
 use crate::finding::{Code, Finding};
-use crate::format::checksums::{self, ChecksumList, MAX_LIST_BYTES};
-use crate::format::frame::{self, FrameDecoder, MAX_FRAME_BYTES};
-use crate::format::index::Index;
-use crate::format::layout::{Layout, Place};
+use crate::format::frame::{FrameDecoder, MAX_FRAME_BYTES, max_packed};
+use crate::format::index::{self, Head};
+use crate::format::layout::Place;
 use crate::format::manifest::{BundleId, Manifest};
 use crate::format::seekable::{self, ENTRY_BYTES, FIXED_BYTES, FOOTER_BYTES, FrameSize};
 use crate::format::tar;
+use crate::format::tree::BLOCK_ARTICLES;
 use crate::pipeline::{ordered, processors};
 
-use super::{Error, Source, Tail};
+use super::{Contents, Error, Source, Tail};
 
 /// What the first read from the end takes, in bytes: table and last frame of most bundles.
-const FIRST_READ_BYTES: u64 = 128 << 10;
+const FIRST_READ_BYTES: u64 = 24 << 10;
 
 /// One frame's place, packed and plain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,13 @@ pub(super) struct Frame {
     pub(super) size: FrameSize,
 }
 
+impl Frame {
+    /// Returns the byte of the tar after the frame's last.
+    pub(super) fn end(&self) -> u64 {
+        self.plain_at + u64::from(self.size.plain)
+    }
+}
+
 /// An opened bundle: its tail has been read and is well-formed.
 pub struct Bundle<S> {
     pub(super) source: S,
@@ -38,32 +45,9 @@ pub struct Bundle<S> {
     file_bytes: u64,
     tail: Tail,
     manifest: Manifest,
-    pub(super) index: Index,
-}
-
-/// The checksum list of a bundle, checked against its manifest, and where its files lie.
-#[derive(Debug)]
-pub struct Contents {
-    /// Path and digest of every file.
-    pub list: ChecksumList,
-    /// The places of the files in order of the tar.
-    pub layout: Layout,
-    /// For each line of the list, its number in the tar.
-    order: Vec<u32>,
-    /// For each member of the tar, its line in the list.
-    lines: Vec<u32>,
-}
-
-impl Contents {
-    /// Returns the place of line `n` of the list.
-    pub fn place(&self, n: usize) -> Place {
-        self.layout.places()[self.order[n] as usize]
-    }
-
-    /// Returns the line of the member with this number in the tar.
-    pub fn line(&self, member: usize) -> usize {
-        self.lines[member] as usize
-    }
+    pub(super) head: Head,
+    /// The frame that was read last, by its number: what is read one after the other often lies in one frame.
+    last_read: Mutex<Option<(usize, Arc<Vec<u8>>)>>,
 }
 
 /// Reads the seek table from a source's end.
@@ -89,7 +73,7 @@ pub(super) fn read_frames<S: Source + ?Sized>(source: &S) -> Result<(Vec<Frame>,
         if size.plain == 0 || size.packed == 0 {
             return Err(Finding::new(Code::Table, "seek table", "an empty frame").into());
         }
-        if u64::from(size.plain) > MAX_FRAME_BYTES || u64::from(size.packed) > 2 * MAX_FRAME_BYTES {
+        if u64::from(size.plain) > MAX_FRAME_BYTES || u64::from(size.packed) > max_packed(size.plain.into()) {
             let detail = format!("a frame of {} bytes, packed {}", size.plain, size.packed);
             return Err(Finding::new(Code::OverLimit, "seek table", detail).into());
         }
@@ -108,11 +92,6 @@ pub(super) fn read_frames<S: Source + ?Sized>(source: &S) -> Result<(Vec<Frame>,
 pub(super) fn frame_finding(frame: &Frame, fault: impl std::fmt::Display) -> Finding {
     let from = frame.packed_at;
     Finding::new(Code::Frame, format!("bytes {from}..{}", from + u64::from(frame.size.packed)), fault)
-}
-
-/// Finds a last frame that is not in its one form, stored.
-pub(super) fn stored_finding(last: &Frame, packed: &[u8], plain: &[u8]) -> Option<Finding> {
-    (frame::store(plain) != packed).then(|| frame_finding(last, "the last frame is not stored"))
 }
 
 /// Reads and decodes one frame into `plain`; `packed` is room to work in.
@@ -134,7 +113,7 @@ impl<S: Source> Bundle<S> {
         &self.source
     }
 
-    /// Opens a bundle: reads its table and last frame, its manifest and index.
+    /// Opens a bundle: reads its table and last frame, its manifest and the head of its index.
     ///
     /// # Errors
     /// The first thing that is not as the format has it; [`super::diagnose`] finds all of them.
@@ -145,24 +124,24 @@ impl<S: Source> Bundle<S> {
         let mut decoder = FrameDecoder::default();
         match end.len().checked_sub((file_bytes - last.packed_at) as usize) {
             Some(at) => {
-                packed.extend_from_slice(&end[at..at + last.size.packed as usize]);
-                let decoded = decoder.decode(&packed, u64::from(last.size.plain), &mut plain);
+                let decoded =
+                    decoder.decode(&end[at..at + last.size.packed as usize], last.size.plain.into(), &mut plain);
                 decoded.map_err(|fault| frame_finding(&last, fault))?;
             }
             None => read_frame(&source, &last, &mut decoder, &mut packed, &mut plain)?,
         }
-        let (tail, mut findings) = Tail::decode(&plain);
-        findings.extend(stored_finding(&last, &packed, &plain));
+        let (tail, findings) = Tail::decode(&plain);
         let (manifest, more) = tail.manifest();
         if let Some(finding) = findings.into_iter().chain(more).next() {
             return Err(finding.into());
         }
         let manifest = manifest.ok_or_else(|| Finding::new(Code::Manifest, "manifest.toml", "absent"))?;
-        let index = Index::decode(&tail.index).map_err(|fault| Finding::new(Code::Index, "index", fault))?;
-        if index.frames.len() + 1 != frames.len() {
-            return Err(Finding::new(Code::Index, "index", "knows another number of frames").into());
+        let head = Head::decode(&tail.head).map_err(|fault| Finding::new(Code::Index, index::HEAD, fault))?;
+        let (articles, blocks) = (manifest.articles.div_ceil(BLOCK_ARTICLES as u64), head.blocks.len() as u64);
+        if articles != blocks || blocks == 0 {
+            return Err(Finding::new(Code::Index, index::HEAD, format!("expected {articles} blocks, found {blocks}")).into());
         }
-        Ok(Self { source, frames, file_bytes, tail, manifest, index })
+        Ok(Self { source, frames, file_bytes, tail, manifest, head, last_read: Mutex::default() })
     }
 
     /// Returns the bundle's id.
@@ -185,42 +164,6 @@ impl<S: Source> Bundle<S> {
         self.file_bytes
     }
 
-    /// Reads the checksum list, checks it against the manifest, and reckons where its files lie.
-    ///
-    /// # Errors
-    /// Where the list is not the one that the manifest vouches for, or the index does not fit it.
-    pub fn contents(&self) -> Result<Contents, Error> {
-        let wrong_index = |detail: &str| Finding::new(Code::Index, "index", detail);
-        let (offset, size) = (self.index.list_offset, self.index.list_size);
-        if size > MAX_LIST_BYTES {
-            return Err(Finding::new(Code::OverLimit, checksums::NAME, format!("{size} bytes")).into());
-        }
-        let header = tar::header_len(&format!("{}/{}", self.tail.top, checksums::NAME), size);
-        let place = Place { offset, header, size };
-        let mut bytes = Vec::with_capacity(size as usize);
-        let digest = self.read_member(&format!("{}/{}", self.tail.top, checksums::NAME), place, &mut bytes)?;
-        if digest != self.manifest.checksums {
-            return Err(Finding::new(Code::Checksums, checksums::NAME, "not the one that the manifest names").into());
-        }
-        let list =
-            ChecksumList::decode(bytes).map_err(|fault| Finding::new(Code::Checksums, checksums::NAME, fault))?;
-        if list.len() as u64 != self.manifest.files {
-            let detail = format!("expected {} files, found {}", self.manifest.files, list.len());
-            return Err(Finding::new(Code::Checksums, checksums::NAME, detail).into());
-        }
-        let layout = self.index.layout(&self.tail.top, &list).map_err(|_| wrong_index("does not fit the list"))?;
-        let last = self.frames.last().map_or(0, |frame| frame.plain_at);
-        if layout.end() != offset || place.end() != last {
-            return Err(wrong_index("its sizes do not add up to the tar").into());
-        }
-        let lines: Vec<u32> = list.tar_order().map(|line| line as u32).collect();
-        let mut order = vec![0; list.len()];
-        for (member, &line) in (0..).zip(&lines) {
-            order[line as usize] = member;
-        }
-        Ok(Contents { list, layout, order, lines })
-    }
-
     /// Writes the content of line `n` of the list to `out`, which must hold it back until this returns.
     ///
     /// # Errors
@@ -236,29 +179,26 @@ impl<S: Source> Bundle<S> {
     }
 
     /// Copies one member's content and returns its digest, after comparing its header.
-    fn read_member(&self, path: &str, place: Place, out: &mut dyn Write) -> Result<Digest, Error> {
+    pub(super) fn read_member(&self, path: &str, place: Place, out: &mut dyn Write) -> Result<Digest, Error> {
         let mut header = Vec::with_capacity(place.header as usize);
         tar::encode_header(path, place.size, &mut header);
         let content_end = place.content().saturating_add(place.size);
         let end = content_end.saturating_add(tar::padding(place.size));
-        let first = self.frames.partition_point(|f| f.plain_at + u64::from(f.size.plain) <= place.offset);
-        let count = self.frames[first..].iter().take_while(|frame| frame.plain_at < end).count();
         let mut hasher = Hasher::new();
         let mut at = place.offset;
-        let take = |read: Result<(Frame, Vec<u8>), Error>| -> Result<(), Error> {
-            let (frame, plain) = read?;
-            let frame_end = frame.plain_at + u64::from(frame.size.plain);
-            let mut bytes = &plain[(at - frame.plain_at) as usize..(end.min(frame_end) - frame.plain_at) as usize];
-            if at < place.content() {
-                let (head, rest) = bytes.split_at(bytes.len().min((place.content() - at) as usize));
-                let from = (at - place.offset) as usize;
-                if header.get(from..from + head.len()) != Some(head) {
+        self.read_plain(place.offset, end, &mut |mut bytes| {
+            let from = at;
+            at += bytes.len() as u64;
+            if from < place.content() {
+                let (head, rest) = bytes.split_at(bytes.len().min((place.content() - from) as usize));
+                let start = (from - place.offset) as usize;
+                if header.get(start..start + head.len()) != Some(head) {
                     return Err(Finding::new(Code::Index, "index", format!("does not lead to {path:?}")).into());
                 }
                 bytes = rest;
             }
-            if end.min(frame_end) > content_end {
-                let padding = bytes.len().min((end.min(frame_end) - content_end) as usize);
+            if at > content_end {
+                let padding = bytes.len().min((at - content_end) as usize);
                 let (content, zeros) = bytes.split_at(bytes.len() - padding);
                 if zeros.iter().any(|&b| b != 0) {
                     return Err(Finding::new(Code::Tar, path, "is not padded with zeros").into());
@@ -266,27 +206,64 @@ impl<S: Source> Bundle<S> {
                 bytes = content;
             }
             hasher.update(bytes);
-            out.write_all(bytes).map_err(Error::io("writing what was read"))?;
-            at = end.min(frame_end);
-            Ok(())
-        };
-        let frames = self.frames[first..first + count].iter();
-        let threads = if count > 1 { processors() } else { NonZeroUsize::MIN };
-        ordered(
-            threads,
-            frames,
-            || {
-                let (mut decoder, mut packed) = (FrameDecoder::default(), Vec::new());
-                move |frame| {
-                    let mut plain = Vec::new();
-                    read_frame(&self.source, frame, &mut decoder, &mut packed, &mut plain).map(|()| (*frame, plain))
-                }
-            },
-            take,
-        )?;
-        if at < end {
-            return Err(Finding::new(Code::Index, "index", format!("leads beyond the tar for {path:?}")).into());
-        }
+            out.write_all(bytes).map_err(Error::io("writing what was read"))
+        })?;
         Ok(hasher.finish())
+    }
+
+    /// Hands on the bytes of the tar from one place to another, in order, decoding the frames that hold them.
+    pub(super) fn read_plain(
+        &self,
+        from: u64,
+        to: u64,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let first = self.frames.partition_point(|frame| frame.end() <= from);
+        let count = self.frames[first..].iter().take_while(|frame| frame.plain_at < to).count();
+        let mut at = from;
+        let mut hand_on = |frame: &Frame, plain: &[u8]| {
+            let until = to.min(frame.end());
+            take(&plain[(at - frame.plain_at) as usize..(until - frame.plain_at) as usize])?;
+            at = until;
+            Ok::<(), Error>(())
+        };
+        if count == 1 {
+            hand_on(&self.frames[first], &self.frame(first)?)?;
+        } else {
+            ordered(
+                processors(),
+                self.frames[first..first + count].iter(),
+                || {
+                    let (mut decoder, mut packed) = (FrameDecoder::default(), Vec::new());
+                    move |frame| {
+                        let mut plain = Vec::new();
+                        read_frame(&self.source, frame, &mut decoder, &mut packed, &mut plain).map(|()| (*frame, plain))
+                    }
+                },
+                |read: Result<(Frame, Vec<u8>), Error>| {
+                    let (frame, plain) = read?;
+                    hand_on(&frame, &plain)
+                },
+            )?;
+        }
+        if at < to {
+            return Err(Finding::new(Code::Index, "index", "leads beyond the tar").into());
+        }
+        Ok(())
+    }
+
+    /// Returns the content of a frame.
+    fn frame(&self, n: usize) -> Result<Arc<Vec<u8>>, Error> {
+        let mut last = self.last_read.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((same, plain)) if *same == n => Ok(plain.clone()),
+            _ => {
+                let mut plain = Vec::new();
+                read_frame(&self.source, &self.frames[n], &mut FrameDecoder::default(), &mut Vec::new(), &mut plain)?;
+                let plain = Arc::new(plain);
+                *last = Some((n, plain.clone()));
+                Ok(plain)
+            }
+        }
     }
 }

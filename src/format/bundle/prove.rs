@@ -1,22 +1,25 @@
-//! Proving a bundle whole, quickly: every byte of every member, frames in parallel, memory bounded by the threads.
+//! Proving a bundle whole, quickly: every byte of every file, frames in parallel, memory bounded by the threads.
 //!
-//! Since the layout tells what must stand where, each frame is checked by itself: headers and padding are compared, contents hashed.
-//! The first thing wrong ends the proof; [`super::diagnose`] then finds the rest. A [`Receiver`] gets the contents on the way, so that
-//! extraction reads nothing twice.
+//! Since the layout tells what must stand where, each frame is checked by itself: headers and padding are compared, contents hashed,
+//! metadata parsed. The first thing wrong ends the proof; [`super::diagnose`] then finds the rest. A [`Receiver`] gets the contents on the
+//! way, so that extraction reads nothing twice.
 
+use std::collections::HashMap;
 use std::io;
 use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
 
 use crate::digest::{Digest, Hasher};
 use crate::finding::{Code, Finding};
-use crate::format::frame::{self, FrameDecoder};
+use crate::format::article::{Article, MAX_ARTICLE_TOML_BYTES};
+use crate::format::frame::FrameDecoder;
 use crate::format::layout::{Part, Segment};
 use crate::format::tar;
 use crate::pipeline::{Relay, ordered};
-use crate::watch::Watch;
+use crate::watch::{Silent, Watch};
 
-use super::open::{Frame, frame_finding, read_frame};
-use super::{Bundle, Contents, Error, Source};
+use super::open::{Frame, read_frame};
+use super::{Bundle, Contents, Error, Source, content_finding};
 
 /// A piece of a file's content.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +56,44 @@ impl Receiver for Nobody {
     }
 }
 
+/// A receiver that joins the pieces of each small file, and hands it on whole.
+pub(super) struct WholeFiles<F> {
+    limit: u64,
+    each: F,
+    /// What there is of files that came in several pieces: how much, and where it goes.
+    open: Mutex<HashMap<usize, (usize, Vec<u8>)>>,
+}
+
+impl<F: Fn(usize, &[u8]) -> io::Result<()> + Sync> WholeFiles<F> {
+    /// Makes a receiver that calls `each` with line and bytes of every file of at most `limit` bytes.
+    pub(super) fn new(limit: u64, each: F) -> Self {
+        Self { limit, each, open: Mutex::default() }
+    }
+}
+
+impl<F: Fn(usize, &[u8]) -> io::Result<()> + Sync> Receiver for WholeFiles<F> {
+    fn piece(&self, piece: Piece<'_>) -> io::Result<()> {
+        if piece.size > self.limit {
+            return Ok(());
+        }
+        if piece.bytes.len() as u64 == piece.size {
+            return (self.each)(piece.line, piece.bytes);
+        }
+        let whole = {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            let (have, bytes) = open.entry(piece.line).or_insert_with(|| (0, vec![0; piece.size as usize]));
+            let from = piece.offset as usize;
+            bytes[from..from + piece.bytes.len()].copy_from_slice(piece.bytes);
+            *have += piece.bytes.len();
+            if *have < bytes.len() {
+                return Ok(());
+            }
+            open.remove(&piece.line).map(|(_, bytes)| bytes).unwrap_or_default()
+        };
+        (self.each)(piece.line, &whole)
+    }
+}
+
 /// Which files to prove.
 #[derive(Clone, Copy)]
 pub enum Scope<'a> {
@@ -76,7 +117,21 @@ struct Prover<'a, S> {
     contents: &'a Contents,
     scope: Scope<'a>,
     receiver: &'a dyn Receiver,
+    metadata: &'a dyn Receiver,
     relay: Relay<Hasher>,
+}
+
+/// Checks that an `article.toml` keeps the rules and gives its article the id which the article tree has.
+pub(super) fn metadata_finding(contents: &Contents, line: usize, bytes: &[u8]) -> Option<Finding> {
+    let article = contents.list.owner(line)?;
+    let (path, expected) = (contents.list.path(line), contents.id(article));
+    match Article::read_id(bytes) {
+        Err(fault) => Some(Finding::new(Code::Metadata, path, fault)),
+        Ok(id) => {
+            let id = id.as_deref().unwrap_or_else(|| contents.list.article(article));
+            (id != expected).then(|| Finding::new(Code::Tree, path, format!("has the id {id:?}, the tree has another")))
+        }
+    }
 }
 
 /// Checks that the files in `scope` are what the checksum list says, and stand in the tar as the format has it.
@@ -91,7 +146,14 @@ pub fn prove<S: Source>(
     threads: NonZeroUsize,
     watch: &dyn Watch,
 ) -> Result<(), Error> {
-    let prover = Prover { bundle, contents, scope, receiver, relay: Relay::default() };
+    let wrong_metadata: Mutex<Option<Finding>> = Mutex::default();
+    let metadata = WholeFiles::new(MAX_ARTICLE_TOML_BYTES, |line, bytes: &[u8]| {
+        if let Some(finding) = metadata_finding(contents, line, bytes) {
+            wrong_metadata.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(finding);
+        }
+        Ok(())
+    });
+    let prover = Prover { bundle, contents, scope, receiver, metadata: &metadata, relay: Relay::default() };
     let jobs = (0..bundle.frames.len()).filter(|&n| prover.concerns(&bundle.frames[n]));
     ordered(
         threads,
@@ -102,7 +164,6 @@ pub fn prove<S: Source>(
             move |n| {
                 let frame = &prover.bundle.frames[n];
                 let done = read_frame(&prover.bundle.source, frame, &mut decoder, &mut packed, &mut plain)
-                    .and_then(|()| prover.check_mark(n, &packed))
                     .and_then(|()| prover.check(n, &plain));
                 if done.is_err() && prover.spans_beyond(frame) {
                     prover.relay.pass(n as u64 + 1, None);
@@ -114,7 +175,49 @@ pub fn prove<S: Source>(
             watch.advance(done?);
             if watch.cancelled() { Err(Error::Cancelled) } else { Ok(()) }
         },
-    )
+    )?;
+    let wrong = wrong_metadata.lock().unwrap_or_else(PoisonError::into_inner).take();
+    wrong.map_or(Ok(()), |finding| Err(finding.into()))
+}
+
+/// Reads whole files of at most `limit` bytes, checked against the list; each is handed on with its line, from several threads.
+///
+/// # Errors
+/// Where one is not what the list says.
+pub fn read_files<S: Source>(
+    bundle: &Bundle<S>,
+    contents: &Contents,
+    lines: &[bool],
+    limit: u64,
+    threads: NonZeroUsize,
+    each: impl Fn(usize, &[u8]) + Sync,
+) -> Result<(), Error> {
+    let receiver = WholeFiles::new(limit, |line, bytes: &[u8]| {
+        each(line, bytes);
+        Ok(())
+    });
+    prove(bundle, contents, Scope::Lines(lines), &receiver, threads, &Silent)
+}
+
+/// Reads the metadata of all articles, in their order, checked against the list; `read` makes of each what is wanted of it.
+///
+/// # Errors
+/// Where one is not what the list says, or breaks the rules.
+pub fn read_metadata<S: Source, T: Send>(
+    bundle: &Bundle<S>,
+    contents: &Contents,
+    threads: NonZeroUsize,
+    read: impl Fn(&[u8]) -> T + Sync,
+) -> Result<Vec<T>, Error> {
+    let lines: Vec<bool> = (0..contents.list.len()).map(|line| contents.list.is_metadata(line)).collect();
+    let made: Mutex<Vec<Option<T>>> = Mutex::new((0..contents.list.article_count()).map(|_| None).collect());
+    read_files(bundle, contents, &lines, MAX_ARTICLE_TOML_BYTES, threads, |line, bytes| {
+        let value = read(bytes);
+        if let Some(article) = contents.list.owner(line) {
+            made.lock().unwrap_or_else(PoisonError::into_inner)[article] = Some(value);
+        }
+    })?;
+    Ok(made.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect())
 }
 
 impl<S: Source> Prover<'_, S> {
@@ -124,8 +227,8 @@ impl<S: Source> Prover<'_, S> {
         let end = frame.plain_at + u64::from(frame.size.plain);
         let first = self.contents.layout.member_at(frame.plain_at);
         match self.scope {
-            // The last frame is the tail, which has been read already.
-            Scope::Everything => frame.plain_at < self.bundle.frames.last().map_or(0, |last| last.plain_at),
+            // What comes after the files has been read with the contents.
+            Scope::Everything => frame.plain_at < self.contents.layout.end(),
             Scope::Lines(_) => (first..places.len())
                 .take_while(|&member| places[member].offset < end)
                 .any(|member| self.scope.holds(self.contents.line(member))),
@@ -140,15 +243,6 @@ impl<S: Source> Prover<'_, S> {
         places.get(member).is_some_and(|place| {
             place.content() < end && end < place.content() + place.size && self.scope.holds(self.contents.line(member))
         })
-    }
-
-    /// Checks that a frame is the one that was written, not another that decodes to the same bytes.
-    fn check_mark(&self, n: usize, packed: &[u8]) -> Result<(), Error> {
-        if matches!(self.scope, Scope::Everything) && self.bundle.index.frames.get(n) != Some(&frame::mark(packed)) {
-            let fault = "decodes, but is not as it was written";
-            return Err(frame_finding(&self.bundle.frames[n], fault).into());
-        }
-        Ok(())
     }
 
     fn check(&self, n: usize, plain: &[u8]) -> Result<(), Error> {
@@ -191,12 +285,18 @@ impl<S: Source> Prover<'_, S> {
 
     fn content(&self, frame: u64, segment: Segment, line: usize, size: u64, bytes: &[u8]) -> Result<(), Error> {
         let expected = self.contents.list.digest(line);
-        let wrong = || {
-            Finding::new(Code::Content, self.contents.list.path(line), "not the bytes that the checksum list names")
-                .into()
-        };
+        let wrong = || content_finding(self.contents.list.path(line)).into();
         let piece = Piece { line, offset: segment.from, bytes, size };
-        let receive = || self.receiver.piece(piece).map_err(Error::io("writing what was read"));
+        let receive = || -> Result<(), Error> {
+            if self.contents.list.is_metadata(line) {
+                if size > MAX_ARTICLE_TOML_BYTES {
+                    let detail = format!("{size} bytes, at most {MAX_ARTICLE_TOML_BYTES} are allowed");
+                    return Err(Finding::new(Code::Metadata, self.contents.list.path(line), detail).into());
+                }
+                self.metadata.piece(piece).map_err(Error::io("reading metadata"))?;
+            }
+            self.receiver.piece(piece).map_err(Error::io("writing what was read"))
+        };
         if segment.len == size {
             return if Digest::of(bytes) == expected { receive() } else { Err(wrong()) };
         }

@@ -3,9 +3,7 @@
 use std::num::NonZeroUsize;
 
 use crate::format::frame::{FrameDecoder, FrameEncoder};
-use crate::format::framing::{self, Cut, Kind};
-use crate::format::layout::{Layout, Place};
-use crate::format::tar;
+use crate::format::framing::Cut;
 use crate::pipeline::ordered;
 use crate::watch::Watch;
 
@@ -27,15 +25,14 @@ pub fn countersign<S: Source, W: Output>(
     }
     let mut writer = BundleWriter::new(out);
     let mut packed = Vec::new();
-    let content = bundle.frames.split_last().map_or(&[][..], |(_, before)| before);
-    for frame in content {
+    let before_tail = bundle.frames.split_last().map_or(&[][..], |(_, before)| before);
+    for frame in before_tail {
         packed.resize(frame.size.packed as usize, 0);
         bundle.source.read_at(&mut packed, frame.packed_at).map_err(Error::io("reading the bundle"))?;
         writer.push(&packed, u64::from(frame.size.plain))?;
     }
     signatures.sort_by(|a, b| a.key_id.cmp(&b.key_id));
-    let tail = Tail { signatures, ..bundle.tail().clone() };
-    writer.finish(tail, bundle.index.clone())
+    writer.finish(&Tail { signatures, ..bundle.tail().clone() })
 }
 
 /// Writes the bundle compressed at another level, cut into frames anew. The old frames are not proved here.
@@ -53,7 +50,7 @@ pub fn recompress<S: Source, W: Output>(
 ) -> Result<(W, u64), Error> {
     let mut writer = BundleWriter::new(out);
     let tail_at = bundle.frames.last().map_or(0, |frame| frame.plain_at);
-    let cuts = cuts(contents, tail_at, frame_bytes);
+    let cuts = contents.cuts(&bundle.head, tail_at, frame_bytes);
     ordered(
         threads,
         cuts.into_iter(),
@@ -62,7 +59,7 @@ pub fn recompress<S: Source, W: Output>(
             let (mut decoder, mut packed, mut plain) = (FrameDecoder::default(), Vec::new(), Vec::new());
             move |cut: Cut| -> Result<(Vec<u8>, u64), Error> {
                 let mut piece = Vec::with_capacity((cut.to - cut.from) as usize);
-                let first = bundle.frames.partition_point(|f| f.plain_at + u64::from(f.size.plain) <= cut.from);
+                let first = bundle.frames.partition_point(|frame| frame.end() <= cut.from);
                 for frame in bundle.frames[first..].iter().take_while(|frame| frame.plain_at < cut.to) {
                     read_frame(&bundle.source, frame, &mut decoder, &mut packed, &mut plain)?;
                     let from = cut.from.saturating_sub(frame.plain_at) as usize;
@@ -70,10 +67,7 @@ pub fn recompress<S: Source, W: Output>(
                     piece.extend_from_slice(&plain[from..to]);
                 }
                 let mut out = Vec::new();
-                encoder.encode(&piece, &mut out).map_err(|fault| Error::Io {
-                    doing: "compressing",
-                    source: std::io::Error::other(fault.to_string()),
-                })?;
+                encoder.encode(&piece, &mut out).map_err(Error::compressing)?;
                 Ok((out, piece.len() as u64))
             }
         },
@@ -84,21 +78,5 @@ pub fn recompress<S: Source, W: Output>(
             if watch.cancelled() { Err(Error::Cancelled) } else { Ok(()) }
         },
     )?;
-    writer.finish(bundle.tail().clone(), bundle.index.clone())
-}
-
-/// Cuts content, metadata and checksum list, each by itself, up to the tail.
-fn cuts(contents: &Contents, tail_at: u64, frame_bytes: u64) -> Vec<Cut> {
-    let places = contents.layout.places();
-    let is_metadata = |member: usize| contents.list.is_metadata(contents.line(member));
-    let metadata = (0..places.len()).position(is_metadata).unwrap_or(places.len());
-    let kinds = (0..metadata).map(|member| Kind::of(contents.list.path(contents.line(member))));
-    let mut cuts = framing::cut(places[..metadata].iter().copied().zip(kinds), frame_bytes);
-    let plain = |places: &[Place], target| framing::cut(places.iter().map(|&place| (place, Kind::Plain)), target);
-    cuts.extend(plain(&places[metadata..], frame_bytes));
-    let mut list = Layout::at(contents.layout.end());
-    let size = contents.list.text().len() as u64;
-    list.push(tail_at - contents.layout.end() - size - tar::padding(size), size);
-    cuts.extend(plain(list.places(), framing::LIST_FRAME_BYTES));
-    cuts
+    writer.finish(bundle.tail())
 }

@@ -1,8 +1,6 @@
 //! Where a bundle's bytes come from: anything that can be read at any place.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 /// Bytes that are read by place, from several threads at once.
 pub trait Source: Sync {
@@ -17,16 +15,6 @@ pub trait Source: Sync {
     /// # Errors
     /// Where the source fails or ends before `out` is full.
     fn read_at(&self, out: &mut [u8], offset: u64) -> io::Result<()>;
-}
-
-impl Source for File {
-    fn size(&self) -> io::Result<u64> {
-        self.metadata().map(|metadata| metadata.len())
-    }
-
-    fn read_at(&self, out: &mut [u8], offset: u64) -> io::Result<()> {
-        self.read_exact_at(out, offset)
-    }
 }
 
 impl Source for [u8] {

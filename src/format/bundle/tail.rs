@@ -1,4 +1,4 @@
-//! The tail of a bundle, its last frame: tag files, manifest, signatures, index. (FORMAT.md, "The tail")
+//! The tail of a bundle, its last frame: tag files, manifest, signatures, head of the index. (FORMAT.md, "The bundle")
 //!
 //! The frame begins with `bagit.txt`, so a reader finds it by the seek table alone. Members stand in one order; whatever else
 //! stands there is a finding.
@@ -6,12 +6,13 @@
 use crate::finding::{Code, Finding};
 use crate::format::manifest::{self, Manifest};
 use crate::format::tar::{self, Entry};
-use crate::format::{bagit, index};
+use crate::format::index::{self, Head};
+use crate::format::bagit;
 
 /// The most signatures a bundle carries.
 pub const MAX_SIGNATURES: usize = 32;
-/// The longest signature file, in bytes.
-pub const MAX_SIGNATURE_BYTES: u64 = 10 << 10;
+/// The longest signature file, in bytes: minisign's longest lines.
+pub const MAX_SIGNATURE_BYTES: u64 = 9_404;
 
 const SIGNATURE_END: &str = ".minisig";
 
@@ -39,13 +40,13 @@ pub struct Tail {
     pub tag_manifest: Vec<u8>,
     /// The signatures, ascending by key id.
     pub signatures: Vec<SignatureFile>,
-    /// The index.
-    pub index: Vec<u8>,
+    /// The head of the index.
+    pub head: Vec<u8>,
 }
 
 impl Tail {
-    /// Makes the tail of a manifest; the index is the writer's to add.
-    pub fn new(manifest: &Manifest, mut signatures: Vec<SignatureFile>) -> Self {
+    /// Makes the tail of a manifest.
+    pub fn new(manifest: &Manifest, mut signatures: Vec<SignatureFile>, head: &Head) -> Self {
         signatures.sort_by(|a, b| a.key_id.cmp(&b.key_id));
         Self {
             top: manifest.name.to_string(),
@@ -54,18 +55,14 @@ impl Tail {
             manifest: manifest.to_string().into(),
             tag_manifest: bagit::tag_manifest(manifest).into(),
             signatures,
-            index: Vec::new(),
+            head: head.encode().into_bytes(),
         }
     }
 
     /// Returns the plain bytes of the last frame, the end of the tar included.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        let mut put = |name: &str, bytes: &[u8]| {
-            tar::encode_header(&format!("{}/{name}", self.top), bytes.len() as u64, &mut out);
-            out.extend_from_slice(bytes);
-            out.resize(out.len() + tar::padding(bytes.len() as u64) as usize, 0);
-        };
+        let mut put = |name: &str, bytes: &[u8]| tar::encode_file(&format!("{}/{name}", self.top), bytes, &mut out);
         put(bagit::BAGIT, &self.bagit);
         put(bagit::BAG_INFO, &self.bag_info);
         put(manifest::NAME, &self.manifest);
@@ -73,7 +70,7 @@ impl Tail {
         for signature in &self.signatures {
             put(&signature_name(&signature.key_id), &signature.bytes);
         }
-        put(index::NAME, &self.index);
+        put(index::HEAD, &self.head);
         out.resize(out.len() + tar::END_BYTES as usize, 0);
         out
     }
@@ -129,6 +126,10 @@ impl Tail {
             findings.push(Finding::new(Code::OverLimit, "tail", detail));
             tail.signatures.truncate(MAX_SIGNATURES);
         }
+        for signature in tail.signatures.iter().filter(|file| file.bytes.len() as u64 > MAX_SIGNATURE_BYTES) {
+            let detail = format!("{} bytes, at most {MAX_SIGNATURE_BYTES} are allowed", signature.bytes.len());
+            findings.push(Finding::new(Code::OverLimit, signature_name(&signature.key_id), detail));
+        }
         (tail, findings)
     }
 
@@ -140,7 +141,7 @@ impl Tail {
             bagit::BAG_INFO => (&mut self.bag_info, 1),
             manifest::NAME => (&mut self.manifest, 2),
             bagit::TAG_MANIFEST => (&mut self.tag_manifest, 3),
-            index::NAME => (&mut self.index, AFTER_SIGNATURES),
+            index::HEAD => (&mut self.head, AFTER_SIGNATURES),
             _ => {
                 let key_id = key_id_of(name)?;
                 let ascending = self.signatures.last().is_none_or(|last| last.key_id.as_str() < key_id);

@@ -3,14 +3,15 @@
 //! The writer can be cut back to a mark, because a file may change while it is read. Nothing here makes the file durable: that is the
 //! caller's part, who knows where it lies.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 
-use crate::format::frame::{self, MAX_FRAME_BYTES};
-use crate::format::index::Index;
+use crate::format::frame::{FrameEncoder, MAX_FRAME_BYTES};
 use crate::format::seekable::{self, FrameSize, MAX_FRAMES};
 
 use super::{Error, Tail};
+
+/// The level of zstd for the tail: it is small, and read first.
+const TAIL_LEVEL: i32 = 19;
 
 /// Something that takes a bundle's bytes and can be cut back.
 pub trait Output: Write {
@@ -21,14 +22,7 @@ pub trait Output: Write {
     fn cut_back(&mut self, len: u64) -> io::Result<()>;
 }
 
-impl Output for File {
-    fn cut_back(&mut self, len: u64) -> io::Result<()> {
-        self.set_len(len)?;
-        self.seek(SeekFrom::Start(len)).map(drop)
-    }
-}
-
-impl<W: Output> Output for BufWriter<W> {
+impl<W: Output> Output for io::BufWriter<W> {
     fn cut_back(&mut self, len: u64) -> io::Result<()> {
         self.flush()?;
         self.get_mut().cut_back(len)
@@ -46,7 +40,6 @@ impl Output for Vec<u8> {
 pub struct BundleWriter<W> {
     out: W,
     frames: Vec<FrameSize>,
-    marks: Vec<u64>,
     packed: u64,
     plain: u64,
 }
@@ -62,7 +55,7 @@ pub struct Mark {
 impl<W: Output> BundleWriter<W> {
     /// Starts a bundle at the beginning of `out`.
     pub fn new(out: W) -> Self {
-        Self { out, frames: Vec::new(), marks: Vec::new(), packed: 0, plain: 0 }
+        Self { out, frames: Vec::new(), packed: 0, plain: 0 }
     }
 
     /// Appends a frame that holds `plain` bytes of the tar.
@@ -79,7 +72,6 @@ impl<W: Output> BundleWriter<W> {
         }
         self.out.write_all(packed).map_err(Error::io("writing the bundle"))?;
         self.frames.push(FrameSize { packed: packed.len() as u32, plain: plain as u32 });
-        self.marks.push(frame::mark(packed));
         self.packed += packed.len() as u64;
         self.plain += plain;
         Ok(())
@@ -102,68 +94,27 @@ impl<W: Output> BundleWriter<W> {
     pub fn cut_back(&mut self, mark: Mark) -> Result<(), Error> {
         self.out.cut_back(mark.packed).map_err(Error::io("cutting the bundle back"))?;
         self.frames.truncate(mark.frames);
-        self.marks.truncate(mark.frames);
         (self.packed, self.plain) = (mark.packed, mark.plain);
         Ok(())
     }
 
-    /// Appends everything that a spool holds.
-    ///
-    /// # Errors
-    /// Where reading the spool or writing fails.
-    pub fn append(&mut self, spool: BundleWriter<Spool>) -> Result<(), Error> {
-        let mut file = spool.out.0;
-        file.rewind().map_err(Error::io("reading back the metadata"))?;
-        let mut buffer = Vec::new();
-        for frame in spool.frames {
-            buffer.resize(frame.packed as usize, 0);
-            file.read_exact(&mut buffer).map_err(Error::io("reading back the metadata"))?;
-            self.push(&buffer, u64::from(frame.plain))?;
-        }
-        Ok(())
+    /// Returns the frames' sizes and the output, without a tail: for frames that are held back until their turn comes.
+    pub fn into_frames(self) -> (Vec<FrameSize>, W) {
+        (self.frames, self.out)
     }
 
-    /// Writes the tail, with an index that knows the frames' marks, and the table; returns the output and its length in bytes.
+    /// Writes the tail and the table; returns the output and the file's length in bytes.
     ///
     /// # Errors
     /// Where writing fails, or the tail is too long for a frame.
-    pub fn finish(mut self, mut tail: Tail, index: Index) -> Result<(W, u64), Error> {
-        tail.index = Index { frames: std::mem::take(&mut self.marks), ..index }.encode().into_bytes();
+    pub fn finish(mut self, tail: &Tail) -> Result<(W, u64), Error> {
         let plain = tail.encode();
-        self.push(&frame::store(&plain), plain.len() as u64)?;
+        let mut packed = Vec::new();
+        FrameEncoder::new(TAIL_LEVEL).encode(&plain, &mut packed).map_err(Error::compressing)?;
+        self.push(&packed, plain.len() as u64)?;
         let table = seekable::encode(&self.frames);
         self.out.write_all(&table).map_err(Error::io("writing the bundle"))?;
         self.out.flush().map_err(Error::io("writing the bundle"))?;
         Ok((self.out, self.packed + table.len() as u64))
-    }
-}
-
-/// Frames held back until their turn comes: in memory while they are few, else in an unnamed temporary file.
-pub struct Spool(tempfile::SpooledTempFile);
-
-/// What a spool keeps in memory, in bytes.
-const SPOOL_MEMORY_BYTES: usize = 8 << 20;
-
-impl Spool {
-    /// Makes an empty spool whose file, if one is needed, lies in `folder`.
-    pub fn new(folder: &std::path::Path) -> Self {
-        Self(tempfile::spooled_tempfile_in(SPOOL_MEMORY_BYTES, folder))
-    }
-}
-
-impl Write for Spool {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-impl Output for Spool {
-    fn cut_back(&mut self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)?;
-        self.0.seek(SeekFrom::Start(len)).map(drop)
     }
 }

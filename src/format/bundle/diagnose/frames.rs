@@ -1,49 +1,61 @@
-//! Finding the frames of a bundle that may be damaged: by walking from frame to frame, and by the seek table.
+//! Finding the frames of a bundle that may be damaged: by their own headers, and by the table where those are lost.
 
 use crate::finding::{Code, Finding};
 use crate::format::bundle::open::{Frame, read_frames};
 use crate::format::bundle::{Error, Source};
-use crate::format::frame::{self, MAX_FRAME_BYTES};
+use crate::format::frame::{self, MAX_FRAME_BYTES, max_packed};
 use crate::format::seekable::FrameSize;
 use crate::format::tar::{self, Entry};
 use crate::format::{bagit, seekable};
 use crate::watch::Watch;
 
-/// What every frame begins with.
-const FRAME_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// What the seek table begins with.
 const TABLE_MAGIC: [u8; 4] = [0x5e, 0x2a, 0x4d, 0x18];
 /// More than the longest packed frame, in bytes.
-const WINDOW_BYTES: usize = (MAX_FRAME_BYTES + (MAX_FRAME_BYTES >> 7) + 1024) as usize;
+const WINDOW_BYTES: usize = max_packed(MAX_FRAME_BYTES) as usize;
+/// Headers of blocks that may be read in vain, for each byte of the file and in any case: against files full of false beginnings.
+const FALSE_BLOCKS_A_BYTE: u64 = 1;
+const FALSE_BLOCKS: u64 = 1 << 20;
 
-/// Returns the frames to examine; notes what is wrong with the table, and the bytes that belong to no frame.
+/// Returns the frames to examine, in order; notes what is wrong with the table, and the bytes that belong to no frame.
 pub(super) fn find<S: Source>(source: &S, findings: &mut Vec<Finding>, watch: &dyn Watch) -> Result<Vec<Frame>, Error> {
-    let walked = walk(source, watch)?;
-    let table = match read_frames(source) {
-        Ok((frames, _, _)) => Some(frames),
+    let size = source.size().map_err(Error::io("reading the bundle's size"))?;
+    let (table, end) = match read_frames(source) {
+        Ok((frames, _, _)) => {
+            let end = frames.last().map_or(0, |last| last.packed_at + u64::from(last.size.packed));
+            (Some(frames), end)
+        }
         Err(Error::Damaged(finding)) => {
             findings.push(*finding);
-            None
+            (None, size)
         }
         Err(error) => return Err(error),
     };
-    match table {
-        Some(frames) if !walked.gaps.is_empty() || frames == walked.frames => Ok(frames),
-        Some(_) => {
+    let mut walk = Walk {
+        window: Window { source, size, bytes: Vec::new(), at: 0 },
+        table: table.as_deref(),
+        end,
+        budget: FALSE_BLOCKS + size.saturating_mul(FALSE_BLOCKS_A_BYTE),
+        frames: Vec::new(),
+        gaps: Vec::new(),
+        plain_at: 0,
+    };
+    walk.run(watch)?;
+    let Walk { frames, gaps, .. } = walk;
+    match &table {
+        Some(table) if *table != frames => {
             findings.push(Finding::new(Code::Table, "seek table", "does not say where the frames are"));
-            Ok(walked.frames)
         }
-        None => {
-            for (from, to) in walked.gaps {
-                let place = format!("bytes {from}..{to}");
-                findings.push(Finding::new(Code::Frame, place, "belong to no whole frame"));
-            }
-            if walked.truncated {
-                findings.push(Finding::new(Code::Truncated, "end of file", "the file ends before its seek table"));
-            }
-            Ok(walked.frames)
+        Some(_) => {}
+        None if gaps.last().is_none_or(|&(from, to)| to < size || !is_table(source, from)) => {
+            findings.push(Finding::new(Code::Truncated, "end of file", "the file ends before its seek table"));
         }
+        None => {}
     }
+    for (from, to) in gaps.into_iter().filter(|&(from, to)| to < size || !is_table(source, from)) {
+        findings.push(Finding::new(Code::Frame, format!("bytes {from}..{to}"), "belong to no whole frame"));
+    }
+    Ok(frames)
 }
 
 /// Says whether a plain frame begins like a tail: with the header of `bagit.txt`.
@@ -54,54 +66,131 @@ pub(super) fn begins_tail(plain: &[u8]) -> bool {
     }
 }
 
-#[derive(Default)]
-struct Walked {
-    frames: Vec<Frame>,
-    /// Bytes that belong to no frame and no table.
-    gaps: Vec<(u64, u64)>,
-    truncated: bool,
+/// Says whether what begins at `from` looks like a damaged table.
+fn is_table<S: Source>(source: &S, from: u64) -> bool {
+    let mut magic = [0; 4];
+    source.read_at(&mut magic, from).is_ok() && magic == TABLE_MAGIC
 }
 
-/// Goes from frame to frame by their own headers; after bytes that are none, to the next that are one.
-fn walk<S: Source>(source: &S, watch: &dyn Watch) -> Result<Walked, Error> {
-    let size = source.size().map_err(Error::io("reading the bundle's size"))?;
-    let mut walked = Walked::default();
-    let mut window: Vec<u8> = Vec::new();
-    let mut window_at = 0;
-    let (mut at, mut plain_at) = (0_u64, 0_u64);
-    let mut gap: Option<u64> = None;
-    while at < size && walked.frames.len() < seekable::MAX_FRAMES {
-        if watch.cancelled() {
-            return Err(Error::Cancelled);
+/// The bytes of a source from one place on, read in large steps.
+struct Window<'a, S> {
+    source: &'a S,
+    size: u64,
+    bytes: Vec<u8>,
+    at: u64,
+}
+
+impl<S: Source> Window<'_, S> {
+    /// Returns the bytes from `at` on: as many as the longest frame has, or all that are left.
+    fn from(&mut self, at: u64) -> Result<&[u8], Error> {
+        let needed = (WINDOW_BYTES as u64).min(self.size - at);
+        if at < self.at || at + needed > self.at + self.bytes.len() as u64 {
+            self.bytes.resize((2 * WINDOW_BYTES as u64).min(self.size - at) as usize, 0);
+            self.at = at;
+            self.source.read_at(&mut self.bytes, at).map_err(Error::io("reading the bundle"))?;
         }
-        let needed = WINDOW_BYTES.min((size - at) as usize);
-        if at < window_at || at + needed as u64 > window_at + window.len() as u64 {
-            window.resize((2 * WINDOW_BYTES).min((size - at) as usize), 0);
-            window_at = at;
-            source.read_at(&mut window, at).map_err(Error::io("reading the bundle"))?;
+        let from = (at - self.at) as usize;
+        Ok(&self.bytes[from..from + needed as usize])
+    }
+}
+
+struct Walk<'a, S> {
+    window: Window<'a, S>,
+    table: Option<&'a [Frame]>,
+    /// Where the frames end, by the table.
+    end: u64,
+    budget: u64,
+    frames: Vec<Frame>,
+    /// Bytes that belong to no frame.
+    gaps: Vec<(u64, u64)>,
+    plain_at: u64,
+}
+
+impl<S: Source> Walk<'_, S> {
+    /// Goes from frame to frame; after bytes that are none, to the next that are one.
+    fn run(&mut self, watch: &dyn Watch) -> Result<(), Error> {
+        let mut at = 0;
+        let mut gap: Option<u64> = None;
+        while at < self.end && self.frames.len() < seekable::MAX_FRAMES {
+            if watch.cancelled() {
+                return Err(Error::Cancelled);
+            }
+            match self.frame_at(at)? {
+                Some(size) => {
+                    self.gaps.extend(gap.take().map(|from| (from, at)));
+                    self.frames.push(Frame { packed_at: at, plain_at: self.plain_at, size });
+                    self.plain_at += u64::from(size.plain);
+                    at += u64::from(size.packed);
+                }
+                None if self.budget == 0 => {
+                    gap.get_or_insert(at);
+                    break;
+                }
+                None => {
+                    gap.get_or_insert(at);
+                    at = self.next_magic(at)?;
+                }
+            }
         }
-        let here = &window[(at - window_at) as usize..];
-        let here = &here[..needed.min(here.len())];
-        let found = frame::frame_len(here).and_then(|len| frame::declared_size(here).map(|plain| (len, plain)));
-        if let Ok((len, plain)) = found.as_ref().copied()
-            && plain > 0
-        {
-            walked.gaps.extend(gap.take().map(|from| (from, at)));
-            let size = FrameSize { packed: len as u32, plain: plain as u32 };
-            walked.frames.push(Frame { packed_at: at, plain_at, size });
-            at += len as u64;
-            plain_at += plain;
-        } else if here.starts_with(&TABLE_MAGIC) {
-            walked.gaps.extend(gap.take().map(|from| (from, at)));
-            return Ok(walked);
-        } else {
-            gap.get_or_insert(at);
-            let next = |magic: &[u8; 4]| memchr::memmem::find(&here[1..], magic);
-            let skip = [next(&FRAME_MAGIC), next(&TABLE_MAGIC)].into_iter().flatten().min();
-            at += skip.map_or_else(|| here.len().saturating_sub(3).max(1), |n| n + 1) as u64;
+        self.gaps.extend(gap.map(|from| (from, self.end)));
+        Ok(())
+    }
+
+    /// Returns the sizes of the frame at `at`: by its own header, by the table where that is damaged; `None` where there is none.
+    fn frame_at(&mut self, at: u64) -> Result<Option<FrameSize>, Error> {
+        let stated = self.stated(at);
+        let end = self.end;
+        let bytes = self.window.from(at)?;
+        let found = frame::measure(bytes).and_then(|(len, blocks)| frame::declared_size(bytes).map(|p| (len, blocks, p)));
+        let found = match found {
+            Ok((len, blocks, plain)) if at + len as u64 <= end && len as u64 <= max_packed(plain) => {
+                Some((FrameSize { packed: len as u32, plain: plain as u32 }, blocks))
+            }
+            Ok((_, blocks, _)) => {
+                self.budget = self.budget.saturating_sub(blocks as u64);
+                None
+            }
+            Err(_) => {
+                // At most as many blocks as there are headers in what was looked at.
+                self.budget = self.budget.saturating_sub(frame::blocks_begun(bytes) as u64);
+                None
+            }
+        };
+        match (found, stated) {
+            // A changed header of a block leads astray: the table is right if it leads to a frame and the header does not.
+            (Some((own, _)), Some(stated)) if own != stated => {
+                let leads = |size: FrameSize| self.leads(at + u64::from(size.packed));
+                Ok(Some(if leads(stated) && !leads(own) { stated } else { own }))
+            }
+            (Some((own, _)), _) => Ok(Some(own)),
+            (None, stated) => Ok(stated),
         }
     }
-    walked.truncated = true;
-    walked.gaps.extend(gap.map(|from| (from, size)));
-    Ok(walked)
+
+    /// Returns what the table says of the frame at `at`.
+    fn stated(&self, at: u64) -> Option<FrameSize> {
+        let table = self.table?;
+        let n = table.binary_search_by_key(&at, |frame| frame.packed_at).ok()?;
+        Some(table[n].size)
+    }
+
+    /// Says whether a frame begins at `at`, or the frames end there.
+    fn leads(&self, at: u64) -> bool {
+        let mut magic = [0; 4];
+        at == self.end || (self.window.source.read_at(&mut magic, at).is_ok() && magic == frame::MAGIC)
+    }
+
+    /// Returns the next place after `at` where a frame may begin: by the bytes, or by the table.
+    fn next_magic(&mut self, at: u64) -> Result<u64, Error> {
+        let end = self.end;
+        let by_table = self.table.map_or(end, |table| {
+            let n = table.partition_point(|frame| frame.packed_at <= at);
+            table.get(n).map_or(end, |frame| frame.packed_at)
+        });
+        let bytes = self.window.from(at)?;
+        let found = memchr::memmem::find(&bytes[1..], &frame::MAGIC).map(|n| at + 1 + n as u64);
+        // The last bytes may be the beginning of a magic number.
+        let found = found.unwrap_or_else(|| at + (bytes.len() as u64).saturating_sub(3).max(1));
+        Ok(found.min(by_table).min(end))
+    }
 }

@@ -1,23 +1,29 @@
 //! Saying of a damaged bundle everything that is wrong with it, and which articles are whole.
 //!
-//! Slower than [`super::prove`] and of one thread, but it never stops at the first fault. Where list and index can still be believed the
-//! layout tells what each damaged frame held; otherwise the tar is walked header by header, and taken up again after a gap at
-//! the next frame that begins with one. Memory stays bounded by a frame and the checksum list.
+//! Slower than [`super::prove`] and of one thread, but it never stops at the first fault. The frames are found once, by their own headers
+//! and the table; the tail is the last of them, and what it says of signatures and contents is all that is believed. The tar is walked
+//! header by header and taken up again after a gap. Time grows with the file, memory is bounded by a frame and the checksum list.
 
 mod frames;
 mod walk;
 
+use std::collections::HashMap;
+
 use crate::digest::Digest;
 use crate::finding::{Code, Finding};
-use crate::format::checksums::{self, ChecksumList, MAX_LIST_BYTES};
-use crate::format::frame::{self, FrameDecoder};
-use crate::format::index::Index;
-use crate::format::manifest::{BundleId, Manifest};
-use crate::format::tar;
+use crate::format::checksums::{self, ChecksumList};
+use crate::format::frame::FrameDecoder;
+use crate::format::index::{self, Head};
+use crate::format::manifest::{self, BundleId, Manifest};
+use crate::format::times;
 use crate::watch::Watch;
 
-use super::open::{Frame, frame_finding, read_frame, stored_finding};
-use super::{Bundle, Error, Source, Tail};
+use super::open::{Frame, frame_finding, read_frame};
+use super::read::{content_findings, list_findings};
+use super::{Contents, Error, Source, Tail};
+
+pub use walk::Salvor;
+use walk::{Walk, walk};
 
 /// What is known of one file of the checksum list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +54,10 @@ pub struct Report {
     pub manifest: Option<Manifest>,
     /// Everything wrong, in order of the checks.
     pub findings: Vec<Finding>,
+    /// The checksum list, if it is the one that the manifest names.
+    pub list: Option<ChecksumList>,
+    /// What is known of the file of each of its lines.
+    pub states: Vec<FileState>,
     /// The articles of the checksum list; `None` where there is no list to believe.
     pub articles: Option<Vec<ArticleState>>,
     /// Size of the file, in bytes.
@@ -62,53 +72,11 @@ impl Report {
     }
 }
 
-/// Takes the files of a damaged bundle as they are found, one after the other.
-pub trait Salvor {
-    /// Takes note that the content of a file begins; `path` is below the top folder.
-    ///
-    /// # Errors
-    /// An error ends the diagnosis.
-    fn begin(&mut self, path: &str) -> std::io::Result<()>;
-
-    /// Takes the next bytes of the file's content.
-    ///
-    /// # Errors
-    /// An error ends the diagnosis.
-    fn bytes(&mut self, bytes: &[u8]) -> std::io::Result<()>;
-
-    /// Takes note that the content has ended; `digest` is `None` where part of it was lost.
-    ///
-    /// # Errors
-    /// An error ends the diagnosis.
-    fn end(&mut self, digest: Option<Digest>) -> std::io::Result<()>;
-}
-
 /// A salvor that keeps nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct KeepNothing;
 
-impl Salvor for KeepNothing {
-    fn begin(&mut self, _path: &str) -> std::io::Result<()> {
-        Ok(())
-    }
-
-    fn bytes(&mut self, _bytes: &[u8]) -> std::io::Result<()> {
-        Ok(())
-    }
-
-    fn end(&mut self, _digest: Option<Digest>) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A file as it was found in the tar.
-#[derive(Debug)]
-struct Seen {
-    /// Below the top folder.
-    path: String,
-    size: u64,
-    digest: Option<Digest>,
-}
+impl Salvor for KeepNothing {}
 
 /// Examines every byte of a bundle and reports all that is wrong with it.
 ///
@@ -118,62 +86,50 @@ pub fn diagnose<S: Source>(source: &S, salvor: &mut dyn Salvor, watch: &dyn Watc
     let mut report =
         Report { file_bytes: source.size().map_err(Error::io("reading the bundle's size"))?, ..Report::default() };
     let frames = frames::find(source, &mut report.findings, watch)?;
-
-    let mut decoder = FrameDecoder::default();
-    let (mut packed, mut plain) = (Vec::new(), Vec::new());
-    let mut content_frames = &frames[..];
-    if let Some((last, before)) = frames.split_last() {
-        match read_frame(source, last, &mut decoder, &mut packed, &mut plain) {
-            Ok(()) if frames::begins_tail(&plain) => {
-                content_frames = before;
-                let (tail, findings) = Tail::decode(&plain);
-                report.findings.extend(findings);
-                report.findings.extend(stored_finding(last, &packed, &plain));
-                let (manifest, findings) = tail.manifest();
-                report.findings.extend(findings);
-                (report.tail, report.manifest) = (Some(tail), manifest);
-            }
-            Ok(()) => report.findings.push(Finding::new(Code::Manifest, "manifest.toml", "the tail is absent")),
-            Err(Error::Damaged(finding)) => {
-                content_frames = before;
-                report.findings.push(*finding);
-                report.findings.push(Finding::new(Code::Manifest, "manifest.toml", "the tail cannot be read"));
-            }
-            Err(error) => return Err(error),
-        }
-    } else {
-        report.findings.push(Finding::new(Code::Manifest, "manifest.toml", "there is no frame to hold it"));
-    }
-
-    let contents = Bundle::open(source).and_then(|bundle| bundle.contents()).ok();
-    let top = report.tail.as_ref().map(|tail| tail.top.clone());
-    let mut walked = None;
-    if let (Some(contents), Some(top)) = (&contents, &top) {
-        walked = walk::by_layout(source, content_frames, contents, top, salvor, watch)?;
-    }
-    let (mut seen, list_bytes, findings) = match walked {
-        Some(walked) => walked,
-        None => walk::by_headers(source, content_frames, top.as_deref(), salvor, watch)?,
-    };
-    report.findings.extend(findings);
-    let list = match contents {
-        Some(contents) => Some(contents.list),
-        None => vouched_list(report.manifest.as_ref(), list_bytes, &mut report.findings),
-    };
-    if let Some(list) = list {
-        seen.retain(|seen| seen.path != checksums::NAME);
-        let marks = marks(source, content_frames)?;
-        compare(&list, &seen, content_frames, marks, &mut report);
+    let before_tail = find_tail(source, &frames, &mut report)?;
+    let walk = walk(source, before_tail, report.tail.as_ref(), report.manifest.as_ref(), salvor, watch)?;
+    report.findings.extend(walk.findings.iter().cloned());
+    if let Some(list) = believed_list(report.manifest.as_ref(), walk.list.as_deref(), &mut report.findings) {
+        compare(list, &walk, &mut report);
     }
     report.findings.sort_by_key(|finding| finding.code);
     report.findings.dedup();
     Ok(report)
 }
 
-/// Takes the checksum list that was found, if the manifest vouches for it.
-fn vouched_list(
+/// Reads the tail, the last of the frames; returns the frames before it.
+fn find_tail<'a, S: Source>(source: &S, frames: &'a [Frame], report: &mut Report) -> Result<&'a [Frame], Error> {
+    let absent = |what: &str| Finding::new(Code::Manifest, manifest::NAME, what);
+    let Some((last, before)) = frames.split_last() else {
+        report.findings.push(absent("there is no frame to hold it"));
+        return Ok(frames);
+    };
+    let mut plain = Vec::new();
+    match read_frame(source, last, &mut FrameDecoder::default(), &mut Vec::new(), &mut plain) {
+        Ok(()) if frames::begins_tail(&plain) => {
+            let (tail, findings) = Tail::decode(&plain);
+            report.findings.extend(findings);
+            let (manifest, findings) = tail.manifest();
+            report.findings.extend(findings);
+            (report.tail, report.manifest) = (Some(tail), manifest);
+            Ok(before)
+        }
+        Ok(()) => {
+            report.findings.push(absent("the tail is absent"));
+            Ok(frames)
+        }
+        Err(error) => {
+            report.findings.push(damaged(last, error)?);
+            report.findings.push(absent("the tail cannot be read"));
+            Ok(before)
+        }
+    }
+}
+
+/// Takes the checksum list that was found, if it is the one that the manifest names.
+fn believed_list(
     manifest: Option<&Manifest>,
-    found: Option<Vec<u8>>,
+    found: Option<&[u8]>,
     findings: &mut Vec<Finding>,
 ) -> Option<ChecksumList> {
     let mut fault = |detail: String| {
@@ -181,19 +137,22 @@ fn vouched_list(
         None
     };
     let Some(bytes) = found else { return fault("absent, or it cannot be read".into()) };
-    let Some(manifest) = manifest else { return fault("no manifest vouches for it".into()) };
-    if Digest::of(&bytes) != manifest.checksums {
+    let Some(manifest) = manifest else { return fault("no manifest names it".into()) };
+    if Digest::of(bytes) != manifest.checksums {
         return fault("not the one that the manifest names".into());
     }
-    ChecksumList::decode(bytes).map_err(|error| fault(error.to_string())).ok()
+    ChecksumList::decode(bytes.to_vec()).map_err(|error| fault(error.to_string())).ok()
 }
 
-/// Holds what was seen against the list, and the list against the manifest.
-fn compare(list: &ChecksumList, seen: &[Seen], frames: &[Frame], marks: Vec<u64>, report: &mut Report) {
+/// Holds what was seen against the list, and the list, the articles and the index against the manifest.
+fn compare(list: ChecksumList, walk: &Walk, report: &mut Report) {
+    let lines: HashMap<&str, usize> = (0..list.len()).map(|line| (list.path(line), line)).collect();
     let mut states = vec![FileState::Missing; list.len()];
     let mut sizes: Vec<Option<u64>> = vec![None; list.len()];
-    for (n, file) in seen.iter().enumerate() {
-        let Some(line) = list.find(&file.path) else {
+    let mut ids: Vec<Option<Option<&str>>> = vec![None; list.article_count()];
+    let mut before = None;
+    for file in &walk.seen {
+        let Some(&line) = lines.get(file.path.as_str()) else {
             report.findings.push(Finding::new(Code::Extra, &file.path, "not in the checksum list"));
             continue;
         };
@@ -213,100 +172,93 @@ fn compare(list: &ChecksumList, seen: &[Seen], frames: &[Frame], marks: Vec<u64>
                 FileState::Damaged
             }
         };
-        let before = n.checked_sub(1).and_then(|before| seen.get(before));
-        if before.is_some_and(|before| order(&before.path) >= order(&file.path)) {
+        let place = (list.is_metadata(line), line);
+        if before.is_some_and(|before| before >= place) {
             report.findings.push(Finding::new(Code::Tar, &file.path, "does not stand in its place in the tar"));
+        }
+        before = Some(place);
+        if let (FileState::Whole, true, Some(article)) = (states[line], list.is_metadata(line), list.owner(line)) {
+            match &file.id {
+                Some(Ok(id)) => ids[article] = Some(id.as_deref()),
+                Some(Err(fault)) => {
+                    report.findings.push(Finding::new(Code::Metadata, &file.path, fault));
+                    states[line] = FileState::Damaged;
+                }
+                None => {}
+            }
         }
     }
     for (line, _) in states.iter().enumerate().filter(|(_, state)| **state == FileState::Missing) {
         report.findings.push(Finding::new(Code::Missing, list.path(line), "in the checksum list, not in the bundle"));
     }
-    report.findings.extend(list_findings(list, report.manifest.as_ref(), sizes.iter().copied().sum()));
-    if let (Some(tail), Some(sizes)) = (&report.tail, sizes.into_iter().collect::<Option<Vec<_>>>()) {
-        let index = Index { list_offset: 0, list_size: list.text().len() as u64, frames: marks, sizes };
-        let offset = index.layout(&tail.top, list).map_or(0, |layout| layout.end());
-        let index = Index { list_offset: offset, ..index };
-        match Index::decode(&tail.index) {
-            Ok(said) if said == index => {}
-            Ok(said) if (Index { frames: index.frames.clone(), ..said.clone() }) == index => {
-                let other = (0..frames.len()).filter(|&n| said.frames.get(n) != index.frames.get(n));
-                let fault = "decodes, but is not as it was written";
-                report.findings.extend(other.map(|n| frame_finding(&frames[n], fault)));
-            }
-            _ => report.findings.push(Finding::new(Code::Index, "index", "does not say where the members lie")),
+    if let Some(manifest) = report.manifest.clone() {
+        let of_list = list_findings(&list, &manifest);
+        let sound = of_list.is_empty();
+        report.findings.extend(of_list);
+        let sizes: Option<Vec<u64>> = sizes.into_iter().collect();
+        let ids: Option<Vec<Option<Box<str>>>> = ids.into_iter().map(|id| id.map(|id| id.map(Box::from))).collect();
+        compare_times(&list, &manifest, walk, report);
+        if let (true, Some(sizes), Some(ids)) = (sound, sizes, ids) {
+            let ids = ids.into_iter().enumerate().map(|(n, id)| id.filter(|id| **id != *list.article(n))).collect();
+            compare_index(list.clone(), &sizes, ids, &manifest, walk, report);
         }
     }
-    report.articles = Some(article_states(list, &states));
+    report.articles = Some(article_states(&list, &states));
+    (report.list, report.states) = (Some(list), states);
 }
 
-/// Returns the marks of frames as they are.
-fn marks<S: Source>(source: &S, frames: &[Frame]) -> Result<Vec<u64>, Error> {
-    let mut packed = Vec::new();
-    frames
-        .iter()
-        .map(|at| {
-            packed.resize(at.size.packed as usize, 0);
-            source.read_at(&mut packed, at.packed_at).map_err(Error::io("reading the bundle"))?;
-            Ok(frame::mark(&packed))
-        })
-        .collect()
+/// Holds the times that were found against the manifest.
+fn compare_times(list: &ChecksumList, manifest: &Manifest, walk: &Walk, report: &mut Report) {
+    let fault = match (&walk.times, manifest.times) {
+        (None, None) => return,
+        (Some(_), None) => "the manifest does not name it".to_owned(),
+        (None, Some(_)) => "absent, or it cannot be read".to_owned(),
+        (Some(bytes), Some(expected)) if Digest::of(bytes) != expected => "not the one that the manifest names".into(),
+        (Some(bytes), Some(_)) => match times::decode(bytes, list) {
+            Ok(_) => return,
+            Err(fault) => fault.to_string(),
+        },
+    };
+    report.findings.push(Finding::new(Code::TagFile, times::NAME, fault));
 }
 
-/// Content before metadata, each by path.
-fn order(path: &str) -> (bool, &str) {
-    (checksums::is_metadata(path), path)
-}
-
-/// Checks a list against the format and its manifest: paths, articles, counts.
-pub(super) fn list_findings(list: &ChecksumList, manifest: Option<&Manifest>, bytes: Option<u64>) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = Vec::new();
-    for fault in list.faults() {
-        let code = match fault {
-            checksums::ListFault::TooMany { .. } => Code::OverLimit,
-            checksums::ListFault::Path { .. } | checksums::ListFault::FileAndFolder(_) => Code::Path,
-            _ => Code::Checksums,
-        };
-        findings.push(Finding::new(code, checksums::NAME, fault));
+/// Makes tree and index anew of what was found, and compares them.
+fn compare_index(
+    list: ChecksumList,
+    sizes: &[u64],
+    ids: Vec<Option<Box<str>>>,
+    manifest: &Manifest,
+    walk: &Walk,
+    report: &mut Report,
+) {
+    let Some(tail) = &report.tail else { return };
+    let contents = Contents::new(&tail.top, list, sizes, ids, walk.times.clone());
+    let leaves = contents.leaves();
+    let (pieces, head, _) = contents.index(&leaves);
+    let wrong = |name: &str| Finding::new(Code::Index, name, "does not say where the members lie");
+    let mut findings = content_findings(&contents, &leaves, manifest);
+    if Head::decode(&tail.head).as_ref() != Ok(&head) {
+        findings.push(wrong(index::HEAD));
     }
-    for (line, owner) in list.owners().iter().enumerate() {
-        if owner.is_none() {
-            findings.push(Finding::new(
-                Code::Metadata,
-                list.path(line),
-                "belongs to no article: there is no article.toml above it",
-            ));
+    for (n, piece) in pieces.iter().enumerate() {
+        if walk.pieces.get(n).and_then(|found| found.as_deref()) != Some(piece.as_bytes()) {
+            findings.push(wrong(&index::piece_name(n)));
         }
     }
-    if let Some(manifest) = manifest {
-        let articles = list.articles().count() as u64;
-        for (what, said, found) in [
-            ("articles", manifest.articles, Some(articles)),
-            ("files", manifest.files, Some(list.len() as u64)),
-            ("bytes", manifest.bytes, bytes),
-        ] {
-            if found.is_some_and(|found| found != said) {
-                let detail = format!("says {said} {what}, found {}", found.unwrap_or_default());
-                findings.push(Finding::new(Code::Manifest, "manifest.toml", detail));
-            }
-        }
-    }
-    findings
+    let more = (pieces.len()..walk.pieces.len()).map(|n| Finding::new(Code::Extra, index::piece_name(n), "no such block"));
+    findings.extend(more);
+    report.findings.extend(findings);
 }
 
 pub(super) fn article_states(list: &ChecksumList, states: &[FileState]) -> Vec<ArticleState> {
-    let mut articles: Vec<ArticleState> =
-        list.articles().map(|(path, line)| ArticleState { path: path.to_owned(), state: states[line] }).collect();
-    for (line, owner) in list.owners().into_iter().enumerate() {
-        let Some(article) = owner.and_then(|owner| articles.get_mut(owner as usize)) else { continue };
-        if article.state != states[line] {
-            article.state = FileState::Damaged;
-        }
-    }
-    articles
+    let state_of = |n: usize| {
+        let mut lines = list.lines(n).filter(|&line| list.owner(line) == Some(n)).map(|line| states[line]);
+        let first = lines.next().unwrap_or(FileState::Missing);
+        if lines.all(|state| state == first) { first } else { FileState::Damaged }
+    };
+    let path = |n: usize| list.article(n).to_owned();
+    (0..list.article_count()).map(|n| ArticleState { path: path(n), state: state_of(n) }).collect()
 }
-
-/// The longest content that a walk keeps in memory.
-const MAX_KEPT_BYTES: u64 = MAX_LIST_BYTES + tar::BLOCK_BYTES;
 
 fn damaged(frame: &Frame, error: Error) -> Result<Finding, Error> {
     match error {
