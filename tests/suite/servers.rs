@@ -1,13 +1,11 @@
 //! Real servers: nginx with ranges, without, with TLS; rsync; an S3 server (moto, from PyPI). What is not installed is skipped loudly.
 
-mod scene;
-
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use scene::{Said, Scene, installed, said, same_tree, tool};
+use crate::scene::{Said, Scene, installed, said, same_tree, tool};
 
 /// A process that ends with the test.
 struct Running(Child);

@@ -1,8 +1,5 @@
 //! Mirrors: what a sync brings, what it refuses of each kind of lying origin, and that the mirror is unharmed by it.
 
-mod scene;
-mod server;
-
 use std::fs;
 use std::io;
 use std::num::NonZeroUsize;
@@ -11,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use scene::{Scene, key, options, same_tree, tool, trusted};
-use server::{Answer, Server};
+use crate::scene::{Scene, key, options, same_tree, tool, trusted};
+use crate::server::{Answer, Server};
 use vellum::archive::policies::Pin;
 use vellum::archive::{Archive, Publication, Writer, layout};
 use vellum::collection::add::{AddOptions, add};
@@ -188,7 +185,7 @@ impl Stage {
 
     /// Expects that a sync from a server that lies fails with words that name the lie, that the mirror is as it was, and that an honest
     /// origin beside the liar is enough.
-    fn refuses(&self, why: &str, lie: impl Fn(&server::Asked) -> Answer + Send + Sync + Clone + 'static) {
+    fn refuses(&self, why: &str, lie: impl Fn(&crate::server::Asked) -> Answer + Send + Sync + Clone + 'static) {
         let held = self.size(self.mirror());
         let server = Server::start(&self.path(), lie.clone());
         let error = self.synced(&[self.remote(&server)]).expect_err(why);

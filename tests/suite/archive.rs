@@ -1,14 +1,12 @@
 //! An archive from its making to its withdrawals: what it keeps, what a kill at any step leaves, what it refuses.
 
-mod scene;
-
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use scene::{Scene, key, options, packed, tool, trusted};
+use crate::scene::{Scene, key, options, packed, tool, trusted};
 use vellum::archive::catalog::{Catalog, Filter};
 use vellum::archive::policies::Pin;
 use vellum::archive::{Archive, Error, Writer, layout};

@@ -1,7 +1,5 @@
 //! The log against others: published vectors, a real tiled log, and the crates tlog_tiles and signed_note.
 
-mod scene;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -131,7 +129,7 @@ fn grow(store: &Store, steps: &[u64]) -> (u64, Digest) {
 
 #[test]
 fn tiles_and_proofs_are_those_of_another_implementation() {
-    let scene = scene::Scene::new();
+    let scene = crate::scene::Scene::new();
     let store = Store::new(&scene.path("log"));
     let mut stored = Stored::default();
     let (size, root) = grow(&store, &[1, 2, 250, 3, 1, 255, 256, 700, 65_000, 1]);
@@ -160,7 +158,7 @@ fn tiles_and_proofs_are_those_of_another_implementation() {
 
 #[test]
 fn seventy_thousand_leaves_make_just_the_tiles_of_the_specification() {
-    let scene = scene::Scene::new();
+    let scene = crate::scene::Scene::new();
     let store = Store::new(&scene.path("log"));
     let (size, _) = grow(&store, &[70_000]);
     let mut count = [0, 0, 0];
@@ -177,7 +175,7 @@ fn seventy_thousand_leaves_make_just_the_tiles_of_the_specification() {
 
 #[test]
 fn a_partial_tile_that_was_removed_is_found_in_the_full_one() {
-    let scene = scene::Scene::new();
+    let scene = crate::scene::Scene::new();
     let store = Store::new(&scene.path("log"));
     let (_, old_root) = grow(&store, &[100]);
     let leaves: Vec<_> = (100..300).map(leaf).collect();
@@ -192,7 +190,7 @@ fn a_partial_tile_that_was_removed_is_found_in_the_full_one() {
 
 #[test]
 fn another_implementation_accepts_the_checkpoint_and_refuses_a_forged_one() {
-    let key = scene::key(7);
+    let key = crate::scene::key(7);
     let verifier = VerifierKey::new("example.org/library", key.public()).unwrap();
     let checkpoint = "example.org/library\n15\nrKbDipCvhuX1GZ7g5BBe8sA6BbJ7ja/1nk427v383cs=\n";
     let note = Note::sign(checkpoint, "example.org/library", &key).unwrap().to_string();

@@ -1,5 +1,5 @@
 //! What the tests share: a temporary stage with a key of its own, small inputs, and the binary run as a person would.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of the stage")]
+#![allow(unreachable_pub, reason = "shared by the modules of one binary")]
 
 use std::fs;
 use std::num::NonZeroUsize;

@@ -1,10 +1,8 @@
 //! Others' tools agree: what vellum makes, GNU tar, bsdtar, zstd, sha256sum, minisign, bagit.py and a reader written from FORMAT.md accept.
 
-mod scene;
-
 use std::path::Path;
 
-use scene::{Scene, installed, same_tree, tool};
+use crate::scene::{Scene, installed, same_tree, tool};
 
 /// A signed bundle of paths that need every kind of header, and of a file that spans frames.
 fn signed() -> (Scene, String, String) {
