@@ -1,5 +1,5 @@
 //! Keys and signatures against other people's vectors and tools: Wycheproof, CCTV, minisign, the crates `minisign` and
-//! `minisign-verify`, OpenSSH's agent. A tool or vector that is not there is reported loudly and its test skipped.
+//! `minisign-verify`, OpenSSH's agent.
 
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected should stop there")]
 
@@ -19,6 +19,8 @@ use vellum::keys::{
     Comment, Error, Kind, MAX_TRUSTED_LINE_BYTES, MAX_UNTRUSTED_LINE_BYTES, Passphrase, PublicKey, SIGNATURE_BYTES,
     SecretKey, Signature, Signer,
 };
+
+use crate::scene::{installed, vectors};
 
 const CONTENT: &[u8] = b"format = \"vellum-manifest/1\"\n";
 
@@ -42,16 +44,6 @@ fn signature() -> Signature {
 fn unhex(text: &str) -> Vec<u8> {
     let digits = text.as_bytes().chunks(2);
     digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
-}
-
-/// Says loudly what is not tested, and returns whether `program` is there.
-fn present(program: &str) -> bool {
-    let found = std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()));
-    if !found {
-        eprintln!("SKIPPED: `{program}` is not installed; nothing was compared with it");
-    }
-    found
 }
 
 /// Runs minisign in `folder` with `input` on its standard input.
@@ -108,13 +100,8 @@ fn agrees_with_all_wycheproof_cases() {
 
 #[test]
 fn accepts_the_one_cctv_case_that_has_no_edge() {
-    let folder = std::env::var_os("VELLUM_VECTORS")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors"), PathBuf::from);
-    let file = folder.join("cctv/ed25519vectors.json");
-    let Ok(text) = fs::read_to_string(&file) else {
-        eprintln!("SKIPPED: {} is not there; the CCTV vectors were not tried", file.display());
-        return;
-    };
+    let Some(folder) = vectors("cctv") else { return };
+    let text = fs::read_to_string(folder.join("ed25519vectors.json")).unwrap();
     let cases: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
     assert_eq!(cases.len(), 914);
     let accepted: Vec<_> = cases
@@ -132,7 +119,7 @@ fn accepts_the_one_cctv_case_that_has_no_edge() {
 
 #[test]
 fn minisign_accepts_our_keys_and_signatures() {
-    if !present("minisign") {
+    if !installed("minisign") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -155,7 +142,7 @@ fn minisign_accepts_our_keys_and_signatures() {
 
 #[test]
 fn reads_the_keys_and_signatures_that_minisign_makes() {
-    if !present("minisign") {
+    if !installed("minisign") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -205,7 +192,7 @@ fn reads_the_keys_and_signatures_that_minisign_makes() {
 
 #[test]
 fn draws_the_limits_of_comments_where_minisign_does() {
-    if !present("minisign") {
+    if !installed("minisign") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -311,7 +298,7 @@ impl Drop for RunningAgent {
 
 #[test]
 fn minisign_accepts_what_an_ssh_agent_signs() {
-    if !["ssh-agent", "ssh-add", "ssh-keygen", "minisign"].into_iter().all(present) {
+    if !["ssh-agent", "ssh-add", "ssh-keygen", "minisign"].into_iter().all(installed) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::scene::{Scene, key, options, same_tree, tool, trusted};
+use crate::scene::{Scene, installed, key, options, same_tree, tool, trusted};
 use crate::server::{Answer, Server};
 use vellum::archive::policies::Pin;
 use vellum::archive::{Archive, Publication, Writer, layout};
@@ -322,9 +322,11 @@ fn withdrawn_bytes_leave_the_mirror_and_the_rest_stays() {
     let report = stage.synced(&[stage.origin()]).unwrap();
     assert_eq!(report.withdrawn.len(), 1);
     stage.sound(report.after);
-    let found =
-        tool(stage.scene.folder.path(), "sh", &["-c", "for b in mirror/bundles/*/*/*.zst; do tar --zstd -tf $b; done"]);
-    assert!(found.contains("tides.md") && !found.contains("letter.html"), "{found}");
+    if installed("zstd") {
+        let list = "for b in mirror/bundles/*/*/*.zst; do tar --zstd -tf $b; done";
+        let found = tool(stage.scene.folder.path(), "sh", &["-c", list]);
+        assert!(found.contains("tides.md") && !found.contains("letter.html"), "{found}");
+    }
     // A mirror that comes later never gets the withdrawn bundle.
     fs::remove_dir_all(stage.scene.path("mirror")).unwrap();
     let report = stage.synced(&[stage.origin()]).unwrap();

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::scene::{Scene, installed};
+use crate::scene::{Scene, installed, tool};
 
 /// Commands with what they print, from the fenced `console` blocks; commands of one block share a shell.
 fn blocks(text: &str) -> Vec<Vec<(String, Vec<String>)>> {
@@ -53,7 +53,7 @@ fn the_sessions_of_the_readme_say_what_it_says() {
     let scene = Scene::new();
     std::fs::create_dir(scene.path("tests")).unwrap();
     for name in ["archive", "keys", "tests/articles"] {
-        crate::scene::tool(
+        tool(
             Path::new("/"),
             "cp",
             &["-r", &root.join(name).display().to_string(), &scene.path(name).display().to_string()],
