@@ -1,10 +1,8 @@
 //! The trust policy: what changes it, what its keys may do and when. Scenarios after the rotation, rollback, expiration and keys groups of TUF's
 //! conformance suite, rebuilt for a policy whose keys are judged at a leaf's index.
 
-mod scene;
-
+use crate::scene::{Scene, installed, key, said, tool};
 use jiff::Timestamp;
-use scene::{Scene, key};
 use vellum::archive::policies::{Pin, Vouched, successors};
 use vellum::archive::{Archive, Error, Publication, Writer};
 use vellum::digest::Digest;
@@ -406,7 +404,7 @@ fn a_signer_retires_and_another_comes_and_all_that_was_signed_stays_authentic() 
     let digest = tool_digest(&scene, "1.toml");
     let reader = |args: &[&str]| {
         let mut command = scene.command(args);
-        scene::said(command.env("VELLUM_CONFIG", scene.path("reader")).output().unwrap())
+        said(command.env("VELLUM_CONFIG", scene.path("reader")).output().unwrap())
     };
     assert_eq!(reader(&["verify", "library"]).code, 1);
     assert_eq!(reader(&["trust", "pin", "library"]).code, 2, "never on its own word");
@@ -418,7 +416,7 @@ fn a_signer_retires_and_another_comes_and_all_that_was_signed_stays_authentic() 
 }
 
 fn tool_digest(scene: &Scene, file: &str) -> String {
-    scene::tool(scene.folder.path(), "sha256sum", &[file])[..64].to_owned()
+    tool(scene.folder.path(), "sha256sum", &[file])[..64].to_owned()
 }
 
 #[test]
@@ -501,8 +499,8 @@ fn a_policy_is_exported_for_other_tools() {
     assert!(signers.starts_with("alice namespaces=\"manifest@vellum\" ssh-ed25519 AAAA"), "{signers}");
     // OpenSSH reads the key.
     scene.write("alice.ssh", signers.split_once("\" ").unwrap().1);
-    if scene::installed("ssh-keygen") {
-        scene::tool(scene.folder.path(), "ssh-keygen", &["-l", "-f", "alice.ssh"]);
+    if installed("ssh-keygen") {
+        tool(scene.folder.path(), "ssh-keygen", &["-l", "-f", "alice.ssh"]);
     }
     assert!(export("minisign").starts_with("RW"));
 }

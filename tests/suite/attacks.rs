@@ -1,8 +1,6 @@
 //! A bundle rebuilt by an attacker: everything outside the signature may be forged, nothing forged may pass. One test a row of the
 //! attack table that applies to a bundle.
 
-mod scene;
-
 use std::num::NonZeroUsize;
 
 use vellum::digest::Digest;
@@ -17,7 +15,7 @@ use vellum::keys::{Comment, Kind, SecretKey, Signature, Signer};
 use vellum::trust::{TrustedKey, judge};
 use vellum::watch::Silent;
 
-use scene::{Scene, key, options, packed, trusted};
+use crate::scene::{Scene, key, options, packed, trusted};
 
 /// A bundle taken apart, so that an attacker can put it together otherwise.
 #[derive(Clone)]

@@ -327,7 +327,7 @@ fn peak_kib() -> String {
     status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or("VmHWM unknown").to_owned()
 }
 
-/// Run alone, in release: `cargo test --release --test catalog -- --ignored --nocapture`.
+/// Run alone, in release: `cargo test --release --test suite catalog -- --ignored --nocapture`.
 #[test]
 #[ignore = "takes minutes, and is a measurement"]
 fn bears_a_million_articles() -> Done {

@@ -1,13 +1,11 @@
 //! Archives of every version of the format are readable for ever: each in `tests/archives`, with what `sha256sum` said of the files that
 //! went in.
 
-mod scene;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use scene::{Scene, tool};
+use crate::scene::{Scene, tool};
 
 /// Every version, and how many files its archive holds.
 const VERSIONS: &[(&str, usize)] = &[("v1", 23)];

@@ -100,7 +100,7 @@ fn the_library_never_prints_nor_reads_clock_environment_or_randomness() {
 #[test]
 fn every_finding_code_is_documented_with_its_severity() {
     use vellum::finding::{Code, Severity};
-    let format = include_str!("../src/format/FORMAT.md");
+    let format = include_str!("../../src/format/FORMAT.md");
     for code in Code::ALL {
         let severity = if code.severity() == Severity::Damage { "damage" } else { "notice" };
         assert!(format.contains(&format!("| `{code}` | {severity} |")), "{code}");
@@ -109,7 +109,7 @@ fn every_finding_code_is_documented_with_its_severity() {
 
 #[test]
 fn every_verb_stands_in_the_readme_with_examples_in_its_help() {
-    let readme = include_str!("../README.md");
+    let readme = include_str!("../../README.md");
     let cli = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli");
     let verbs: BTreeSet<&str> = [
         "init",

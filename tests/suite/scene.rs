@@ -1,7 +1,8 @@
 //! What the tests share: a temporary stage with a key of its own, small inputs, and the binary run as a person would.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of the stage")]
+#![allow(unreachable_pub, reason = "shared by the modules of one binary")]
 
 use std::fs;
+use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -114,13 +115,41 @@ pub fn packed(input: &Path, output: &Path, options: &PackOptions, key: &SecretKe
     pack(input, output, options, &[key], &Silent).unwrap()
 }
 
-/// Returns whether a tool of others is installed; says loudly if it is not.
-pub fn installed(tool: &str) -> bool {
-    let there = Command::new("sh").args(["-c", &format!("command -v {tool}")]).output().unwrap().status.success();
+/// Returns `there`, and says on the terminal that a test was skipped where it is false. Panics instead where
+/// `VELLUM_REQUIRE_TOOLS` is 1: a gate that could not check a thing must not pass.
+#[track_caller]
+pub fn provided(what: &str, there: bool) -> bool {
     if !there {
-        eprintln!("SKIPPED: {tool} is not installed, what it would say is not known");
+        let required = std::env::var_os("VELLUM_REQUIRE_TOOLS").is_some_and(|value| value == "1");
+        assert!(!required, "{what} is missing, and VELLUM_REQUIRE_TOOLS=1 requires it");
+        skipped(what);
     }
     there
+}
+
+fn skipped(what: &str) {
+    let thread = std::thread::current();
+    // The test harness hides what a passing test prints with `eprintln!`.
+    writeln!(std::io::stderr(), "SKIPPED {}: {what} is missing", thread.name().unwrap_or("a test")).unwrap();
+}
+
+/// Returns a folder of published test vectors, which are no part of the source: `VELLUM_VECTORS` says where they are.
+pub fn vectors(below: &str) -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors");
+    let folder = std::env::var_os("VELLUM_VECTORS").map_or(beside, PathBuf::from).join(below);
+    if !folder.is_dir() {
+        // Also where tools are required: a package manager installs those, but not these.
+        skipped(&folder.display().to_string());
+        return None;
+    }
+    Some(folder)
+}
+
+/// Returns whether a program is on the path, as [`provided`] does.
+#[track_caller]
+pub fn installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    provided(program, std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
 }
 
 /// Runs a tool of others and expects it to succeed; returns its stdout.

@@ -1,14 +1,12 @@
 //! SIGKILL at any instant: the target is absent, the old one or the whole new one. SIGINT leaves nothing half-made.
 
-mod scene;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Instant;
 
-use scene::{Scene, same_tree};
+use crate::scene::{Scene, same_tree};
 
 /// How often each verb is killed; `VELLUM_KILLS` asks for more.
 fn kills() -> u32 {

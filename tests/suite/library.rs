@@ -1,8 +1,6 @@
 //! The verbs of an archive as a person types them: they are wired, they speak well, they refuse by name.
 
-mod scene;
-
-use scene::{Scene, said};
+use crate::scene::{Scene, said};
 
 fn library() -> Scene {
     let scene = Scene::with_key();

@@ -1,10 +1,9 @@
 //! The log against others: published vectors, a real tiled log, and the crates tlog_tiles and signed_note.
 
-mod scene;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::scene::{Scene, key, vectors};
 use serde_json::Value;
 use signed_note::{Note as OtherNote, StandardVerifier, VerifierList};
 use tlog_tiles::{Hash, HashReader, check_record, check_tree, stored_hashes, tree_hash};
@@ -15,17 +14,6 @@ use vellum::format::tile::{Holds, Tile};
 use vellum::keys::{Note, Signer, VerifierKey};
 use vellum::merkle::{self, verify_consistency, verify_inclusion};
 use vellum::store::Store;
-
-/// Where vectors of others lie; says loudly where they do not.
-fn vectors(below: &str) -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors");
-    let folder = std::env::var_os("VELLUM_VECTORS").map_or(beside, PathBuf::from).join(below);
-    if !folder.is_dir() {
-        eprintln!("SKIPPED: {} is not there, so its vectors were not tried", folder.display());
-        return None;
-    }
-    Some(folder)
-}
 
 fn json_files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
@@ -131,7 +119,7 @@ fn grow(store: &Store, steps: &[u64]) -> (u64, Digest) {
 
 #[test]
 fn tiles_and_proofs_are_those_of_another_implementation() {
-    let scene = scene::Scene::new();
+    let scene = Scene::new();
     let store = Store::new(&scene.path("log"));
     let mut stored = Stored::default();
     let (size, root) = grow(&store, &[1, 2, 250, 3, 1, 255, 256, 700, 65_000, 1]);
@@ -160,7 +148,7 @@ fn tiles_and_proofs_are_those_of_another_implementation() {
 
 #[test]
 fn seventy_thousand_leaves_make_just_the_tiles_of_the_specification() {
-    let scene = scene::Scene::new();
+    let scene = Scene::new();
     let store = Store::new(&scene.path("log"));
     let (size, _) = grow(&store, &[70_000]);
     let mut count = [0, 0, 0];
@@ -177,7 +165,7 @@ fn seventy_thousand_leaves_make_just_the_tiles_of_the_specification() {
 
 #[test]
 fn a_partial_tile_that_was_removed_is_found_in_the_full_one() {
-    let scene = scene::Scene::new();
+    let scene = Scene::new();
     let store = Store::new(&scene.path("log"));
     let (_, old_root) = grow(&store, &[100]);
     let leaves: Vec<_> = (100..300).map(leaf).collect();
@@ -192,7 +180,7 @@ fn a_partial_tile_that_was_removed_is_found_in_the_full_one() {
 
 #[test]
 fn another_implementation_accepts_the_checkpoint_and_refuses_a_forged_one() {
-    let key = scene::key(7);
+    let key = key(7);
     let verifier = VerifierKey::new("example.org/library", key.public()).unwrap();
     let checkpoint = "example.org/library\n15\nrKbDipCvhuX1GZ7g5BBe8sA6BbJ7ja/1nk427v383cs=\n";
     let note = Note::sign(checkpoint, "example.org/library", &key).unwrap().to_string();

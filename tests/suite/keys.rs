@@ -1,5 +1,6 @@
-//! Keys and signatures against other people's vectors and tools: Wycheproof, CCTV, minisign, the crates `minisign` and
-//! `minisign-verify`, OpenSSH's agent. A tool or vector that is not there is reported loudly and its test skipped.
+//! Keys and signatures against other people's vectors and tools: Wycheproof, CCTV, the cases of "Taming the many
+//! EdDSAs", minisign, the crates `minisign` and
+//! `minisign-verify`, OpenSSH's agent.
 
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected should stop there")]
 
@@ -10,8 +11,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use curve25519_dalek::constants::EIGHT_TORSION;
+use curve25519_dalek::{EdwardsPoint, Scalar};
+use ed25519_dalek::{Verifier, VerifyingKey};
 use jiff::Timestamp;
 use proptest::prelude::*;
+use sha2::{Digest as _, Sha512};
 
 use vellum::digest::Digest;
 use vellum::keys::agent::{Agent, AgentKey, MAX_MESSAGE_BYTES};
@@ -19,6 +24,8 @@ use vellum::keys::{
     Comment, Error, Kind, MAX_TRUSTED_LINE_BYTES, MAX_UNTRUSTED_LINE_BYTES, Passphrase, PublicKey, SIGNATURE_BYTES,
     SecretKey, Signature, Signer,
 };
+
+use crate::scene::{installed, vectors};
 
 const CONTENT: &[u8] = b"format = \"vellum-manifest/1\"\n";
 
@@ -42,16 +49,6 @@ fn signature() -> Signature {
 fn unhex(text: &str) -> Vec<u8> {
     let digits = text.as_bytes().chunks(2);
     digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
-}
-
-/// Says loudly what is not tested, and returns whether `program` is there.
-fn present(program: &str) -> bool {
-    let found = std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()));
-    if !found {
-        eprintln!("SKIPPED: `{program}` is not installed; nothing was compared with it");
-    }
-    found
 }
 
 /// Runs minisign in `folder` with `input` on its standard input.
@@ -106,33 +103,159 @@ fn agrees_with_all_wycheproof_cases() {
     assert_eq!(cases, 151);
 }
 
+/// What makes honest verifiers disagree about a signature, by the flags of CCTV. A residue of low order makes the equation without
+/// cofactor fail; `low_order_component_R` alone does not occur without one, and `reencoded_k` not without a non-canonical point.
+const REFUSED_FLAGS: [&str; 6] =
+    ["low_order_A", "low_order_R", "low_order_component_A", "low_order_residue", "non_canonical_A", "non_canonical_R"];
+
+/// Admits a key and checks a signature by it, as everything in vellum that verifies does.
+fn accepts(key_bytes: [u8; 32], message: &[u8], signature: &[u8]) -> bool {
+    PublicKey::from_bytes(key().public().id(), key_bytes).is_ok_and(|key| key.verify_raw(message, signature).is_ok())
+}
+
 #[test]
-fn accepts_the_one_cctv_case_that_has_no_edge() {
-    let folder = std::env::var_os("VELLUM_VECTORS")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors"), PathBuf::from);
-    let file = folder.join("cctv/ed25519vectors.json");
-    let Ok(text) = fs::read_to_string(&file) else {
-        eprintln!("SKIPPED: {} is not there; the CCTV vectors were not tried", file.display());
-        return;
-    };
+fn judges_every_cctv_case_by_its_flags() {
+    let Some(folder) = vectors("cctv") else { return };
+    let text = fs::read_to_string(folder.join("ed25519vectors.json")).unwrap();
     let cases: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
     assert_eq!(cases.len(), 914);
-    let accepted: Vec<_> = cases
-        .iter()
-        .filter(|case| {
-            let bytes = unhex(case["key"].as_str().unwrap()).try_into().unwrap();
-            let (message, signature) = (case["msg"].as_str().unwrap(), unhex(case["sig"].as_str().unwrap()));
-            PublicKey::from_bytes(key().public().id(), bytes)
-                .is_ok_and(|key| key.verify_raw(message.as_bytes(), &signature).is_ok())
-        })
-        .collect();
-    assert_eq!(accepted.len(), 1);
-    assert!(accepted[0]["flags"].is_null(), "{}", accepted[0]);
+    let mut accepted = 0;
+    for case in &cases {
+        let flags: Vec<&str> =
+            case["flags"].as_array().into_iter().flatten().map(|flag| flag.as_str().unwrap()).collect();
+        let sound = !flags.iter().any(|flag| REFUSED_FLAGS.contains(flag));
+        let bytes = unhex(case["key"].as_str().unwrap()).try_into().unwrap();
+        let (message, signature) = (case["msg"].as_str().unwrap(), unhex(case["sig"].as_str().unwrap()));
+        assert_eq!(accepts(bytes, message.as_bytes(), &signature), sound, "{case}");
+        accepted += usize::from(sound);
+    }
+    assert_eq!(accepted, 1);
+}
+
+/// A signature made to order: its equation with cofactor holds by construction.
+struct Forged {
+    key: [u8; 32],
+    message: Vec<u8>,
+    signature: [u8; 64],
+}
+
+/// Points to add to the multiples of B, and encodings to use in place of their own.
+#[derive(Clone, Copy)]
+struct Point {
+    torsion: EdwardsPoint,
+    encoded: Option<[u8; 32]>,
+}
+
+/// What is known of a candidate: the challenge, and whether the equation without cofactor holds for it, and for the challenge of the
+/// encodings as they are in the signature.
+struct Candidate {
+    challenge: Scalar,
+    holds: bool,
+    holds_as_encoded: bool,
+}
+
+fn challenge(r: [u8; 32], a: [u8; 32], message: &[u8]) -> Scalar {
+    let hash = Sha512::new().chain_update(r).chain_update(a).chain_update(message).finalize();
+    Scalar::from_bytes_mod_order_wide(&hash.into())
+}
+
+/// Signs with A = `secret`·B + torsion and R = `nonce`·B + torsion the first message that is `wanted`. The challenge is hashed over the
+/// canonical encodings if `reduced`, and over those in the signature if not.
+fn forge(secret: u8, nonce: u8, [a, r]: [Point; 2], reduced: bool, wanted: impl Fn(&Candidate) -> bool) -> Forged {
+    let (secret, nonce) = (Scalar::from(secret), Scalar::from(nonce));
+    let a_point = EdwardsPoint::mul_base(&secret) + a.torsion;
+    let r_point = EdwardsPoint::mul_base(&nonce) + r.torsion;
+    let (a_canonical, r_canonical) = (a_point.compress().0, r_point.compress().0);
+    let (a_bytes, r_bytes) = (a.encoded.unwrap_or(a_canonical), r.encoded.unwrap_or(r_canonical));
+    for n in 0..10_000_u32 {
+        let message = n.to_le_bytes().to_vec();
+        let as_encoded = challenge(r_bytes, a_bytes, &message);
+        let challenge = if reduced { challenge(r_canonical, a_canonical, &message) } else { as_encoded };
+        let s = nonce + challenge * secret;
+        let holds = |k: Scalar| EdwardsPoint::mul_base(&s) == r_point + a_point * k;
+        assert!((EdwardsPoint::mul_base(&s) - r_point - a_point * challenge).is_small_order());
+        if wanted(&Candidate { challenge, holds: holds(challenge), holds_as_encoded: holds(as_encoded) }) {
+            let signature = [r_bytes, s.to_bytes()].concat().try_into().unwrap();
+            return Forged { key: a_bytes, message, signature };
+        }
+    }
+    panic!("no message fits");
+}
+
+/// Adds the order of the group to S, `times` times: the same number modulo that order.
+fn beyond_the_order(mut forged: Forged, times: u32) -> Forged {
+    // 2^252 + 27742317777372353535851937790883648493, little-endian: one more than the greatest scalar.
+    let mut order = (Scalar::ZERO - Scalar::ONE).to_bytes();
+    order[0] += 1;
+    for _ in 0..times {
+        let mut carry = 0;
+        for (byte, add) in forged.signature[32..].iter_mut().zip(order) {
+            carry += u16::from(*byte) + u16::from(add);
+            *byte = carry.to_le_bytes()[0];
+            carry >>= 8;
+        }
+        assert_eq!(carry, 0);
+    }
+    forged
+}
+
+/// The twelve cases of Chalkias, Garillot and Nikolaenko, "Taming the many EdDSAs" (2020), made anew. The paper says which of them dalek
+/// accepts: that it does so here shows that these are the same cases.
+#[test]
+fn refuses_the_twelve_signatures_on_which_verifiers_disagree() {
+    let point = |torsion| Point { torsion, encoded: None };
+    // Points of order 1, 8 and 2; x of the last is 0, so that the sign bit makes another encoding of it.
+    let (none, small, two) = (point(EIGHT_TORSION[0]), point(EIGHT_TORSION[1]), point(EIGHT_TORSION[4]));
+    let mut signed = two.torsion.compress().0;
+    signed[31] |= 0x80;
+    let odd = Point { encoded: Some(signed), ..two };
+
+    let passes = |found: &Candidate| found.holds;
+    let only_cofactored = |found: &Candidate| !found.holds;
+    // A verifier that reduces 8·k before it multiplies does not clear the small part of A.
+    let prereduction = |found: &Candidate| {
+        !found.holds && small.torsion * (found.challenge * Scalar::from(8_u8)) != EdwardsPoint::default()
+    };
+    let only_reduced = |found: &Candidate| found.holds && !found.holds_as_encoded;
+    let sound = || forge(7, 5, [none, none], false, passes);
+    let cases = [
+        forge(0, 0, [small, small], false, passes),
+        forge(0, 5, [small, small], false, passes),
+        forge(7, 0, [small, small], false, passes),
+        forge(7, 5, [small, small], false, passes),
+        forge(7, 5, [small, small], false, only_cofactored),
+        forge(7, 5, [small, none], false, prereduction),
+        beyond_the_order(sound(), 1),
+        beyond_the_order(sound(), 14),
+        forge(7, 0, [small, odd], true, only_reduced),
+        forge(7, 0, [small, odd], false, passes),
+        forge(0, 5, [odd, two], true, only_reduced),
+        forge(0, 5, [odd, two], false, passes),
+    ];
+    let accepted_by = |verifier: &dyn Fn(&Forged) -> bool| -> Vec<usize> {
+        (0..cases.len()).filter(|&n| verifier(&cases[n])).collect()
+    };
+    let dalek = |case: &Forged| {
+        (VerifyingKey::from_bytes(&case.key).unwrap(), ed25519_dalek::Signature::from_bytes(&case.signature))
+    };
+    let lenient = |case: &Forged| {
+        let (key, signature) = dalek(case);
+        key.verify(&case.message, &signature).is_ok()
+    };
+    let strict = |case: &Forged| {
+        let (key, signature) = dalek(case);
+        key.verify_strict(&case.message, &signature).is_ok()
+    };
+    assert_eq!(accepted_by(&lenient), [0, 1, 2, 3, 11]);
+    assert_eq!(accepted_by(&strict), [3]);
+    let ours = |case: &Forged| accepts(case.key, &case.message, &case.signature);
+    assert_eq!(accepted_by(&ours), Vec::<usize>::new());
+    assert!(ours(&sound()), "the same maker, with nothing odd");
 }
 
 #[test]
 fn minisign_accepts_our_keys_and_signatures() {
-    if !present("minisign") {
+    if !installed("minisign") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -155,7 +278,7 @@ fn minisign_accepts_our_keys_and_signatures() {
 
 #[test]
 fn reads_the_keys_and_signatures_that_minisign_makes() {
-    if !present("minisign") {
+    if !installed("minisign") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -205,7 +328,7 @@ fn reads_the_keys_and_signatures_that_minisign_makes() {
 
 #[test]
 fn draws_the_limits_of_comments_where_minisign_does() {
-    if !present("minisign") {
+    if !installed("minisign") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -311,7 +434,7 @@ impl Drop for RunningAgent {
 
 #[test]
 fn minisign_accepts_what_an_ssh_agent_signs() {
-    if !["ssh-agent", "ssh-add", "ssh-keygen", "minisign"].into_iter().all(present) {
+    if !["ssh-agent", "ssh-add", "ssh-keygen", "minisign"].into_iter().all(installed) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -1,13 +1,11 @@
 //! The verbs as a person meets them: the good day, each refusal, what is said and the exit code.
 
-mod scene;
-
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::process::Stdio;
 
-use scene::{Scene, said, same_tree};
+use crate::scene::{Scene, said, same_tree};
 
 fn shown(path: &std::path::Path) -> String {
     path.display().to_string()

@@ -1,8 +1,5 @@
 //! Mirrors: what a sync brings, what it refuses of each kind of lying origin, and that the mirror is unharmed by it.
 
-mod scene;
-mod server;
-
 use std::fs;
 use std::io;
 use std::num::NonZeroUsize;
@@ -11,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use scene::{Scene, key, options, same_tree, tool, trusted};
-use server::{Answer, Server};
+use crate::scene::{Scene, installed, key, options, same_tree, tool, trusted};
+use crate::server::{Answer, Server};
 use vellum::archive::policies::Pin;
 use vellum::archive::{Archive, Publication, Writer, layout};
 use vellum::collection::add::{AddOptions, add};
@@ -188,7 +185,7 @@ impl Stage {
 
     /// Expects that a sync from a server that lies fails with words that name the lie, that the mirror is as it was, and that an honest
     /// origin beside the liar is enough.
-    fn refuses(&self, why: &str, lie: impl Fn(&server::Asked) -> Answer + Send + Sync + Clone + 'static) {
+    fn refuses(&self, why: &str, lie: impl Fn(&crate::server::Asked) -> Answer + Send + Sync + Clone + 'static) {
         let held = self.size(self.mirror());
         let server = Server::start(&self.path(), lie.clone());
         let error = self.synced(&[self.remote(&server)]).expect_err(why);
@@ -325,9 +322,11 @@ fn withdrawn_bytes_leave_the_mirror_and_the_rest_stays() {
     let report = stage.synced(&[stage.origin()]).unwrap();
     assert_eq!(report.withdrawn.len(), 1);
     stage.sound(report.after);
-    let found =
-        tool(stage.scene.folder.path(), "sh", &["-c", "for b in mirror/bundles/*/*/*.zst; do tar --zstd -tf $b; done"]);
-    assert!(found.contains("tides.md") && !found.contains("letter.html"), "{found}");
+    if installed("zstd") {
+        let list = "for b in mirror/bundles/*/*/*.zst; do tar --zstd -tf $b; done";
+        let found = tool(stage.scene.folder.path(), "sh", &["-c", list]);
+        assert!(found.contains("tides.md") && !found.contains("letter.html"), "{found}");
+    }
     // A mirror that comes later never gets the withdrawn bundle.
     fs::remove_dir_all(stage.scene.path("mirror")).unwrap();
     let report = stage.synced(&[stage.origin()]).unwrap();

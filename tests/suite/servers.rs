@@ -1,13 +1,11 @@
-//! Real servers: nginx with ranges, without, with TLS; rsync; an S3 server (moto, from PyPI). What is not installed is skipped loudly.
-
-mod scene;
+//! Real servers: nginx with ranges, without, with TLS; rsync; an S3 server (moto, from PyPI). What is not installed is skipped.
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use scene::{Said, Scene, installed, said, same_tree, tool};
+use crate::scene::{Said, Scene, installed, said, same_tree, tool};
 
 /// A process that ends with the test.
 struct Running(Child);
@@ -99,7 +97,7 @@ fn nginx(scene: &Scene) -> (Running, [u16; 3]) {
 
 #[test]
 fn nginx_is_an_origin_with_ranges_without_and_with_tls() {
-    if !installed("nginx") {
+    if !["nginx", "openssl"].into_iter().all(installed) {
         return;
     }
     let scene = library();
@@ -120,7 +118,7 @@ fn nginx_is_an_origin_with_ranges_without_and_with_tls() {
 
 #[test]
 fn an_archive_is_read_by_its_url() {
-    if !installed("nginx") {
+    if !["nginx", "openssl"].into_iter().all(installed) {
         return;
     }
     let scene = library();
@@ -189,7 +187,7 @@ fn with_s3(scene: &Scene, url: &str, args: &[&str]) -> Command {
 
 #[test]
 fn an_archive_is_pushed_to_a_bucket_read_there_and_synced_from_it() {
-    if !installed("moto_server") {
+    if !["moto_server", "curl"].into_iter().all(installed) {
         return;
     }
     let scene = library();
@@ -224,7 +222,7 @@ fn an_archive_is_pushed_to_a_bucket_read_there_and_synced_from_it() {
 
 #[test]
 fn many_workers_pack_into_the_bucket_and_one_publisher_logs() {
-    if !installed("moto_server") {
+    if !["moto_server", "curl"].into_iter().all(installed) {
         return;
     }
     let scene = library();
@@ -251,7 +249,7 @@ fn many_workers_pack_into_the_bucket_and_one_publisher_logs() {
 
 #[test]
 fn two_publishers_of_two_histories_do_not_overwrite_each_other() {
-    if !installed("moto_server") {
+    if !["moto_server", "curl"].into_iter().all(installed) {
         return;
     }
     let scene = library();
@@ -281,7 +279,7 @@ fn two_publishers_of_two_histories_do_not_overwrite_each_other() {
 /// A push that is killed at any of its requests is finished by the next one; a reader meanwhile finds the old state or the new.
 #[test]
 fn a_push_killed_at_every_request_is_finished_by_the_next() {
-    if !installed("moto_server") {
+    if !["moto_server", "curl"].into_iter().all(installed) {
         return;
     }
     let scene = library();

@@ -1,7 +1,5 @@
 //! Damage to a bundle: every byte flipped, every length cut off, and what is said of it.
 
-mod scene;
-
 use std::num::NonZeroUsize;
 
 use vellum::finding::{Code, Severity};
@@ -9,7 +7,7 @@ use vellum::format::bundle::{Bundle, FileState, Report, check};
 use vellum::trust::judge;
 use vellum::watch::Silent;
 
-use scene::{Scene, key, options, packed, trusted};
+use crate::scene::{Scene, key, options, packed, trusted};
 
 fn small_bundle() -> Vec<u8> {
     let scene = Scene::new();

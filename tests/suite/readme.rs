@@ -1,11 +1,9 @@
 //! The README's sessions are run, and say what the README says they say.
 
-mod scene;
-
 use std::path::Path;
 use std::process::Command;
 
-use scene::{Scene, installed};
+use crate::scene::{Scene, installed, tool};
 
 /// Commands with what they print, from the fenced `console` blocks; commands of one block share a shell.
 fn blocks(text: &str) -> Vec<Vec<(String, Vec<String>)>> {
@@ -55,7 +53,7 @@ fn the_sessions_of_the_readme_say_what_it_says() {
     let scene = Scene::new();
     std::fs::create_dir(scene.path("tests")).unwrap();
     for name in ["archive", "keys", "tests/articles"] {
-        scene::tool(
+        tool(
             Path::new("/"),
             "cp",
             &["-r", &root.join(name).display().to_string(), &scene.path(name).display().to_string()],

@@ -1,5 +1,5 @@
 //! A web server that serves a folder, and lies as a test tells it to.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of the server")]
+#![allow(unreachable_pub, reason = "shared by the modules of one binary")]
 
 use std::collections::HashMap;
 use std::fs;

@@ -1,14 +1,12 @@
 //! An archive from its making to its withdrawals: what it keeps, what a kill at any step leaves, what it refuses.
 
-mod scene;
-
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use scene::{Scene, key, options, packed, tool, trusted};
+use crate::scene::{Scene, installed, key, options, packed, tool, trusted};
 use vellum::archive::catalog::{Catalog, Filter};
 use vellum::archive::policies::Pin;
 use vellum::archive::{Archive, Error, Writer, layout};
@@ -232,7 +230,9 @@ fn a_withdrawn_articles_bytes_leave_and_its_old_proof_holds() {
     let catalog = sound(&archive);
     assert_eq!(ids(&catalog), ["in/essays/tides", "in/notes/empty", "in/notes/随筆"]);
     let rest = only_bundle(&archive);
-    assert!(!tool(Path::new("/"), "tar", &["--zstd", "-tf", &rest.display().to_string()]).contains("letter"));
+    if installed("zstd") {
+        assert!(!tool(Path::new("/"), "tar", &["--zstd", "-tf", &rest.display().to_string()]).contains("letter"));
+    }
     // The proof made before is still one.
     let letter = Digest::of(&fs::read(scene.path("in/letters/first/letter.html")).unwrap());
     let proof = Proof::decode(proof.encode().as_bytes()).unwrap();

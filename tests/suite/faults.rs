@@ -1,11 +1,9 @@
 //! Every call that writes is made to fail, one after the other: a clear error, and nothing half-made.
 
-mod scene;
-
 use std::fs;
 use std::path::PathBuf;
 
-use scene::{Said, Scene, installed, said, same_tree, tool};
+use crate::scene::{Said, Scene, installed, said, same_tree, tool};
 
 const ENOSPC: &str = "28";
 const EIO: &str = "5";

@@ -1,7 +1,5 @@
 //! Files that change under the packer: reported, read again, and the bytes hashed are the bytes stored.
 
-mod scene;
-
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +10,7 @@ use vellum::folder::walk::Note;
 use vellum::format::bundle::{Bundle, check};
 use vellum::watch::{Silent, Watch};
 
-use scene::{Scene, key, options};
+use crate::scene::{Scene, key, options};
 
 /// Does something to the input once the walk is over and before the content is read.
 struct Meddler<F: Fn() + Sync> {
