@@ -186,12 +186,14 @@ impl From<mirror::Error> for Failure {
                 .hint("`vellum collect` gathers cosignatures; a witness itself syncs with `--unwitnessed`"),
             E::Unobtainable { .. } => Self::of(&error)
                 .hint("what was fetched is kept: the same command goes on from there, also with another origin"),
-            E::Leaf { .. }
-            | E::BadBundle { .. }
-            | E::NotVouched { .. }
-            | E::Incomplete(_)
-            | E::Backwards(_)
-            | E::Bucket(_) => Self { code: 1, ..Self::of(&error) },
+            E::Incomplete(_) => Self { code: 1, ..Self::of(&error) }
+                .hint("`vellum sync --complete ORIGIN MIRROR` fetches what is missing"),
+            E::Lacking { .. } => Self { code: 1, ..Self::of(&error) }
+                .hint("bring it back from a copy, or from a mirror; `vellum verify ARCHIVE` lists all that is missing"),
+            E::NotAMirror { .. } => Self::of(&error).hint("give the mirror a folder of its own"),
+            E::Leaf { .. } | E::BadBundle { .. } | E::NotVouched { .. } | E::Backwards(_) | E::Bucket(_) => {
+                Self { code: 1, ..Self::of(&error) }
+            }
             _ => Self::of(&error),
         }
     }

@@ -3,19 +3,16 @@
 //! A cosignature says: this mirror holds all of it, durably, and has seen one history only. What was cosigned last is on disk before the
 //! cosignature leaves the process, and a witness never goes back.
 
-use std::collections::HashSet;
-use std::fs;
-
 use crate::archive::policies::Vouched;
 use crate::archive::{Archive, Lock, Log, layout};
 use crate::format::checkpoint::{self, Checkpoint, MAX_CHECKPOINT_BYTES};
 use crate::format::fork::Fork;
-use crate::format::withdrawal::{MAX_WITHDRAWAL_BYTES, Withdrawal};
 use crate::keys::{Note, Signer, VerifierKey};
 use crate::store::{Store, Write};
 
 use super::fetch::chain;
 use super::plan::Plan;
+use super::whole::lack;
 use super::{Dropped, Error};
 
 /// A cosignature that was made.
@@ -55,9 +52,11 @@ pub fn cosign(
     let (now, mut note) = (&vouched.checkpoint, vouched.note.clone());
     let log = archive.log(now);
     if archive.log(now).root(now.size)? != now.root {
-        return Err(Error::Incomplete("tiles that lead to its root".into()));
+        return Err(Error::Incomplete("its tiles do not lead to the root in the checkpoint".into()));
     }
-    whole(archive, &Plan::default().of_log(&log)?)?;
+    if let Some(lack) = lack(archive, &Plan::default().of_log(&log)?)? {
+        return Err(Error::Incomplete(lack));
+    }
     if store.exists(layout::COSIGNED) {
         let before = Note::parse(&store.read(layout::COSIGNED, MAX_CHECKPOINT_BYTES)?)?;
         let before = crate::archive::read_checkpoint(before.text(), archive.origin())?;
@@ -77,31 +76,6 @@ pub fn cosign(
     }
     store.put_all(&places)?;
     Ok(Cosigned { checkpoint: now.clone(), witness })
-}
-
-/// Checks that everything that the log has is there.
-fn whole(archive: &Archive, plan: &Plan) -> Result<(), Error> {
-    let store = archive.store();
-    let lacks = |place: String| if store.exists(&place) { Ok(()) } else { Err(Error::Incomplete(place)) };
-    let mut replaced = HashSet::new();
-    for withdrawn in &plan.withdrawn {
-        let place = layout::statement(&withdrawn.statement);
-        lacks(place.clone())?;
-        let statement = Withdrawal::decode(&store.read(&place, MAX_WITHDRAWAL_BYTES)?);
-        let statement = statement.map_err(|fault| Error::Incomplete(format!("{place}: {fault}")))?;
-        for (old, _) in &statement.bundles {
-            let before = plan.bundles.iter().filter(|logged| logged.id == *old && logged.index < withdrawn.index);
-            replaced.extend(before.map(|logged| logged.index));
-        }
-    }
-    for logged in plan.bundles.iter().filter(|logged| !replaced.contains(&logged.index)) {
-        let place = layout::bundle(logged.id, &logged.file);
-        if !fs::metadata(store.path(&place)).is_ok_and(|metadata| metadata.len() == logged.size) {
-            return Err(Error::Incomplete(place));
-        }
-    }
-    plan.documents.keys().cloned().try_for_each(lacks)?;
-    plan.policies.iter().map(|(_, version, _)| crate::trust::policy::place(*version)).try_for_each(lacks)
 }
 
 /// Gathers cosignatures of this archive's checkpoint from mirrors, and adds those of known witnesses.
