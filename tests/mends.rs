@@ -6,17 +6,22 @@ mod server;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::Duration;
 
-use scene::{Scene, key, options, tool, trusted};
+use scene::{Said, Scene, key, options, said, tool, trusted};
 use server::{Answer, Server};
 use vellum::archive::policies::Pin;
-use vellum::archive::{Archive, DOCUMENTS, Publication, Writer, layout};
+use vellum::archive::{Archive, DOCUMENTS, Lock, Publication, Writer, layout};
 use vellum::collection::audit::audit;
 use vellum::digest::Digest;
 use vellum::format::leaf::Leaf;
 use vellum::format::manifest::BundleId;
+use vellum::keys::SecretKey;
 use vellum::mirror::{Error, Meter, Pace, SyncOptions, SyncReport, push, sync};
 use vellum::store::{Access, Remote, Store};
+use vellum::trust::policy;
 use vellum::watch::Silent;
 
 const ORIGIN: &str = "example.org/library";
@@ -60,11 +65,9 @@ fn created(scene: &Scene, folder: &str) -> Archive {
 
 /// Brings the log to `size` leaves, in one publication.
 fn grown(archive: &Archive, size: u64) {
-    let (name, text) = DOCUMENTS[0];
-    let leaf = Leaf::Document { name: name.into(), file: Digest::of(text.as_bytes()) };
     let secret = key(2);
     let mut writer = Writer::begin(archive, &secret, "test").unwrap();
-    let leaves = vec![leaf; (size - writer.checkpoint().size) as usize];
+    let leaves = vec![document(); (size - writer.checkpoint().size) as usize];
     writer.publish(Publication { leaves, ..Publication::default() }).unwrap();
 }
 
@@ -167,4 +170,113 @@ fn a_push_without_a_bundle_that_counts_is_refused_before_anything_is_uploaded() 
     scene.write(&format!("origin/{own}"), bytes);
     assert!(push(&archive, &vouched, &remote, &Silent).is_err());
     assert!(server.take_asked().iter().any(|path| path.contains("library/claim")));
+}
+
+/// An archive of the command line with a mirror that a witness has cosigned, and the witness's public key.
+fn witnessed() -> (Scene, Archive, SecretKey, String) {
+    let scene = Scene::with_key();
+    scene.articles();
+    scene.expect(0, &["init", "--no-passphrase", "--origin", ORIGIN, "library"]);
+    scene.expect(0, &["pack", "--into", "library", "in"]);
+    scene.expect(0, &["sync", "library", "mirror"]);
+    scene.expect(0, &["key", "new", "--no-passphrase", "--output", "witness"]);
+    let by = ["cosign", "--as", "w.example/1", "--secret", "witness.key"];
+    let witness = scene.expect(0, &[&by[..], &["--show", "mirror"]].concat()).stdout.trim().to_owned();
+    scene.expect(0, &[&by[..], &["mirror"]].concat());
+    let archive = Archive::open(Store::new(&scene.path("library"))).unwrap();
+    let secret = scene.path(&format!("config/logs/{}.key", archive.log_key().public().id()));
+    let secret = SecretKey::open(&fs::read(secret).unwrap(), None).unwrap();
+    (scene, archive, secret, witness)
+}
+
+fn size(scene: &Scene, folder: &str) -> u64 {
+    let archive = Archive::open(Store::new(&scene.path(folder))).unwrap();
+    archive.checkpoint(archive.log_key()).unwrap().0.size
+}
+
+/// Runs a verb that finds the lock taken, and does something to the archive before it is free: all that was read before is old then.
+fn beside<L>(scene: &Scene, args: &[&str], lock: L, act: impl FnOnce(L)) -> Said {
+    let mut command = scene.command(args);
+    let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Long enough for the verb to come to the lock, shorter than it waits there.
+    sleep(Duration::from_millis(250));
+    act(lock);
+    said(run.wait_with_output().unwrap())
+}
+
+fn document() -> Leaf {
+    Leaf::Document { name: DOCUMENTS[0].0.into(), file: Digest::of(DOCUMENTS[0].1.as_bytes()) }
+}
+
+#[test]
+fn a_collect_beside_a_publisher_does_not_take_the_archive_back() {
+    let (scene, archive, secret, witness) = witnessed();
+    let before = size(&scene, "library");
+    let writer = Writer::begin(&archive, &secret, "test").unwrap();
+    let said = beside(&scene, &["collect", "--witness", &witness, "library", "mirror"], writer, |mut writer| {
+        writer.publish(Publication { leaves: vec![document()], ..Publication::default() }).unwrap();
+    });
+    assert_eq!(size(&scene, "library"), before + 1, "{}", said.stderr);
+    assert!(said.stdout.contains("is behind"), "{}", said.stdout);
+    scene.expect(0, &["sync", "library", "mirror"]);
+    scene.expect(0, &["cosign", "--as", "w.example/1", "--secret", "witness.key", "mirror"]);
+    let said = scene.expect(0, &["collect", "--witness", &witness, "library", "mirror"]);
+    assert!(said.stdout.contains("w.example/1"), "{}", said.stdout);
+    scene.expect(0, &["pack", "--into", "library", "in"]);
+}
+
+/// What a sync does to a mirror, without its lock.
+const BROUGHT_FURTHER: &str = "cp -r library/tile library/bundles mirror/ && cp library/checkpoint mirror/checkpoint && \
+                               cp library/checkpoint mirror/.vellum/state/held";
+
+#[test]
+fn a_cosign_or_adopt_beside_a_sync_says_what_the_mirror_holds_then() {
+    let (scene, _, _, _) = witnessed();
+    scene.write("in/notes/new.txt", "new\n");
+    scene.expect(0, &["pack", "--into", "library", "in"]);
+    let further = |lock: Lock| {
+        tool(&scene.path(""), "sh", &["-c", BROUGHT_FURTHER]);
+        drop(lock);
+    };
+    let mirror = Store::new(&scene.path("mirror"));
+    tool(&scene.path(""), "cp", &["-r", "mirror", "before"]);
+    let args = ["cosign", "--as", "w.example/1", "--secret", "witness.key", "mirror"];
+    let said = beside(&scene, &args, Lock::take(&mirror, "test").unwrap(), further);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(size(&scene, "mirror"), size(&scene, "library"));
+    tool(&scene.path(""), "sh", &["-c", "rm -r mirror && mv before mirror"]);
+    let args = ["log", "adopt", "--alone", "mirror"];
+    let said = beside(&scene, &args, Lock::take(&mirror, "test").unwrap(), further);
+    assert_eq!(said.code, 2, "{}", said.stderr);
+    assert!(said.stderr.contains("replaced meanwhile"), "{}", said.stderr);
+    assert!(!mirror.exists(layout::SIGNED));
+    scene.expect(0, &args);
+}
+
+#[test]
+fn of_two_first_policies_applied_at_once_the_second_is_refused() {
+    let (scene, archive, secret, _) = witnessed();
+    scene.expect(0, &["trust", "propose", "library", "--add", "me", "-o", "policy.toml"]);
+    scene.expect(0, &["trust", "sign", "policy.toml"]);
+    let other = b"another first policy".to_vec();
+    let writer = Writer::begin(&archive, &secret, "test").unwrap();
+    let said = beside(&scene, &["trust", "apply", "library", "policy.toml"], writer, |mut writer| {
+        let leaves = vec![Leaf::Policy { version: 1, file: Digest::of(&other) }];
+        let files = vec![(policy::place(1), other.clone())];
+        writer.publish(Publication { files, leaves, ..Publication::default() }).unwrap();
+    });
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    assert_eq!(fs::read(scene.path("library/trust/1.toml")).unwrap(), other);
+}
+
+#[test]
+fn a_reindex_beside_a_writer_leaves_the_catalog_alone() {
+    let (scene, archive, _, _) = witnessed();
+    scene.expect(0, &["list", "library"]);
+    let lock = Lock::take(archive.store(), "the test").unwrap();
+    let said = scene.expect(2, &["reindex", "library"]);
+    assert!(said.stderr.contains("another vellum is writing to this archive (the test)"), "{}", said.stderr);
+    assert!(scene.path("library").join(layout::CATALOG).exists());
+    drop(lock);
+    scene.expect(0, &["reindex", "library"]);
 }
