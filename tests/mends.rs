@@ -5,6 +5,7 @@ mod server;
 
 use std::fs;
 use std::num::NonZeroUsize;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::process::Stdio;
 use std::thread::sleep;
@@ -279,4 +280,130 @@ fn a_reindex_beside_a_writer_leaves_the_catalog_alone() {
     assert!(scene.path("library").join(layout::CATALOG).exists());
     drop(lock);
     scene.expect(0, &["reindex", "library"]);
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+#[test]
+fn a_bundle_that_is_rewritten_keeps_its_mode_its_owner_and_the_link_to_it() {
+    let scene = Scene::with_key();
+    scene.articles();
+    let bundle = scene.pack("in");
+    fs::create_dir(scene.path("links")).unwrap();
+    symlink(&bundle, scene.path("links/b.tar.zst")).unwrap();
+    fs::set_permissions(&bundle, fs::Permissions::from_mode(0o600)).unwrap();
+    // Only root can give a file away.
+    let given = chown(&bundle, Some(4321), Some(4321)).is_ok();
+    let whose = || fs::metadata(&bundle).map(|found| (found.uid(), found.gid())).unwrap();
+    let owner = whose();
+    assert!(!given || owner == (4321, 4321));
+    let before = fs::read(&bundle).unwrap();
+    for named in [shown(&bundle), "links/b.tar.zst".into()] {
+        for args in [&["recompress", "--level", "7"][..], &["recompress", "--level", "1"], &["sign"]] {
+            scene.expect(0, &[args, &[&named]].concat());
+            assert_eq!((mode(&bundle), whose()), (0o600, owner), "{args:?} {named}");
+        }
+    }
+    assert!(fs::read(&bundle).unwrap() != before);
+    assert!(scene.path("links/b.tar.zst").symlink_metadata().unwrap().is_symlink());
+    assert_eq!(fs::read_dir(scene.path("links")).unwrap().count(), 1);
+    scene.expect(0, &["recompress", "--level", "3", "--output", "other.tar.zst", &shown(&bundle)]);
+    assert_eq!(mode(&scene.path("other.tar.zst")), 0o600);
+    scene.expect(0, &["verify", &shown(&bundle), "other.tar.zst"]);
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+#[test]
+fn of_two_who_sign_a_bundle_at_once_neither_loses_a_signature() {
+    let scene = Scene::new();
+    scene.articles();
+    for name in ["a", "b"] {
+        scene.expect(0, &["key", "new", "--no-passphrase", "--output", name]);
+    }
+    for round in 0..12 {
+        let said = scene.expect(0, &["pack", "--quiet", "--unsigned", "--overwrite", "in"]);
+        let bundle = said.stdout.trim().to_owned();
+        let runs = ["a.key", "b.key"].map(|key| {
+            let mut command = scene.command(&["sign", "--key", key, &bundle]);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        });
+        for run in runs {
+            let said = self::said(run.wait_with_output().unwrap());
+            assert_eq!(said.code, 0, "{}", said.stderr);
+        }
+        let files = tool(&scene.path(""), "sh", &["-c", &format!("zstd -dc {bundle} | tar -t | grep -c minisig")]);
+        assert_eq!(files.trim(), "2", "round {round}");
+    }
+}
+
+#[test]
+fn an_empty_or_malformed_key_file_is_named_and_stops_nothing() {
+    let scene = Scene::with_key();
+    scene.articles();
+    for empty in ["keys/0000000000000000.key", "trusted/0000000000000000.pub", "logs/0000000000000000.vkey"] {
+        scene.write(&format!("config/{empty}"), "");
+    }
+    scene.write("config/keys/1111111111111111.key", "no key\n");
+    let said = scene.expect(0, &["pack", "in"]);
+    for name in ["0000000000000000.key", "1111111111111111.key"] {
+        assert!(said.stderr.contains(name), "{}", said.stderr);
+    }
+    let said = scene.expect(0, &["verify", said.stdout.trim()]);
+    assert!(said.stderr.contains("0000000000000000.pub"), "{}", said.stderr);
+    scene.expect(0, &["key", "show"]);
+    scene.expect(0, &["init", "--no-passphrase", "--origin", ORIGIN, "library"]);
+    scene.expect(0, &["pack", "--into", "library", "in"]);
+    let said = scene.expect(0, &["list", "library"]);
+    assert!(said.stderr.contains("0000000000000000.vkey"), "{}", said.stderr);
+}
+
+#[test]
+fn a_killed_key_new_leaves_no_key_or_a_whole_one() {
+    let scene = Scene::new();
+    for n in 0..40 {
+        let mut command = scene.command(&["key", "new", "--no-passphrase"]);
+        let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        sleep(Duration::from_micros(500 * n));
+        run.kill().unwrap();
+        run.wait().unwrap();
+    }
+    for entry in fs::read_dir(scene.path("config/keys")).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "key") {
+            assert!(SecretKey::open(&fs::read(&path).unwrap(), None).is_ok(), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn a_new_pass_phrase_leaves_one_key_file_for_its_owner_alone() {
+    let scene = Scene::with_key();
+    scene.write("phrase", "correct horse\n");
+    let key = fs::read_dir(scene.path("config/keys")).unwrap().map(|entry| entry.unwrap().path());
+    let key = key.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "key")).unwrap();
+    fs::rename(&key, scene.path("elsewhere.key")).unwrap();
+    symlink(scene.path("elsewhere.key"), &key).unwrap();
+    // What a killed run of an earlier vellum left.
+    fs::write(format!("{}.new", key.display()), "").unwrap();
+    scene.expect(0, &["key", "passphrase", "--new-passphrase-file", "phrase", &shown(&key)]);
+    assert!(key.symlink_metadata().unwrap().is_symlink());
+    assert_eq!(mode(&scene.path("elsewhere.key")), 0o600);
+    assert!(SecretKey::is_sealed(&fs::read(&key).unwrap()).unwrap());
+}
+
+#[test]
+fn a_proof_is_written_to_a_pipe_as_it_is() {
+    let scene = Scene::with_key();
+    scene.articles();
+    scene.expect(0, &["init", "--no-passphrase", "--origin", ORIGIN, "library"]);
+    scene.expect(0, &["pack", "--into", "library", "in"]);
+    scene.expect(0, &["prove", "-o", "p", "library", "in/essays/tides"]);
+    let said = scene.expect(0, &["prove", "-o", "/dev/stdout", "library", "in/essays/tides"]);
+    assert!(said.stdout.contains(&fs::read_to_string(scene.path("p")).unwrap()), "{}", said.stdout);
+    scene.expect(0, &["prove", "-o", "p", "library", "in/essays/tides"]);
 }

@@ -59,6 +59,11 @@ impl Failure {
         Self { broken_pipe, ..Self::new("cannot write to standard output").cause(error) }
     }
 
+    /// Returns it in one line, without the hint.
+    pub(super) fn line(&self) -> String {
+        std::iter::once(&self.message).chain(&self.causes).map(String::as_str).collect::<Vec<_>>().join(": ")
+    }
+
     pub(super) fn is_broken_pipe(&self) -> bool {
         self.broken_pipe
     }
