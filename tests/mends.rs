@@ -6,12 +6,12 @@ mod server;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
-use std::path::Path;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use scene::{Said, Scene, key, options, said, tool, trusted};
+use scene::{Said, Scene, installed, key, options, said, same_tree, tool, trusted};
 use server::{Answer, Server};
 use vellum::archive::policies::Pin;
 use vellum::archive::{Archive, DOCUMENTS, Lock, Publication, Writer, layout};
@@ -406,4 +406,118 @@ fn a_proof_is_written_to_a_pipe_as_it_is() {
     let said = scene.expect(0, &["prove", "-o", "/dev/stdout", "library", "in/essays/tides"]);
     assert!(said.stdout.contains(&fs::read_to_string(scene.path("p")).unwrap()), "{}", said.stdout);
     scene.expect(0, &["prove", "-o", "p", "library", "in/essays/tides"]);
+}
+
+/// A file system that takes names for one that differ by case, as those of Windows and macOS do.
+struct Folding {
+    image: PathBuf,
+    root: PathBuf,
+}
+
+impl Folding {
+    /// Mounts one; `None`, said loudly, where that cannot be had.
+    fn mounted(scene: &Scene) -> Option<Self> {
+        if !installed("lowntfs-3g") || !installed("mkntfs") {
+            return None;
+        }
+        let (image, root) = (scene.path("image"), scene.path("folding"));
+        fs::create_dir(&root).unwrap();
+        fs::File::create(&image).unwrap().set_len(32 << 20).unwrap();
+        tool(&scene.path(""), "mkntfs", &["-q", "-F", "image"]);
+        let mut command = Command::new("lowntfs-3g");
+        let done = command.args(["-o", "ignore_case"]).args([&image, &root]).output().unwrap();
+        if !done.status.success() {
+            eprintln!("SKIPPED: lowntfs-3g cannot mount: {}", String::from_utf8_lossy(&done.stderr));
+            return None;
+        }
+        Some(Self { image, root })
+    }
+}
+
+impl Drop for Folding {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg(&self.root).status());
+        drop(fs::remove_file(&self.image));
+    }
+}
+
+/// Names in a folder, hidden ones too.
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn where_the_file_system_folds_case_nothing_is_merged_and_both_names_are_said() {
+    let scene = Scene::with_key();
+    let Some(folding) = Folding::mounted(&scene) else { return };
+    scene.write("files/Tides.md", "# One\n");
+    scene.write("files/tides.md", "# Other\n");
+    scene.write("folders/Essays/one.md", "# One\n");
+    scene.write("folders/essays/other.md", "# Other\n");
+    scene.write("large/Noise.bin", vec![1; 300_000]);
+    scene.write("large/noise.bin", vec![2; 300_000]);
+    let before = names(&folding.root);
+    for (input, layout, one, other) in [
+        ("files", "folder", "Tides", "tides"),
+        ("files", "sidecar", "Tides.md", "tides.md"),
+        ("folders", "folder", "Essays", "essays"),
+        ("folders", "sidecar", "Essays", "essays"),
+        ("large", "sidecar", "Noise.bin", "noise.bin"),
+    ] {
+        let said = scene.expect(0, &["pack", "--quiet", "--frame-size", "65536", "--output", "bundles", input]);
+        let bundle = said.stdout.trim().to_owned();
+        let said = scene.expect(1, &["extract", "--layout", layout, "--to", "folding/out", &bundle]);
+        let names_both = said.stderr.contains(&format!("{one:?}")) && said.stderr.contains(&format!("{other:?}"));
+        assert!(names_both, "{input} {layout}: {}", said.stderr);
+        let said = scene.expect(1, &["salvage", "--to", "folding/out", &bundle]);
+        assert!(said.stderr.contains("one name on this file system"), "{input}: {}", said.stderr);
+        assert_eq!(names(&folding.root), before, "{input} {layout}");
+    }
+    // What does not fold, a file at a time, and bundles themselves are at home there.
+    let bundle = scene.expect(0, &["pack", "--quiet", "--output", "folding/bundles", "folders"]).stdout;
+    let bundle = bundle.trim();
+    scene.expect(0, &["extract", "--article", "Essays/one", "--to", "folding/one", bundle]);
+    scene.expect(0, &["extract", "--article", "essays/other", "--to", "folding/other", bundle]);
+    scene.expect(0, &["recompress", "--level", "5", bundle]);
+    scene.expect(0, &["verify", bundle]);
+    assert_eq!(fs::read_to_string(folding.root.join("other/essays/other/other.md")).unwrap(), "# Other\n");
+}
+
+#[test]
+fn extract_with_overwrite_writes_through_no_link_in_the_target() {
+    let scene = Scene::with_key();
+    scene.articles();
+    let bundle = shown(&scene.pack("in"));
+    for below in ["elsewhere", "target/letters", "blocked"] {
+        fs::create_dir_all(scene.path(below)).unwrap();
+    }
+    symlink("../elsewhere", scene.path("target/essays")).unwrap();
+    symlink("../../elsewhere", scene.path("target/letters/first")).unwrap();
+    let before = listing(&scene.path("target"));
+    let said = scene.expect(2, &["extract", "--overwrite", "--to", "target", &bundle]);
+    assert!(said.stderr.contains("target/essays: expected a folder, found a symbolic link"), "{}", said.stderr);
+    fs::remove_file(scene.path("target/essays")).unwrap();
+    let said = scene.expect(2, &["extract", "--overwrite", "--to", "target", &bundle]);
+    assert!(said.stderr.contains("target/letters/first: expected a folder"), "{}", said.stderr);
+    assert_eq!(fs::read_dir(scene.path("elsewhere")).unwrap().count(), 0);
+    assert_eq!(listing(&scene.path("target")).lines().count() + 1, before.lines().count());
+    // A file where a folder goes, and a folder where a file goes.
+    scene.write("blocked/notes", "mine");
+    let said = scene.expect(2, &["extract", "--overwrite", "--to", "blocked", &bundle]);
+    assert!(said.stderr.contains("blocked/notes: expected a folder, found a file"), "{}", said.stderr);
+    fs::remove_file(scene.path("blocked/notes")).unwrap();
+    fs::create_dir_all(scene.path("blocked/essays/tides/tides.md")).unwrap();
+    let said = scene.expect(2, &["extract", "--overwrite", "--to", "blocked", &bundle]);
+    assert!(said.stderr.contains("tides.md: expected a file, found a folder"), "{}", said.stderr);
+    // A link in the place of a file is replaced, what it leads to is left.
+    fs::remove_dir(scene.path("blocked/essays/tides/tides.md")).unwrap();
+    let mine = scene.write("mine.md", "mine");
+    symlink(&mine, scene.path("blocked/essays/tides/tides.md")).unwrap();
+    scene.expect(0, &["extract", "--overwrite", "--to", "blocked", &bundle]);
+    assert_eq!(fs::read_to_string(mine).unwrap(), "mine");
+    scene.expect(0, &["extract", "--to", "whole", &bundle]);
+    same_tree(&scene.path("whole"), &scene.path("blocked"));
 }

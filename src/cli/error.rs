@@ -225,6 +225,10 @@ impl From<folder::Error> for Failure {
                 failure.hint(hint)
             }
             E::Exists(_) => Self::of(&error).hint("`--overwrite` replaces it"),
+            E::Folds { .. } => Self { code: 1, ..Self::of(&error) }.hint(
+                "write to a file system that keeps them apart; or each to a folder of its own, with `--article PATH`",
+            ),
+            E::InTheWay { .. } => Self::of(&error).hint("remove it, or write to another folder with `--to DIR`"),
             E::NoArticles(_) => Self::of(&error).hint("give a folder that holds documents"),
             E::OutputInside { .. } => Self::of(&error).hint("give another folder with `--output DIR`"),
             E::Cancelled => Self { code: 130, ..Self::of(&error) },

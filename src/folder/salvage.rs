@@ -13,6 +13,7 @@ use crate::format::checksums::DATA;
 use crate::path::EntryPath;
 use crate::watch::Watch;
 
+use super::tree::Tree;
 use super::{Error, publish};
 
 /// What a salvage got, beside the report on the bundle.
@@ -58,21 +59,25 @@ pub fn salvage<S: Source>(
             (whole || (broken_too && owner.is_some())) && !damaged(&format!("{DATA}{path}"))
         }
     };
-    let out = unfinished.path().join("out");
+    let mut tree = Tree::begin(unfinished.path().join("out"))?;
     let write = |path: &Path| {
         let path = path.to_owned();
         move |source| Error::Write { path, source }
     };
     let mut files = 0;
     for (path, (at, _)) in kept.iter().filter(|(path, _)| wanted(path)) {
-        let to = out.join(path);
-        fs::create_dir_all(publish::parent(&to)).map_err(write(&to))?;
+        tree.make_folder_of(path, kept.keys())?;
+        let to = tree.root().join(path);
+        if to.symlink_metadata().is_ok() {
+            return Err(tree.clash(path, kept.keys()));
+        }
         fs::rename(at, &to).map_err(write(&to))?;
         files += 1;
     }
+    let out = tree.root();
     if files > 0 {
-        publish::sync_all(&out)?;
-        fs::rename(&out, &target).map_err(write(&target))?;
+        publish::sync_all(out)?;
+        fs::rename(out, &target).map_err(write(&target))?;
         publish::sync_folder(publish::parent(&target))?;
     }
     Ok(Salvaged { report, files })
