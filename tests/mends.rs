@@ -8,14 +8,17 @@ use std::num::NonZeroUsize;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 
 use scene::{Said, Scene, installed, key, options, said, same_tree, tool, trusted};
 use server::{Answer, Server};
+use vellum::archive::catalog::Catalog;
 use vellum::archive::policies::Pin;
 use vellum::archive::{Archive, DOCUMENTS, Lock, Publication, Writer, layout};
 use vellum::collection::audit::audit;
+use vellum::collection::follow;
 use vellum::digest::Digest;
 use vellum::format::leaf::Leaf;
 use vellum::format::manifest::BundleId;
@@ -23,7 +26,7 @@ use vellum::keys::SecretKey;
 use vellum::mirror::{Error, Meter, Pace, SyncOptions, SyncReport, push, sync};
 use vellum::store::{Access, Remote, Store};
 use vellum::trust::policy;
-use vellum::watch::Silent;
+use vellum::watch::{Silent, Task, Watch};
 
 const ORIGIN: &str = "example.org/library";
 
@@ -520,4 +523,47 @@ fn extract_with_overwrite_writes_through_no_link_in_the_target() {
     assert_eq!(fs::read_to_string(mine).unwrap(), "mine");
     scene.expect(0, &["extract", "--to", "whole", &bundle]);
     same_tree(&scene.path("whole"), &scene.path("blocked"));
+}
+
+/// Does something once, when a work begins.
+struct Once<F: Fn() + Sync>(AtomicBool, F);
+
+impl<F: Fn() + Sync> Watch for Once<F> {
+    fn begin(&self, _task: Task, _total: Option<u64>) {
+        if !self.0.swap(true, Ordering::SeqCst) {
+            (self.1)();
+        }
+    }
+}
+
+#[test]
+fn two_who_bring_a_catalog_up_to_the_log_at_once_do_not_get_in_each_others_way() {
+    let (_scene, archive, _, _) = witnessed();
+    let path = archive.store().path(layout::CATALOG);
+    let (checkpoint, _) = archive.checkpoint(archive.log_key()).unwrap();
+    Catalog::remove(&path).unwrap();
+    let mut catalog = archive.catalog().unwrap();
+    // The other one takes all of it in, after this one has seen that there is nothing yet.
+    let other = Once(AtomicBool::new(false), || {
+        let mut catalog = archive.catalog().unwrap();
+        follow(&archive, &mut catalog, &checkpoint, &Silent).unwrap();
+    });
+    follow(&archive, &mut catalog, &checkpoint, &other).unwrap();
+    assert!(other.0.load(Ordering::SeqCst));
+    assert_eq!(catalog.counts().unwrap(), (4, 4));
+}
+
+#[test]
+fn a_reader_of_an_older_checkpoint_leaves_the_catalog_of_a_newer_one_alone() {
+    let (scene, archive, _, _) = witnessed();
+    let (older, _) = archive.checkpoint(archive.log_key()).unwrap();
+    scene.write("in/notes/new.txt", "new\n");
+    scene.expect(0, &["pack", "--into", "library", "in"]);
+    let path = archive.store().path(layout::CATALOG);
+    let before = fs::metadata(&path).unwrap().ino();
+    let mut catalog = archive.catalog().unwrap();
+    follow(&archive, &mut catalog, &older, &Silent).unwrap();
+    assert_eq!(catalog.counts().unwrap(), (4, 4));
+    assert_eq!(fs::metadata(&path).unwrap().ino(), before);
+    assert_eq!(archive.catalog().unwrap().counts().unwrap(), (5, 5));
 }
