@@ -567,3 +567,25 @@ fn a_reader_of_an_older_checkpoint_leaves_the_catalog_of_a_newer_one_alone() {
     assert_eq!(fs::metadata(&path).unwrap().ino(), before);
     assert_eq!(archive.catalog().unwrap().counts().unwrap(), (5, 5));
 }
+
+#[test]
+fn a_sync_of_one_archive_into_the_mirror_of_another_names_both() {
+    let (scene, _, _, _) = witnessed();
+    scene.expect(0, &["init", "--no-passphrase", "--origin", "example.org/other", "other"]);
+    let before = listing(&scene.path("mirror"));
+    let said = scene.expect(2, &["sync", "other", "mirror"]);
+    let named = "mirror: is the archive example.org/library, other is example.org/other";
+    assert!(said.stderr.contains(named), "{}", said.stderr);
+    assert_eq!(listing(&scene.path("mirror")), before);
+    // One of two origins that is another archive is dropped by name.
+    let said = scene.expect(0, &["sync", "other", "library", "mirror"]);
+    assert!(said.stderr.contains("other: not used"), "{}", said.stderr);
+    scene.write("thesis/chapter-1.txt", "mine");
+    let said = scene.expect(2, &["sync", "library", "thesis"]);
+    assert!(
+        said.stderr.contains("thesis: expected an empty folder or a mirror of example.org/library"),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(names(&scene.path("thesis")), ["chapter-1.txt"]);
+}
