@@ -17,6 +17,8 @@ pub const LOCK: &str = ".vellum/state/lock";
 pub const SIGNED: &str = ".vellum/state/signed";
 /// The checkpoint that a mirror held last.
 pub const HELD: &str = ".vellum/state/held";
+/// The name of the archive whose first sync into a folder has begun; removed when the mirror holds a checkpoint.
+pub const BEGUN: &str = ".vellum/state/begun";
 /// The bundles that a mirror removes once it holds the checkpoint that withdraws them.
 pub const REMOVALS: &str = ".vellum/state/removals";
 /// The checkpoint that a witness cosigned last here.

@@ -186,12 +186,20 @@ impl Archive {
 
     /// Makes an archive whose state is lost, or a mirror, the place to publish from: its checkpoint counts as what was signed last.
     ///
-    /// Whoever calls this says that nothing later was signed: if there was, the log will fork.
+    /// Whoever calls this says that nothing later than `checkpoint` was signed: if there was, the log will fork.
     ///
     /// # Errors
-    /// [`Error::Refused`] where the state is not lost; where the tiles do not lead to the checkpoint's root.
-    pub fn adopt(&self, checkpoint: &Checkpoint, note: &Note, who: &str) -> Result<(), Error> {
+    /// [`Error::Refused`] where the state is not lost, or the archive has another checkpoint by now; where the tiles do not lead to
+    /// the checkpoint's root.
+    pub fn adopt(&self, checkpoint: &Checkpoint, pin: &policies::Pin, who: &str) -> Result<(), Error> {
         let _lock = Lock::take(&self.store, who)?;
+        let policies::Vouched { checkpoint: now, note, .. } = self.vouched(pin)?;
+        if now != *checkpoint {
+            let (expected, found) = (checkpoint.size, now.size);
+            return Err(Error::Refused(format!(
+                "the checkpoint was replaced meanwhile: expected {expected} leaves, found {found}"
+            )));
+        }
         if self.store.exists(layout::SIGNED) {
             return Err(Error::Refused("what was signed last is known here; there is nothing to adopt".into()));
         }

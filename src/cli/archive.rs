@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::archive::catalog::{Catalog, Filter, Listed, Revision};
-use crate::archive::policies::{Vouched, successors};
+use crate::archive::policies::{Pin, Vouched, successors};
 use crate::archive::{Archive, Writer};
 use crate::collection::{follow, prove};
 use crate::digest::Digest;
@@ -27,6 +27,8 @@ use super::ui::{self, Ui};
 pub(super) struct Opened {
     pub(super) archive: Archive,
     pub(super) vouched: Vouched,
+    /// What vouches for it, to read it again once the lock is held.
+    pub(super) pin: Pin,
     pub(super) log_key: VerifierKey,
     pub(super) checkpoint: Checkpoint,
     pub(super) note: String,
@@ -41,7 +43,7 @@ pub(super) fn open(path: &Path, read: &ReadArgs, ui: &Ui) -> Result<Opened, Fail
     let pin = keyring::pin(read.trust(), archive.origin(), archive.log_key(), ui)?;
     let vouched = archive.vouched(&pin).map_err(|error| Failure::no_from(error).about(path.display()))?;
     let (log_key, checkpoint, note) = (vouched.log_key.clone(), vouched.checkpoint.clone(), vouched.note.to_string());
-    Ok(Opened { archive, vouched, log_key, checkpoint, note })
+    Ok(Opened { archive, vouched, pin, log_key, checkpoint, note })
 }
 
 impl Opened {
@@ -160,7 +162,7 @@ pub(super) fn policy_in_force(archive: &Archive, ui: &Ui) -> Result<Option<Polic
     Ok(Some(newest.map_or(pinned, |version| version.policy)))
 }
 
-/// Refuses to write what the policy would not let count.
+/// Refuses to write what the policy would not let count; asked once the lock is held, since a policy is replaced under it.
 pub(super) fn allow(archive: &Archive, role: Role, signers: &[&dyn Signer], ui: &Ui) -> Result<(), Failure> {
     let keys: Vec<_> = signers.iter().map(|signer| signer.public().clone()).collect();
     allow_keys(archive, role, &keys, ui)

@@ -44,20 +44,15 @@ pub(super) fn run(args: &CollectArgs, ui: &Ui) -> Result<Answer, Failure> {
         forks: Vec<super::sync::JsonDropped>,
     }
     let opened = open(&args.library, &args.read, ui)?;
-    let mut witnesses: Vec<VerifierKey> = Vec::new();
-    if let Some(policy) = opened.vouched.authority.policy() {
-        witnesses.extend(policy.witnesses.iter().map(|witness| witness.key.clone()));
-    }
-    for named in &args.witnesses {
-        witnesses.push(keyring::verifier(named)?);
-    }
-    if witnesses.is_empty() {
+    let more: Vec<VerifierKey> =
+        args.witnesses.iter().map(|named| keyring::verifier(named)).collect::<Result<_, _>>()?;
+    if more.is_empty() && opened.vouched.authority.policy().is_none_or(|policy| policy.witnesses.is_empty()) {
         return Err(
             Failure::new("no witness is known").hint("name one with `--witness KEY`, or put it into the policy")
         );
     }
     let mirrors = args.mirrors.iter().map(|mirror| place::store(mirror)).collect::<Result<Vec<_>, _>>()?;
-    let found = collect(&opened.archive, &opened.vouched, &mirrors, &witnesses, &who())?;
+    let found = collect(&opened.archive, &opened.pin, &mirrors, &more, &who())?;
     if ui.json {
         let list = |all: &[crate::mirror::Dropped]| {
             all.iter()

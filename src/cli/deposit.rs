@@ -46,6 +46,8 @@ pub(super) fn run(args: &DepositArgs, ui: &Ui) -> Result<Answer, Failure> {
     let opened = Archive::open(Store::new(&args.archive))?;
     let signers = keyring::some_signers(&args.signers, ui)?;
     let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
+    let secret = archive::log_secret(&opened, &args.log, &args.signers, ui)?;
+    let mut writer = archive::writer(&opened, &secret)?;
     let policy = archive::policy_in_force(&opened, ui)?;
     let publishers: Vec<PublicKey> = match &policy {
         Some(policy) => {
@@ -53,8 +55,6 @@ pub(super) fn run(args: &DepositArgs, ui: &Ui) -> Result<Answer, Failure> {
         }
         None => keyring::trusted_by_default(ui)?.into_iter().map(|trusted| trusted.key).collect(),
     };
-    let secret = archive::log_secret(&opened, &args.log, &args.signers, ui)?;
-    let mut writer = archive::writer(&opened, &secret)?;
     let mut catalog = opened.catalog()?;
     for path in &args.bundles {
         let fetched = path.to_str().filter(|text| Remote::is_url(text)).map(fetched).transpose()?;

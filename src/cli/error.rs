@@ -59,6 +59,11 @@ impl Failure {
         Self { broken_pipe, ..Self::new("cannot write to standard output").cause(error) }
     }
 
+    /// Returns it in one line, without the hint.
+    pub(super) fn line(&self) -> String {
+        std::iter::once(&self.message).chain(&self.causes).map(String::as_str).collect::<Vec<_>>().join(": ")
+    }
+
     pub(super) fn is_broken_pipe(&self) -> bool {
         self.broken_pipe
     }
@@ -186,12 +191,14 @@ impl From<mirror::Error> for Failure {
                 .hint("`vellum collect` gathers cosignatures; a witness itself syncs with `--unwitnessed`"),
             E::Unobtainable { .. } => Self::of(&error)
                 .hint("what was fetched is kept: the same command goes on from there, also with another origin"),
-            E::Leaf { .. }
-            | E::BadBundle { .. }
-            | E::NotVouched { .. }
-            | E::Incomplete(_)
-            | E::Backwards(_)
-            | E::Bucket(_) => Self { code: 1, ..Self::of(&error) },
+            E::Incomplete(_) => Self { code: 1, ..Self::of(&error) }
+                .hint("`vellum sync --complete ORIGIN MIRROR` fetches what is missing"),
+            E::Lacking { .. } => Self { code: 1, ..Self::of(&error) }
+                .hint("bring it back from a copy, or from a mirror; `vellum verify ARCHIVE` lists all that is missing"),
+            E::NotAMirror { .. } => Self::of(&error).hint("give the mirror a folder of its own"),
+            E::Leaf { .. } | E::BadBundle { .. } | E::NotVouched { .. } | E::Backwards(_) | E::Bucket(_) => {
+                Self { code: 1, ..Self::of(&error) }
+            }
             _ => Self::of(&error),
         }
     }
@@ -218,6 +225,10 @@ impl From<folder::Error> for Failure {
                 failure.hint(hint)
             }
             E::Exists(_) => Self::of(&error).hint("`--overwrite` replaces it"),
+            E::Folds { .. } => Self { code: 1, ..Self::of(&error) }.hint(
+                "write to a file system that keeps them apart; or each to a folder of its own, with `--article PATH`",
+            ),
+            E::InTheWay { .. } => Self::of(&error).hint("remove it, or write to another folder with `--to DIR`"),
             E::NoArticles(_) => Self::of(&error).hint("give a folder that holds documents"),
             E::OutputInside { .. } => Self::of(&error).hint("give another folder with `--output DIR`"),
             E::Cancelled => Self { code: 130, ..Self::of(&error) },

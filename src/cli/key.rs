@@ -8,6 +8,8 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::keys::{Passphrase, SecretKey};
+use crate::store::disk::{Links, Rewrite};
+use crate::watch::Watch;
 
 use super::keyring;
 use super::ui::Ui;
@@ -164,7 +166,11 @@ fn show(ui: &Ui) -> Result<Answer, Failure> {
     let trusted = keyring::trusted_by_default(ui)?;
     let mut rows = Vec::new();
     for path in keyring::own_keys(ui)? {
-        let public = keyring::public(&path.with_extension("pub").display().to_string())?;
+        // A key is there from its secret file on; without the public one beside it there is nothing to show.
+        let Some(public) = keyring::usable(keyring::public(&path.with_extension("pub").display().to_string()), ui)
+        else {
+            continue;
+        };
         rows.push((public, true));
     }
     for key in &trusted {
@@ -194,6 +200,9 @@ fn show(ui: &Ui) -> Result<Answer, Failure> {
 }
 
 fn reseal(path: &Path, new: Option<Option<PathBuf>>, old: Option<&Path>, ui: &Ui) -> Result<Answer, Failure> {
+    let unwritable =
+        |error: std::io::Error| Failure::new(format!("{}: cannot be replaced", path.display())).cause(error);
+    let rewrite = Rewrite::begin(path, Links::Follow, &|| ui.cancelled()).map_err(unwritable)?;
     let file = keyring::read_key_file(path)?;
     let about = |error: crate::keys::Error| Failure::from(error).about(path.display());
     let old = match SecretKey::is_sealed(&file).map_err(about)? {
@@ -203,10 +212,7 @@ fn reseal(path: &Path, new: Option<Option<PathBuf>>, old: Option<&Path>, ui: &Ui
     let key = SecretKey::open(&file, old.as_ref()).map_err(about)?;
     let new = new.map(|file| new_passphrase(file.as_deref())).transpose()?;
     let sealed = key.seal(new.as_ref(), random()?);
-    let beside = with_ending(path, "new");
-    keyring::write_new(&beside, &sealed, true)?;
-    fs::rename(&beside, path)
-        .map_err(|error| Failure::new(format!("{}: cannot be replaced", path.display())).cause(error))?;
+    rewrite.secret().put(sealed.as_bytes()).map_err(unwritable)?;
     let words = if new.is_some() { "is protected by its new pass phrase" } else { "has no pass phrase any more" };
     ui.say(format!("{} {words}", path.display()));
     Ok(Answer::Yes)

@@ -5,8 +5,8 @@
 
 use std::env;
 use std::fs;
-use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io::{self, IsTerminal};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -17,6 +17,7 @@ use crate::digest::Digest;
 use crate::format::manifest::Origin;
 use crate::keys::agent::{Agent, AgentKey};
 use crate::keys::{Passphrase, PublicKey, SecretKey, Signer, VerifierKey};
+use crate::store::disk;
 use crate::trust::TrustedKey;
 use crate::trust::policy::{MAX_POLICY_BYTES, Policy};
 
@@ -87,7 +88,7 @@ pub(super) fn trusted(args: &TrustArgs, ui: &Ui) -> Result<Vec<TrustedKey>, Fail
         keys.push(public(named)?);
     }
     if let Some(folder) = &args.folder {
-        keys.extend(public_keys_in(folder)?);
+        keys.extend(public_keys_in(folder, ui)?);
     }
     if args.keys.is_empty() && args.folder.is_none() {
         keys.extend(trusted_by_default(ui)?);
@@ -98,7 +99,7 @@ pub(super) fn trusted(args: &TrustArgs, ui: &Ui) -> Result<Vec<TrustedKey>, Fail
 /// Reads the keys trusted by configuration.
 pub(super) fn trusted_by_default(ui: &Ui) -> Result<Vec<TrustedKey>, Failure> {
     let folder = folder(ui)?.join("trusted");
-    if folder.is_dir() { public_keys_in(&folder) } else { Ok(Vec::new()) }
+    if folder.is_dir() { public_keys_in(&folder, ui) } else { Ok(Vec::new()) }
 }
 
 /// Returns what a person vouches for about an archive: the policy named, else the one pinned, else keys.
@@ -163,7 +164,7 @@ fn log_keys(args: &TrustArgs, name: &str, ui: &Ui) -> Result<Vec<VerifierKey>, F
     for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.extension().is_some_and(|ending| ending == "vkey") {
-            keys.push(verifier(&path.display().to_string())?);
+            keys.extend(usable(verifier(&path.display().to_string()), ui));
         }
     }
     keys.retain(|key| key.name() == name);
@@ -178,7 +179,7 @@ pub(super) fn verifier(named: &str) -> Result<VerifierKey, Failure> {
     text.trim().parse().map_err(|error| Failure::new(format!("{named:?} is no key of a log")).cause(error))
 }
 
-fn public_keys_in(folder: &Path) -> Result<Vec<TrustedKey>, Failure> {
+fn public_keys_in(folder: &Path, ui: &Ui) -> Result<Vec<TrustedKey>, Failure> {
     let unreadable = |error: io::Error| Failure::new(format!("{}: cannot be read", folder.display())).cause(error);
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
@@ -188,7 +189,12 @@ fn public_keys_in(folder: &Path) -> Result<Vec<TrustedKey>, Failure> {
         }
     }
     paths.sort();
-    paths.iter().map(|path| public(&path.display().to_string())).collect()
+    Ok(paths.iter().filter_map(|path| usable(public(&path.display().to_string()), ui)).collect())
+}
+
+/// Names a key file of a folder that cannot be used and goes on without it: one bad file must not stop what other keys can do.
+pub(super) fn usable<T>(key: Result<T, Failure>, ui: &Ui) -> Option<T> {
+    key.inspect_err(|failure| ui.say(format!("warning: this key is left out: {}", failure.line()))).ok()
 }
 
 /// Reads a public key from a file, or takes the text itself for one.
@@ -257,6 +263,11 @@ pub(super) fn own_keys(ui: &Ui) -> Result<Vec<PathBuf>, Failure> {
     let mut keys: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     keys.retain(|path| path.extension().is_some_and(|ending| ending == "key"));
     keys.sort();
+    let is_key = |path: &Path| {
+        let sealed = SecretKey::is_sealed(&read_key_file(path)?);
+        sealed.map(drop).map_err(|error| Failure::from(error).about(path.display()))
+    };
+    keys.retain(|path| usable(is_key(path), ui).is_some());
     Ok(keys)
 }
 
@@ -343,17 +354,11 @@ fn agent_key(named: &str) -> Result<AgentKey, Failure> {
 /// Writes a file that must not be there yet, readable by its owner alone where it is `secret`.
 pub(super) fn write_new(path: &Path, text: &str, secret: bool) -> Result<(), Failure> {
     let unwritable = |error: io::Error| Failure::new(format!("{}: cannot be written", path.display())).cause(error);
-    if let Some(parent) = path.parent() {
-        let mut builder = fs::DirBuilder::new();
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.recursive(true).create(parent).map_err(unwritable)?;
-    }
-    let mode = if secret { 0o600 } else { 0o644 };
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(|error| {
-        match error.kind() {
-            io::ErrorKind::AlreadyExists => Failure::new(format!("{}: exists already", path.display())),
-            _ => unwritable(error),
-        }
-    })?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(unwritable)
+    let folder = disk::parent(path);
+    let mode = if secret { disk::SECRET } else { disk::PUBLIC };
+    let made = disk::make_private_folder(folder).and_then(|()| disk::create(path, text.as_bytes(), mode));
+    made.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Failure::new(format!("{}: exists already", path.display())),
+        _ => unwritable(error),
+    })
 }

@@ -148,7 +148,10 @@ fn adopt(library: &Path, others: &OthersArgs, read: &ReadArgs, ui: &Ui) -> Resul
     if library.to_str().is_some_and(Remote::is_url) {
         return Err(Failure::new("only a folder can be published from"));
     }
-    let own = head(library, read, ui)?;
+    // One reading of the archive: what is compared with the others is what is adopted.
+    let opened = open(library, read, ui)?;
+    let (name, store) = (library.display().to_string(), Some(opened.archive.store().clone()));
+    let own = HeadFile { name, checkpoint: opened.checkpoint.clone(), store, proof: None };
     for path in &others.seen {
         let other = head(path, read, ui)?;
         let older = own.checkpoint.size < other.checkpoint.size;
@@ -162,8 +165,7 @@ fn adopt(library: &Path, others: &OthersArgs, read: &ReadArgs, ui: &Ui) -> Resul
                 )));
         }
     }
-    let opened = open(library, read, ui)?;
-    opened.archive.adopt(&opened.checkpoint, &opened.vouched.note, &super::archive::who())?;
+    opened.archive.adopt(&opened.checkpoint, &opened.pin, &super::archive::who())?;
     ui.say(format!("{} is published from here now, from leaf {} on", opened.checkpoint.origin, opened.checkpoint.size));
     Ok(Answer::Yes)
 }

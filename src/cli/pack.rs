@@ -253,9 +253,9 @@ fn add_to(
     let added = if dry_run {
         preview(&opened, &mut catalog, &args.path, &options)
     } else {
-        super::archive::allow(&opened, Role::Publish, signers, ui)?;
         let secret = super::archive::log_secret(&opened, &args.add.log, &args.signers, ui)?;
         let mut writer = super::archive::writer(&opened, &secret)?;
+        super::archive::allow(&opened, Role::Publish, signers, ui)?;
         add(&mut writer, &mut catalog, &args.path, &options, signers, ui)
     };
     ui.finish();

@@ -8,6 +8,8 @@ use crate::collection::prove::{Disproof, Proved, prove_article, verify_proof};
 use crate::digest::{Digest, Hasher};
 use crate::format::proof::{ENDING, MAX_PROOF_BYTES, Proof};
 use crate::keys::VerifierKey;
+use crate::store::disk;
+use crate::watch::Watch;
 
 use super::archive::open;
 use super::input::ReadArgs;
@@ -47,7 +49,7 @@ pub(super) fn run(args: &ProveArgs, ui: &Ui) -> Result<Answer, Failure> {
     let proof = prove_article(&opened.archive, &catalog, head, &revision.id, args.signed)?;
     let name = revision.id.rsplit('/').next().unwrap_or_default();
     let path = args.output.clone().unwrap_or_else(|| PathBuf::from(format!("{name}{ENDING}")));
-    std::fs::write(&path, proof.encode())
+    disk::put(&path, proof.encode().as_ref(), &|| ui.cancelled())
         .map_err(|error| Failure::new(format!("{}: cannot be written", path.display())).cause(error))?;
     if ui.json {
         #[derive(serde::Serialize)]

@@ -1,11 +1,14 @@
 //! `vellum recompress`: the same bundle, smaller or quicker to open. Its id and signatures stay.
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
 
-use crate::folder::rewrite;
+use crate::folder::rewrite::{self, Target};
 use crate::format::bundle::Bundle;
 use crate::format::frame::MAX_LEVEL;
 use crate::format::framing::{FRAME_BYTES, MAX_FRAME_TARGET, MIN_FRAME_TARGET};
@@ -49,8 +52,19 @@ struct JsonRecompressed {
 
 pub(super) fn run(args: &RecompressArgs, ui: &Ui) -> Result<Answer, Failure> {
     let about = |failure: Failure| failure.about(args.bundle.display());
-    let file = std::fs::File::open(&args.bundle)
-        .map_err(|error| Failure::new(format!("{}: cannot be read", args.bundle.display())).cause(error))?;
+    let unreadable = |error: io::Error| about(Failure::new("cannot be read").cause(error));
+    let (file, target) = match &args.output {
+        // What nobody else may read stays so.
+        Some(output) => {
+            let file = File::open(&args.bundle).map_err(unreadable)?;
+            let mode = file.metadata().map_err(unreadable)?.permissions().mode() & 0o777;
+            (file, Target::New(output, mode))
+        }
+        None => {
+            let rewrite = rewrite::lock(&args.bundle, ui)?;
+            (rewrite.file().try_clone().map_err(unreadable)?, Target::InPlace(rewrite))
+        }
+    };
     let bundle = Bundle::open(file).map_err(|error| about(error.into()))?;
     let contents = bundle.contents().map_err(|error| about(error.into()))?;
     let output = args.output.as_ref().unwrap_or(&args.bundle);
@@ -61,7 +75,7 @@ pub(super) fn run(args: &RecompressArgs, ui: &Ui) -> Result<Answer, Failure> {
     let threads =
         ui.threads().min(std::num::NonZeroUsize::new((MEMORY_BYTES / each).max(1) as usize).unwrap_or(ui.threads()));
     ui.begin(Task::Recompress, Some(2 * contents.layout.end()));
-    let done = rewrite::compress_anew(&bundle, &contents, output, args.level, args.frame_size, threads, ui);
+    let done = rewrite::compress_anew(&bundle, &contents, target, args.level, args.frame_size, threads, ui);
     ui.finish();
     let (before, after) = (bundle.file_bytes(), done.map_err(|error| about(error.into()))?);
     if ui.json {

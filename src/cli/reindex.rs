@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::archive::catalog::Catalog;
-use crate::archive::layout;
+use crate::archive::{Lock, layout};
 
-use super::archive::open;
+use super::archive::{open, who};
 use super::input::ReadArgs;
 use super::ui::{self, Ui};
 use super::{Answer, Failure};
@@ -28,6 +28,9 @@ pub(super) struct ReindexArgs {
 }
 
 pub(super) fn run(args: &ReindexArgs, ui: &Ui) -> Result<Answer, Failure> {
+    let store = open(&args.library, &args.read, ui)?.archive.store().clone();
+    let _lock = Lock::take(&store, &who())?;
+    // Read again under the lock: a writer may have brought the log further.
     let opened = open(&args.library, &args.read, ui)?;
     Catalog::remove(&opened.archive.store().path(layout::CATALOG))?;
     let (articles, revisions) = opened.catalog(ui)?.counts()?;

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use crate::folder::rewrite;
+use crate::folder::rewrite::{self, Target};
 use crate::format::bundle::{Bundle, Nobody, Scope, prove};
 use crate::format::manifest::Origin;
 use crate::keys::Signer;
@@ -49,8 +49,10 @@ pub(super) fn run(args: &SignArgs, ui: &Ui) -> Result<Answer, Failure> {
     let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
     for path in &args.files.files {
         let about = |failure: Failure| failure.about(path.display());
-        let file = std::fs::File::open(path)
-            .map_err(|error| Failure::new(format!("{}: cannot be read", path.display())).cause(error))?;
+        // Locked before it is read: another signature that comes meanwhile would be lost.
+        let rewrite = rewrite::lock(path, ui)?;
+        let file = rewrite.file().try_clone();
+        let file = file.map_err(|error| about(Failure::new("cannot be read").cause(error)))?;
         let bundle = Bundle::open(file).map_err(|error| about(error.into()))?;
         if let (Some(asked), Some(named)) = (&args.archive, &bundle.manifest().archive)
             && asked != named
@@ -62,7 +64,8 @@ pub(super) fn run(args: &SignArgs, ui: &Ui) -> Result<Answer, Failure> {
         let proved = prove(&bundle, &contents, Scope::Everything, &Nobody, ui.threads(), ui);
         ui.finish();
         proved.map_err(|error| about(error.into()))?;
-        rewrite::sign(&bundle, path, args.archive.as_ref(), now()?, &signers).map_err(|error| about(error.into()))?;
+        rewrite::sign(&bundle, Target::InPlace(rewrite), args.archive.as_ref(), now()?, &signers)
+            .map_err(|error| about(error.into()))?;
         let by: Vec<_> = signers.iter().map(|signer| signer.public().id().to_string()).collect();
         if ui.json {
             let (file, id) = (path.display().to_string(), bundle.id().to_string());

@@ -144,21 +144,35 @@ fn once(args: &SyncArgs, mirror: &Store, origins: &[Store], pace: &Clock, ui: &U
 /// what a person vouches for must bear out.
 fn named(args: &SyncArgs, mirror: &Store, origins: &[Store]) -> Result<(Origin, crate::keys::VerifierKey), Failure> {
     let mut first = None;
-    for store in std::iter::once(mirror).chain(origins) {
+    let mut other = None;
+    // No mirror is there yet, or it is the one to go on with.
+    let held = Archive::open(mirror.clone()).ok();
+    for store in origins {
         match Archive::open(store.clone()) {
             Ok(archive) => {
                 let name = archive.origin().clone();
                 if let Some(asked) = args.read.archive().filter(|asked| **asked != name) {
                     return Err(Failure::no(format!("{}: is the archive {name}, not {asked}", store.name())));
                 }
-                return Ok((name, archive.log_key().clone()));
+                match &held {
+                    Some(held) if *held.origin() != name => drop(other.get_or_insert((store.name(), name))),
+                    Some(held) => return Ok((name, held.log_key().clone())),
+                    None => return Ok((name, archive.log_key().clone())),
+                }
             }
-            Err(error) if store.name() != mirror.name() => drop(first.get_or_insert(error)),
-            // No mirror yet.
-            Err(_) => {}
+            Err(error) => drop(first.get_or_insert(error)),
         }
     }
-    Err(first.map_or_else(|| Failure::new("no origin"), Failure::from))
+    match (held, other) {
+        (Some(held), Some((store, name))) => {
+            let (folder, held) = (mirror.name(), held.origin());
+            Err(Failure::new(format!("{folder}: is the archive {held}, {store} is {name}"))
+                .hint("give the mirror a folder of its own"))
+        }
+        // What no origin says now, the mirror knows.
+        (Some(held), None) => Ok((held.origin().clone(), held.log_key().clone())),
+        (None, _) => Err(first.map_or_else(|| Failure::new("no origin"), Failure::from)),
+    }
 }
 
 fn print(report: &SyncReport, mirror: &Store, dry_run: bool, ui: &Ui) -> Result<(), Failure> {

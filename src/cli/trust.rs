@@ -394,6 +394,9 @@ fn apply(library: &Path, file: &Path, signers: &SignerArgs, log: &LogSignerArgs,
     let proposed = keyring::read_policy(file)?;
     let bytes =
         fs::read(file).map_err(|error| Failure::new(format!("{}: cannot be read", file.display())).cause(error))?;
+    let secret = archive::log_secret(&opened, log, signers, ui)?;
+    let mut writer = archive::writer(&opened, &secret)?;
+    // Under the lock: of two that apply different policies of one version, the second must see the first.
     let before = archive::policy_in_force(&opened, ui)?;
     if before.is_none() && opened.store().exists(&policy::place(1)) {
         return Err(no_policy(&opened));
@@ -419,11 +422,9 @@ fn apply(library: &Path, file: &Path, signers: &SignerArgs, log: &LogSignerArgs,
     if before.is_none() && policy.version != 1 {
         return Err(Failure::no(format!("the first policy is version 1, this is {}", policy.version)));
     }
-    let secret = archive::log_secret(&opened, log, signers, ui)?;
     if !policy.logs.iter().any(|key: &VerifierKey| key == opened.log_key()) {
         return Err(Failure::no("the policy does not have the key of the archive's log"));
     }
-    let mut writer = archive::writer(&opened, &secret)?;
     let mut files = vec![(policy::place(policy.version), bytes.clone())];
     files.extend(signatures);
     let leaves = vec![Leaf::Policy { version: policy.version, file: policy.digest }];

@@ -46,11 +46,11 @@ pub(super) fn run(args: &WithdrawArgs, ui: &Ui) -> Result<Answer, Failure> {
     let opened = Archive::open(Store::new(&args.archive))?;
     let signers = keyring::some_signers(&args.signers, ui)?;
     let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
+    let secret = archive::log_secret(&opened, &args.log, &args.signers, ui)?;
+    let mut writer = archive::writer(&opened, &secret)?;
     // What takes the withdrawn bundles' place is published by the same keys.
     archive::allow(&opened, Role::Withdraw, &signers, ui)?;
     archive::allow(&opened, Role::Publish, &signers, ui)?;
-    let secret = archive::log_secret(&opened, &args.log, &args.signers, ui)?;
-    let mut writer = archive::writer(&opened, &secret)?;
     let mut catalog = opened.catalog()?;
     let (digest, statement) = withdraw(&mut writer, &mut catalog, &args.article, &args.reason, &signers, now()?, ui)?;
     ui.finish();

@@ -8,11 +8,13 @@ use jiff::Timestamp;
 
 use crate::archive::catalog::Catalog;
 use crate::archive::{Publication, Writer, layout};
-use crate::folder::{self, rewrite};
+use crate::folder;
+use crate::folder::rewrite::{self, Target};
 use crate::format::bundle::{Bundle, check};
 use crate::format::manifest::BundleId;
 use crate::keys::{PublicKey, Signer};
 use crate::pipeline::processors;
+use crate::store::disk;
 use crate::watch::Watch;
 
 use super::add::{keys_of, publish_bundle};
@@ -58,7 +60,7 @@ pub fn deposit(
     let copy = archive.store().path(&format!("{}/{}.tar.zst", layout::INCOMING, bundle.id()));
     let write = |source| folder::Error::Write { path: copy.clone(), source };
     std::fs::create_dir_all(archive.store().path(layout::INCOMING)).map_err(write)?;
-    rewrite::sign(&bundle, &copy, Some(archive.origin()), time, signers)?;
+    rewrite::sign(&bundle, Target::New(&copy, disk::PUBLIC), Some(archive.origin()), time, signers)?;
     let mut publication = Publication::default();
     let mut keys = keys_of(signers);
     keys.extend_from_slice(others);

@@ -98,7 +98,13 @@ pub fn follow(
     if state.size == checkpoint.size && state.root == checkpoint.root {
         return forget(catalog);
     }
-    if state.size > checkpoint.size || (state.size > 0 && log.root(state.size)? != state.root) {
+    if state.size > checkpoint.size
+        && Log::new(archive.store(), state.size).root(state.size).is_ok_and(|root| root == state.root)
+    {
+        // The archive has gone on since its checkpoint was read, and the catalog is another process's work: it stays.
+        *catalog = Catalog::in_memory()?;
+        state = catalog.state()?;
+    } else if state.size > checkpoint.size || (state.size > 0 && log.root(state.size)? != state.root) {
         let path = archive.store().path(layout::CATALOG);
         Catalog::remove(&path)?;
         *catalog = Catalog::open(&path)?;
@@ -109,6 +115,11 @@ pub fn follow(
     while state.size < checkpoint.size {
         // One bundle a transaction: memory and what a kill undoes are bounded by it.
         let mut update = catalog.update()?;
+        if update.state()? != state {
+            // Another process has followed the log meanwhile: what it has taken in must not be taken in again.
+            drop(update);
+            return follow(archive, catalog, checkpoint, watch);
+        }
         let mut index = state.size;
         match log.leaf(index)? {
             Leaf::Bundle { id, size, file, replaces } => {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::digest::{Digest, Hasher};
 use crate::folder::walk::{FoundArticle, Stat};
+use crate::store::disk;
 
 use super::Error;
 
@@ -47,7 +48,7 @@ impl Seen {
         let failed = |source| Error::Cache { path: path.to_owned(), source };
         let folder = path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder).map_err(failed)?;
-        let new = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+        let new = disk::unfinished(folder, disk::SECRET).map_err(failed)?;
         let begun = Stat::from(&new.as_file().metadata().map_err(failed)?);
         let mut new = BufWriter::new(new);
         new.write_all(MAGIC).map_err(failed)?;
@@ -143,7 +144,7 @@ impl Seen {
             return Ok(());
         }
         let new = self.new.into_inner().map_err(|error| failed(error.into_error()))?;
-        new.persist(&self.path).map(drop).map_err(|error| failed(error.error))
+        disk::name_over(new, &self.path).map_err(failed)
     }
 }
 

@@ -1,14 +1,15 @@
 //! Writing articles out of bundles: everything verified first, then put in place at once.
 //!
 //! All files go to an unfinished folder beside the target; only when every bundle has been proved, and all is on disk, is it given its
-//! name. Nothing that exists is overwritten unless that is asked for.
+//! name. Nothing that exists is overwritten unless that is asked for, and then only in the target's own folders, never through a link.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use tempfile::TempDir;
 
@@ -16,6 +17,8 @@ use crate::format::bundle::{Bundle, Contents, Piece, Receiver, Scope, Source, pr
 use crate::format::checksums::{ChecksumList, DATA, METADATA};
 use crate::watch::Watch;
 
+use super::overwrite::overwrite;
+use super::tree::Tree;
 use super::{Error, publish};
 
 /// The shape of the folder that is written.
@@ -31,7 +34,9 @@ pub enum Shape {
 /// A folder in the making.
 pub struct Extraction {
     target: PathBuf,
-    unfinished: TempDir,
+    tree: Tree,
+    /// Where the tree is made; removed with it where it gets no name.
+    _unfinished: TempDir,
     shape: Shape,
     /// Where each file written so far came from, by its place.
     written: HashMap<String, String>,
@@ -59,13 +64,8 @@ impl Extraction {
             return Err(Error::Exists(target));
         }
         let unfinished = publish::unnamed_folder(&target)?;
-        let folder = unfinished.path().join("out");
-        fs::create_dir(&folder).map_err(|source| Error::Write { path: folder, source })?;
-        Ok(Self { target, unfinished, shape, written: HashMap::new(), bytes: 0 })
-    }
-
-    fn folder(&self) -> PathBuf {
-        self.unfinished.path().join("out")
+        let tree = Tree::begin(unfinished.path().join("out"))?;
+        Ok(Self { target, tree, _unfinished: unfinished, shape, written: HashMap::new(), bytes: 0 })
     }
 
     /// Writes the files of a bundle that are in `scope`, proving them on the way.
@@ -90,50 +90,41 @@ impl Extraction {
             Scope::Lines(lines) => lines.get(line).copied().unwrap_or(false),
         };
         let places = places(list, self.shape);
-        let mut folders = BTreeSet::new();
-        for (line, place) in places.iter().enumerate().filter(|(line, _)| wanted(*line)) {
-            let path = list.path(line);
+        let wanted: Vec<usize> = (0..places.len()).filter(|line| wanted(*line)).collect();
+        for &line in &wanted {
+            let (place, path) = (&places[line], list.path(line));
             if let Some(other) = self.written.insert(place.clone(), path.to_owned()) {
                 return Err(Error::SamePlace { path: place.clone(), one: other, other: path.to_owned() });
             }
             self.bytes += contents.place(line).size;
-            if let Some((folder, _)) = place.rsplit_once('/')
-                && !folders.contains(folder)
-            {
-                folders.insert(folder.to_owned());
-            }
         }
-        let root = self.folder();
-        for folder in &folders {
-            let path = root.join(folder);
-            fs::create_dir_all(&path).map_err(|source| Error::Write { path, source })?;
+        for &line in &wanted {
+            self.tree.make_folder_of(&places[line], self.written.keys())?;
         }
-        prove(bundle, contents, scope, &Writer { root: &root, places: &places }, threads, watch)?;
-        Ok(())
+        let (begun, clash) = (Mutex::new(HashSet::new()), Mutex::new(None));
+        let writer = Writer { root: self.tree.root(), places: &places, begun, clash };
+        let proved = prove(bundle, contents, scope, &writer, threads, watch);
+        if let Some(line) = writer.clash.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(self.tree.clash(&places[line], self.written.keys()));
+        }
+        Ok(proved?)
     }
 
     /// Brings everything to disk and gives the folder its name.
     ///
     /// # Errors
     /// Where that fails; without `overwrite` the target is then as it was.
-    pub fn finish(self, overwrite: bool) -> Result<Extracted, Error> {
+    pub fn finish(self, over: bool) -> Result<Extracted, Error> {
         let extracted = Extracted { files: self.written.len() as u64, bytes: self.bytes };
-        let folder = self.folder();
-        let write = |path: &Path| {
-            let path = path.to_owned();
-            move |source| Error::Write { path, source }
-        };
-        publish::sync_all(&folder)?;
-        match fs::rename(&folder, &self.target) {
+        let folder = self.tree.root();
+        publish::sync_all(folder)?;
+        match fs::rename(folder, &self.target) {
             Ok(()) => {}
-            Err(_) if overwrite && self.target.is_dir() => {
-                let mut places: Vec<_> = self.written.keys().collect();
-                places.sort();
-                for place in places {
-                    let to = self.target.join(place);
-                    fs::create_dir_all(publish::parent(&to)).map_err(write(&to))?;
-                    fs::rename(folder.join(place), &to).map_err(write(&to))?;
-                }
+            Err(_) if over && self.target.is_dir() => {
+                let mut places: Vec<&str> = self.written.keys().map(String::as_str).collect();
+                places.sort_unstable();
+                overwrite(folder, &self.target, &places)?;
+                publish::sync_all(&self.target)?;
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty) => {
                 return Err(Error::Exists(self.target));
@@ -149,6 +140,21 @@ impl Extraction {
 struct Writer<'a> {
     root: &'a Path,
     places: &'a [String],
+    /// Files of several pieces, of which one has come.
+    begun: Mutex<HashSet<usize>>,
+    /// A file that was there already, although nobody had made it under its name.
+    clash: Mutex<Option<usize>>,
+}
+
+impl Writer<'_> {
+    /// Makes a file; for those of several pieces only once.
+    fn create(&self, line: usize, path: &Path) -> io::Result<File> {
+        File::create_new(path).inspect_err(|error| {
+            if error.kind() == io::ErrorKind::AlreadyExists {
+                self.clash.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(line);
+            }
+        })
+    }
 }
 
 impl Receiver for Writer<'_> {
@@ -156,10 +162,17 @@ impl Receiver for Writer<'_> {
         let path = self.root.join(&self.places[piece.line]);
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         if piece.bytes.len() as u64 == piece.size {
-            File::create_new(&path).and_then(|mut file| file.write_all(piece.bytes)).map_err(named)
+            self.create(piece.line, &path).and_then(|mut file| file.write_all(piece.bytes)).map_err(named)
         } else {
-            let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(named)?;
-            file.write_all_at(piece.bytes, piece.offset).map_err(named)
+            let file = {
+                // Held until the file is there: the next piece must find it.
+                let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+                match begun.insert(piece.line) {
+                    true => self.create(piece.line, &path),
+                    false => OpenOptions::new().write(true).open(&path),
+                }
+            };
+            file.and_then(|file| file.write_all_at(piece.bytes, piece.offset)).map_err(named)
         }
     }
 }

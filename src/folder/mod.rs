@@ -2,12 +2,14 @@
 
 pub mod derive;
 pub mod extract;
+mod overwrite;
 pub mod pack;
 mod publish;
 mod read;
 pub mod rewrite;
 pub mod salvage;
 pub mod text;
+mod tree;
 pub mod walk;
 
 pub use pack::article_id;
@@ -73,6 +75,24 @@ pub enum Error {
         one: String,
         /// The other.
         other: String,
+    },
+    /// Two names that the file system takes for one.
+    #[error("{one:?} and {other:?} are one name on this file system")]
+    Folds {
+        /// One of them, below the target.
+        one: String,
+        /// The other.
+        other: String,
+    },
+    /// Something else lies where a file or folder would go.
+    #[error("{path}: expected {expected}, found {found}")]
+    InTheWay {
+        /// Where.
+        path: PathBuf,
+        /// A folder, or a file.
+        expected: &'static str,
+        /// What lies there.
+        found: &'static str,
     },
     /// A checksum list that is being written or read breaks a rule of the format.
     #[error("the checksum list is not valid: {0}")]

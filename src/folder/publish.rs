@@ -1,6 +1,6 @@
 //! Putting finished work in place: whole, on disk, and never over something else by accident.
 //!
-//! A file is made without its name, brought to disk, then renamed; a kill at any instant leaves the old state or the new one.
+//! How files get their names is for [`disk`]; here is what that means for bundles and folders of them.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,6 +10,8 @@ use tempfile::{NamedTempFile, TempDir};
 
 use crate::format::bundle::Bundle;
 use crate::format::manifest::{BundleId, Name};
+use crate::store::disk;
+pub(super) use crate::store::disk::parent;
 
 use super::Error;
 
@@ -17,8 +19,6 @@ use super::Error;
 pub const BUNDLE_ENDING: &str = ".tar.zst";
 /// How many digits of its id stand in a bundle's file name.
 const SHOWN_ID_DIGITS: usize = 12;
-/// How the names of unfinished files and folders begin.
-const UNFINISHED: &str = ".vellum-";
 
 /// Returns the name of a bundle's file where a person keeps it.
 pub(super) fn bundle_name(name: &Name, id: BundleId) -> String {
@@ -27,49 +27,36 @@ pub(super) fn bundle_name(name: &Name, id: BundleId) -> String {
 
 /// Makes an unfinished file in `folder`, creating the folder where it is absent.
 pub(super) fn unnamed(folder: &Path) -> Result<NamedTempFile, Error> {
-    fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.to_owned(), source })?;
-    tempfile::Builder::new()
-        .prefix(UNFINISHED)
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-        .tempfile_in(folder)
-        .map_err(|source| Error::Write { path: folder.to_owned(), source })
+    let made = fs::create_dir_all(folder).and_then(|()| disk::unfinished(folder, disk::PUBLIC));
+    made.map_err(|source| Error::Write { path: folder.to_owned(), source })
 }
 
 /// Makes an unfinished folder beside `target`.
 pub(super) fn unnamed_folder(target: &Path) -> Result<TempDir, Error> {
     let parent = parent(target);
-    fs::create_dir_all(parent).map_err(|source| Error::Write { path: parent.to_owned(), source })?;
-    tempfile::Builder::new()
-        .prefix(UNFINISHED)
-        .tempdir_in(parent)
-        .map_err(|source| Error::Write { path: parent.to_owned(), source })
+    let made = fs::create_dir_all(parent).and_then(|()| disk::unfinished_folder(parent));
+    made.map_err(|source| Error::Write { path: parent.to_owned(), source })
 }
 
 /// Gives a finished bundle its name. Returns whether a bundle of the same id lay there and was kept.
 pub(super) fn place(file: NamedTempFile, path: &Path, id: BundleId, overwrite: bool) -> Result<bool, Error> {
+    let write = |source| Error::Write { path: path.to_owned(), source };
     if overwrite {
-        return replace(file, path).map(|()| false);
+        return disk::name_over(file, path).map(|()| false).map_err(write);
     }
-    match file.persist_noclobber(path) {
-        Ok(_) => Ok(false),
-        Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => {
+    match disk::name(file, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let there = File::open(path).ok().and_then(|open| Bundle::open(open).ok());
             if there.is_some_and(|bundle| bundle.id() == id) { Ok(true) } else { Err(Error::Exists(path.to_owned())) }
         }
-        Err(failed) => Err(Error::Write { path: path.to_owned(), source: failed.error }),
+        other => other.map(|()| false).map_err(write),
     }
-}
-
-/// Gives a finished file its name, in place of what had it.
-pub(super) fn replace(file: NamedTempFile, path: &Path) -> Result<(), Error> {
-    file.persist(path).map(drop).map_err(|failed| Error::Write { path: path.to_owned(), source: failed.error })
 }
 
 /// Brings a folder's own entries to disk.
 pub(super) fn sync_folder(folder: &Path) -> Result<(), Error> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let synced = File::open(folder).and_then(|open| open.sync_all());
-    synced.map_err(|source| Error::Write { path: folder.to_owned(), source })
+    disk::sync_folder(folder).map_err(|source| Error::Write { path: folder.to_owned(), source })
 }
 
 /// Brings everything that lies below a folder to disk: one call for its file system, not one a file.
@@ -89,14 +76,6 @@ pub(super) fn refuse_inside(output: &Path, root: &Path) -> Result<(), Error> {
         _ => false,
     };
     if inside { Err(Error::OutputInside { output: output.to_owned(), root: root.to_owned() }) } else { Ok(()) }
-}
-
-/// Returns the folder that a path lies in.
-pub(super) fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
 }
 
 /// Returns a path with the symbolic links of its folder resolved, for names that do not exist yet.

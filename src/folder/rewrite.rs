@@ -1,24 +1,44 @@
 //! Replacing a bundle's file by one that says the same: signed by more keys, or compressed otherwise.
 //!
-//! The new file is made beside the old one, proved, brought to disk, and only then put in its place.
+//! The new file is made beside the old one, proved, brought to disk, and only then put in its place. A bundle that is replaced is locked
+//! from before it is read, so that of two who sign it at once neither loses a signature.
 
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{self, BufWriter};
 use std::num::NonZeroUsize;
 use std::path::Path;
 
 use jiff::Timestamp;
-use tempfile::NamedTempFile;
 
 use crate::format::bundle::{Bundle, Contents, Nobody, Scope, Source, countersign, prove, recompress};
 use crate::format::manifest::Origin;
 use crate::keys::Signer;
+use crate::store::disk::{self, Links, Rewrite};
 use crate::watch::Watch;
 
+use super::Error;
 use super::pack::sign_manifest;
-use super::{Error, publish};
 
-/// Adds signatures to a bundle and writes it to `path`, its own place or another; a signer that has signed already signs anew. Returns the new size, in bytes.
+/// Where a bundle's new file goes.
+pub enum Target<'a> {
+    /// To a path where nothing is, with this mode.
+    New(&'a Path, u32),
+    /// In the place of the one that was read.
+    InPlace(Rewrite),
+}
+
+/// Locks a bundle's file that is to be replaced, or the one that a link leads to; what is read from now on is what will be replaced.
+///
+/// # Errors
+/// [`Error::Cancelled`] where the watch asks to stop while another process has the lock; where there is no regular file.
+pub fn lock(path: &Path, watch: &dyn Watch) -> Result<Rewrite, Error> {
+    Rewrite::begin(path, Links::Follow, &|| watch.cancelled()).map_err(|source| match source.kind() {
+        io::ErrorKind::Interrupted => Error::Cancelled,
+        _ => Error::Read { path: path.to_owned(), source },
+    })
+}
+
+/// Adds signatures to a bundle and writes it to `target`; a signer that has signed already signs anew. Returns the new size, in bytes.
 ///
 /// The signatures are made for `archive`, by default the one that the manifest names.
 ///
@@ -26,7 +46,7 @@ use super::{Error, publish};
 /// Where signing, reading or writing fails; the old file is then as it was.
 pub fn sign<S: Source>(
     bundle: &Bundle<S>,
-    path: &Path,
+    target: Target<'_>,
     archive: Option<&Origin>,
     time: Timestamp,
     signers: &[&dyn Signer],
@@ -37,38 +57,49 @@ pub fn sign<S: Source>(
     let mut signatures = bundle.tail().signatures.clone();
     signatures.retain(|old| added.iter().all(|new| new.key_id != old.key_id));
     signatures.extend(added);
-    rewrite(path, |out| countersign(bundle, signatures, out).map(|(_, bytes)| bytes))
+    rewrite(target, |out| countersign(bundle, signatures, out).map(|(_, bytes)| bytes))
 }
 
-/// Compresses a proved bundle anew and writes it to `path`. Returns the new size, in bytes.
+/// Compresses a proved bundle anew and writes it to `target`. Returns the new size, in bytes.
 ///
 /// # Errors
-/// Where the bundle is not whole, or reading or writing fails; what was at `path` is then as it was.
+/// Where the bundle is not whole, or reading or writing fails; what was there is then as it was.
 pub fn compress_anew<S: Source>(
     bundle: &Bundle<S>,
     contents: &Contents,
-    path: &Path,
+    target: Target<'_>,
     level: i32,
     frame_bytes: u64,
     threads: NonZeroUsize,
     watch: &dyn Watch,
 ) -> Result<u64, Error> {
     prove(bundle, contents, Scope::Everything, &Nobody, threads, watch)?;
-    rewrite(path, |out| recompress(bundle, contents, level, frame_bytes, threads, out, watch).map(|(_, bytes)| bytes))
+    rewrite(target, |out| recompress(bundle, contents, level, frame_bytes, threads, out, watch).map(|(_, bytes)| bytes))
 }
 
-/// Makes a file's replacement, proves that it can be opened, and puts it in place.
+/// Makes a bundle's file, proves that it can be opened, and puts it in place.
 fn rewrite(
-    path: &Path,
+    target: Target<'_>,
     make: impl FnOnce(BufWriter<File>) -> Result<u64, crate::format::bundle::Error>,
 ) -> Result<u64, Error> {
-    let path = publish::resolved(path);
+    let path = match &target {
+        Target::New(path, _) => path.to_path_buf(),
+        Target::InPlace(rewrite) => rewrite.path().to_owned(),
+    };
     let write = |source| Error::Write { path: path.clone(), source };
-    let file: NamedTempFile = publish::unnamed(publish::parent(&path))?;
+    let file = match &target {
+        Target::New(path, mode) => disk::unfinished(disk::parent(path), *mode),
+        Target::InPlace(rewrite) => rewrite.unfinished(),
+    };
+    let file = file.map_err(write)?;
     let bytes = make(BufWriter::with_capacity(1 << 20, file.reopen().map_err(write)?))?;
     Bundle::open(file.as_file().try_clone().map_err(write)?)?.contents()?;
-    file.as_file().sync_all().map_err(write)?;
-    publish::replace(file, &path)?;
-    publish::sync_folder(publish::parent(&path))?;
-    Ok(bytes)
+    let named = match target {
+        Target::New(path, _) => disk::name(file, path),
+        Target::InPlace(rewrite) => rewrite.finish(file),
+    };
+    match named {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Error::Exists(path)),
+        other => other.map(|()| bytes).map_err(write),
+    }
 }

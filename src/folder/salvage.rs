@@ -17,6 +17,7 @@ use crate::format::checksums::DATA;
 use crate::path::EntryPath;
 use crate::watch::Watch;
 
+use super::tree::Tree;
 use super::{Error, publish};
 
 /// What a salvage got, beside the report on the bundle.
@@ -65,13 +66,18 @@ pub fn salvage<S: Source>(
     }
     let listed = report.list.as_ref().map(|_| listed(&report, wanted));
     let unfinished = publish::unnamed_folder(&target)?;
-    let out = unfinished.path().join("out");
-    let mut keeper = Keeper { folder: &unfinished, out: out.clone(), listed, open: None, seen: HashSet::new(), files: 0 };
-    diagnose(source, &mut keeper, watch)?;
-    let files = keeper.files;
+    let tree = Tree::begin(unfinished.path().join("out"))?;
+    let mut keeper = Keeper { folder: &unfinished, tree, listed, open: None, seen: HashSet::new(), clash: None };
+    let walked = diagnose(source, &mut keeper, watch);
+    if let Some(clash) = keeper.clash {
+        return Err(clash);
+    }
+    walked?;
+    let files = keeper.seen.len() as u64;
     if files > 0 {
-        publish::sync_all(&out)?;
-        fs::rename(&out, &target).map_err(|source| Error::Write { path: target.clone(), source })?;
+        let out = keeper.tree.root();
+        publish::sync_all(out)?;
+        fs::rename(out, &target).map_err(|source| Error::Write { path: target.clone(), source })?;
         publish::sync_folder(publish::parent(&target))?;
     }
     Ok(Salvaged { report, files, vouched })
@@ -91,12 +97,14 @@ fn listed(report: &Report, wanted: Wanted) -> HashMap<String, Digest> {
 /// Writes each file beside its place, and puts it there once its digest is known.
 struct Keeper<'a> {
     folder: &'a TempDir,
-    out: PathBuf,
+    tree: Tree,
     /// The files to write; `None` where no list says which.
     listed: Option<HashMap<String, Digest>>,
     open: Option<(String, Option<Digest>, PathBuf, BufWriter<File>)>,
+    /// The files written.
     seen: HashSet<String>,
-    files: u64,
+    /// Two files that the target's file system takes for one; ends the walk.
+    clash: Option<Error>,
 }
 
 impl Salvor for Keeper<'_> {
@@ -130,11 +138,18 @@ impl Salvor for Keeper<'_> {
         if digest.is_none() || expected.is_some_and(|expected| digest != Some(expected)) {
             return Ok(());
         }
-        let to = self.out.join(&path);
-        fs::create_dir_all(publish::parent(&to))?;
+        let to = self.tree.root().join(&path);
+        let folder = self.tree.make_folder_of(&path, &self.seen);
+        let placed = match folder {
+            Ok(()) if to.symlink_metadata().is_ok() => Err(self.tree.clash(&path, &self.seen)),
+            other => other,
+        };
+        if let Err(error) = placed {
+            self.clash = Some(error);
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
         fs::rename(at, to)?;
         self.seen.insert(path);
-        self.files += 1;
         Ok(())
     }
 }

@@ -63,14 +63,16 @@ pub enum TileFault {
 }
 
 impl Tile {
-    /// Returns the tiles at `level` (or of entries) of a log of `size`, from the one that holds leaf `from` on; all full but the last.
+    /// Returns the tiles of a log of `size` that a log of its first `from` leaves did not have, or had narrower; all full but the last.
     pub fn at(holds: Holds, from: u64, size: u64) -> impl Iterator<Item = Self> {
         let shift = match holds {
             Holds::Entries => 0,
             Holds::Hashes(level) => TILE_HEIGHT * u32::from(level),
         };
         let (from, count) = (from.checked_shr(shift).unwrap_or(0), size.checked_shr(shift).unwrap_or(0));
-        (from / TILE_WIDTH..count.div_ceil(TILE_WIDTH)).map(move |number| Self {
+        // A level that has got no new hash has no new tile: a narrower one may be gone, and must not be asked for.
+        let end = if count > from { count.div_ceil(TILE_WIDTH) } else { 0 };
+        (from / TILE_WIDTH..end).map(move |number| Self {
             holds,
             number,
             width: (count - number * TILE_WIDTH).min(TILE_WIDTH) as u16,
@@ -195,6 +197,30 @@ mod tests {
         let two: Vec<_> = tiles(Holds::Hashes(2)).iter().map(ToString::to_string).collect();
         assert_eq!(two, ["tile/2/000.p/1"]);
         assert_eq!(tiles(Holds::Hashes(3)), []);
+    }
+
+    #[test]
+    fn between_two_sizes_just_the_tiles_are_named_whose_content_changed() {
+        // What a log of a size has at a level: a tile's name says all of its content.
+        let names = |holds, size: u64| {
+            let count = match holds {
+                Holds::Entries => size,
+                Holds::Hashes(level) => size / TILE_WIDTH.pow(u32::from(level)),
+            };
+            let (full, rest) = (count / TILE_WIDTH, (count % TILE_WIDTH) as u16);
+            let mut tiles: Vec<_> = (0..full).map(|number| Tile { holds, number, width: 256 }).collect();
+            tiles.extend((rest > 0).then_some(Tile { holds, number: full, width: rest }));
+            tiles
+        };
+        let edges = [0, 1, 2, 255, 256, 257, 511, 512, 513, 65_535, 65_536, 65_537];
+        let steps = |size: u64| edges.into_iter().filter(move |to| *to >= size).chain([1, 2, 300].map(|n| size + n));
+        for (old, new) in edges.into_iter().flat_map(|old| steps(old).map(move |new| (old, new))) {
+            for holds in [Holds::Entries, Holds::Hashes(0), Holds::Hashes(1), Holds::Hashes(2), Holds::Hashes(3)] {
+                let before: std::collections::HashSet<_> = names(holds, old).into_iter().collect();
+                let expected: Vec<_> = names(holds, new).into_iter().filter(|tile| !before.contains(tile)).collect();
+                assert_eq!(Tile::at(holds, old, new).collect::<Vec<_>>(), expected, "{holds:?} from {old} to {new}");
+            }
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod obtain;
 mod plan;
 mod push;
 mod sync;
+mod whole;
 mod witness;
 
 pub use compare::{Comparison, HeadFile, compare, read_head};
@@ -22,7 +23,7 @@ use std::io;
 
 use crate::archive;
 use crate::format::bundle as format;
-use crate::format::manifest::BundleId;
+use crate::format::manifest::{BundleId, Origin};
 use crate::keys;
 use crate::store;
 
@@ -120,7 +121,7 @@ pub enum Error {
         detail: String,
     },
     /// The mirror does not hold everything.
-    #[error("the mirror lacks {0}; `vellum sync` gets it")]
+    #[error("the mirror does not hold all of its log: {0}")]
     Incomplete(String),
     /// A witness never goes back.
     #[error("refused to cosign: {0}")]
@@ -131,6 +132,24 @@ pub enum Error {
     /// The folder is where an archive is published from.
     #[error("{0}: an archive is published from here; a mirror needs a folder of its own")]
     Publisher(String),
+    /// The folder holds something else than a mirror of this archive.
+    #[error("{folder}: expected an empty folder or a mirror of {name}, found {found}")]
+    NotAMirror {
+        /// The folder.
+        folder: String,
+        /// The archive to be mirrored.
+        name: Origin,
+        /// What lies there.
+        found: String,
+    },
+    /// The archive lacks what its log has.
+    #[error("{archive}: {lack}; nothing was pushed")]
+    Lacking {
+        /// The archive.
+        archive: String,
+        /// What is missing, or of another size.
+        lack: String,
+    },
     /// The work was asked to stop.
     #[error("stopped")]
     Cancelled,

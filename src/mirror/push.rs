@@ -25,6 +25,7 @@ use crate::watch::{Task, Watch};
 
 use super::Error;
 use super::plan::{Logged, Plan};
+use super::whole::lack;
 
 /// Objects that are written at once.
 const STREAMS: usize = 4;
@@ -71,10 +72,15 @@ pub fn push(archive: &Archive, vouched: &Vouched, remote: &Remote, watch: &dyn W
     // From where on withdrawals may not have been carried out: a push that was killed leaves its claim.
     let mut from = same.then(|| unfinished(archive, own, remote)).transpose()?.flatten();
     if !same {
+        // Before the claim: a bucket must not get a log whose bundles nobody can give it.
+        let plan = Plan::default().of_log(&archive.log(own))?;
+        if let Some(lack) = lack(archive, &plan)? {
+            return Err(Error::Lacking { archive: archive.store().name(), lack });
+        }
         let (guarded, begun) = claim(archive, own, &there, remote)?;
         report.guarded = guarded;
         from = Some(begun);
-        upload(archive, own, &there, remote, watch, &mut report)?;
+        upload(archive, &plan, (&there, own), remote, watch, &mut report)?;
     }
     let note = vouched.note.to_string().into_bytes();
     let on = tag.as_deref().map_or(Condition::Absent, Condition::Unchanged);
@@ -194,15 +200,14 @@ impl Claim {
 /// Writes everything that the bucket lacks, but the checkpoint.
 fn upload(
     archive: &Archive,
-    own: &Checkpoint,
-    there: &Checkpoint,
+    plan: &Plan,
+    (there, own): (&Checkpoint, &Checkpoint),
     remote: &Remote,
     watch: &dyn Watch,
     report: &mut PushReport,
 ) -> Result<(), Error> {
     let store = archive.store();
-    let plan = Plan::default().of_log(&archive.log(own))?;
-    // What a killed push has written lies there whole or not at all.
+    // What is not here was withdrawn: everything else has been found. What a killed push has written lies there whole or not at all.
     let bundles: Vec<&Logged> = plan
         .bundles
         .iter()

@@ -126,10 +126,13 @@ pub(super) struct Head<'a> {
 /// # Errors
 /// Where no origin can be believed, or something cannot be had or written; the mirror then holds what it held.
 pub fn sync(mirror: &Store, options: &SyncOptions<'_>, watch: &dyn Watch) -> Result<SyncReport, Error> {
+    // Before the lock, since its file would be the first to lie among those of others; and after it, since it may have been waited for.
+    refuse_other(mirror, options.name)?;
     // A trial run leaves nothing behind, not even a lock.
     let _lock = (!options.dry_run).then(|| Lock::take(mirror, options.who)).transpose()?;
-    if mirror.exists(layout::SIGNED) {
-        return Err(Error::Publisher(mirror.name()));
+    refuse_other(mirror, options.name)?;
+    if !options.dry_run && !mirror.exists(layout::HEADER) {
+        mirror.put(layout::BEGUN, format!("{}\n", options.name).as_bytes(), Write::Replace)?;
     }
     let held = Held::read(mirror, options.name)?;
     if !options.dry_run {
@@ -149,6 +152,31 @@ pub fn sync(mirror: &Store, options: &SyncOptions<'_>, watch: &dyn Watch) -> Res
     let heads = work.heads(&held)?;
     work.follow(&held, &heads)?;
     Ok(work.report)
+}
+
+/// Refuses a folder that is neither empty nor a mirror of this archive, whole or begun.
+fn refuse_other(mirror: &Store, name: &Origin) -> Result<(), Error> {
+    if mirror.exists(layout::SIGNED) {
+        return Err(Error::Publisher(mirror.name()));
+    }
+    let refused = |found: String| Error::NotAMirror { folder: mirror.name(), name: name.clone(), found };
+    if mirror.exists(layout::HEADER) {
+        let found = Archive::open(mirror.clone())?.origin().clone();
+        return if found == *name { Ok(()) } else { Err(refused(format!("the archive {found}"))) };
+    }
+    let folder = mirror.path("");
+    if folder.symlink_metadata().is_ok() && !folder.is_dir() {
+        return Err(refused("no folder".into()));
+    }
+    // What a sync killed early leaves is its own folder alone, or says which archive was begun.
+    let own = layout::STATE.split('/').next().unwrap_or_default();
+    let Some(other) = mirror.list("")?.into_iter().find(|entry| entry != own) else { return Ok(()) };
+    if !mirror.exists(layout::BEGUN) {
+        return Err(refused(format!("{other:?}, and no archive.toml")));
+    }
+    let begun = mirror.read(layout::BEGUN, MAX_HEADER_BYTES)?;
+    let begun = String::from_utf8_lossy(&begun).trim_end().to_owned();
+    if begun == name.as_str() { Ok(()) } else { Err(refused(format!("a sync of {begun} that was not finished"))) }
 }
 
 impl Held {
@@ -461,6 +489,9 @@ impl<'a> Work<'a> {
         }
         self.mirror.put(layout::HELD, &note, Write::Replace)?;
         self.mirror.put(checkpoint::NAME, &note, Write::Replace)?;
+        if self.mirror.exists(layout::BEGUN) {
+            self.mirror.remove(layout::BEGUN)?;
+        }
         for tile in tiles.into_iter().filter(Tile::is_full) {
             for width in self.mirror.list(&format!("{tile}.p"))? {
                 self.mirror.remove(&format!("{tile}.p/{width}"))?;

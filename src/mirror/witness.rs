@@ -3,19 +3,16 @@
 //! A cosignature says: this mirror holds all of it, durably, and has seen one history only. What was cosigned last is on disk before the
 //! cosignature leaves the process, and a witness never goes back.
 
-use std::collections::HashSet;
-use std::fs;
-
-use crate::archive::policies::Vouched;
+use crate::archive::policies::{Pin, Vouched};
 use crate::archive::{Archive, Lock, Log, layout};
 use crate::format::checkpoint::{self, Checkpoint, MAX_CHECKPOINT_BYTES};
 use crate::format::fork::Fork;
-use crate::format::withdrawal::{MAX_WITHDRAWAL_BYTES, Withdrawal};
 use crate::keys::{Note, Signer, VerifierKey};
 use crate::store::{Store, Write};
 
 use super::fetch::chain;
 use super::plan::Plan;
+use super::whole::lack;
 use super::{Dropped, Error};
 
 /// A cosignature that was made.
@@ -44,20 +41,24 @@ pub struct Collected {
 /// [`Error::Incomplete`] where something is not there; [`Error::Backwards`] where something later or else was cosigned here before.
 pub fn cosign(
     archive: &Archive,
-    vouched: &Vouched,
+    pin: &Pin,
     (name, signer): (&str, &dyn Signer),
     time: u64,
     who: &str,
 ) -> Result<Cosigned, Error> {
     let store = archive.store();
     let _lock = Lock::take(store, who)?;
+    // Only now: a sync may have brought the mirror further before the lock was free.
+    let vouched = archive.vouched(pin)?;
     let witness = VerifierKey::of_witness(name, signer.public())?;
     let (now, mut note) = (&vouched.checkpoint, vouched.note.clone());
     let log = archive.log(now);
     if archive.log(now).root(now.size)? != now.root {
-        return Err(Error::Incomplete("tiles that lead to its root".into()));
+        return Err(Error::Incomplete("its tiles do not lead to the root in the checkpoint".into()));
     }
-    whole(archive, &Plan::default().of_log(&log)?)?;
+    if let Some(lack) = lack(archive, &Plan::default().of_log(&log)?)? {
+        return Err(Error::Incomplete(lack));
+    }
     if store.exists(layout::COSIGNED) {
         let before = Note::parse(&store.read(layout::COSIGNED, MAX_CHECKPOINT_BYTES)?)?;
         let before = crate::archive::read_checkpoint(before.text(), archive.origin())?;
@@ -79,49 +80,28 @@ pub fn cosign(
     Ok(Cosigned { checkpoint: now.clone(), witness })
 }
 
-/// Checks that everything that the log has is there.
-fn whole(archive: &Archive, plan: &Plan) -> Result<(), Error> {
-    let store = archive.store();
-    let lacks = |place: String| if store.exists(&place) { Ok(()) } else { Err(Error::Incomplete(place)) };
-    let mut replaced = HashSet::new();
-    for withdrawn in &plan.withdrawn {
-        let place = layout::statement(&withdrawn.statement);
-        lacks(place.clone())?;
-        let statement = Withdrawal::decode(&store.read(&place, MAX_WITHDRAWAL_BYTES)?);
-        let statement = statement.map_err(|fault| Error::Incomplete(format!("{place}: {fault}")))?;
-        for (old, _) in &statement.bundles {
-            let before = plan.bundles.iter().filter(|logged| logged.id == *old && logged.index < withdrawn.index);
-            replaced.extend(before.map(|logged| logged.index));
-        }
-    }
-    for logged in plan.bundles.iter().filter(|logged| !replaced.contains(&logged.index)) {
-        let place = layout::bundle(logged.id, &logged.file);
-        if !fs::metadata(store.path(&place)).is_ok_and(|metadata| metadata.len() == logged.size) {
-            return Err(Error::Incomplete(place));
-        }
-    }
-    plan.documents.keys().cloned().try_for_each(lacks)?;
-    plan.policies.iter().map(|(_, version, _)| crate::trust::policy::place(*version)).try_for_each(lacks)
-}
-
-/// Gathers cosignatures of this archive's checkpoint from mirrors, and adds those of known witnesses.
+/// Gathers cosignatures of this archive's checkpoint from mirrors, and adds those of the policy's witnesses and of `more`.
 ///
 /// # Errors
 /// Where the archive's own checkpoint cannot be read or written.
 pub fn collect(
     archive: &Archive,
-    vouched: &Vouched,
+    pin: &Pin,
     mirrors: &[Store],
-    witnesses: &[VerifierKey],
+    more: &[VerifierKey],
     who: &str,
 ) -> Result<Collected, Error> {
     let store = archive.store();
     let _lock = Lock::take(store, who)?;
+    // Only now: the checkpoint is written again with its cosignatures, and a publisher may have replaced it before the lock was free.
+    let vouched = archive.vouched(pin)?;
+    let of_policy = vouched.authority.policy().map_or(&[][..], |policy| &policy.witnesses);
+    let witnesses: Vec<&VerifierKey> = of_policy.iter().map(|witness| &witness.key).chain(more).collect();
     let (own, mut note) = (&vouched.checkpoint, vouched.note.clone());
     let mut collected = Collected::default();
     for mirror in mirrors {
         let without = |why: String| Dropped { origin: mirror.name(), why };
-        let theirs = match Vouched::read(mirror, archive.origin(), &pin_of(vouched)) {
+        let theirs = match Vouched::read(mirror, archive.origin(), &pin_of(&vouched)) {
             Ok(theirs) => theirs,
             Err(error) => {
                 collected.without.push(without(chain(&error)));
@@ -168,7 +148,7 @@ pub fn collect(
             continue;
         }
         let mut any = false;
-        for witness in witnesses {
+        for witness in witnesses.iter().copied() {
             any |= theirs.note.cosigned(witness).is_ok_and(|time| time.is_some());
             if note.take_cosignature(&theirs.note, witness).unwrap_or(false) {
                 collected.new.push(witness.name().to_owned());
@@ -191,6 +171,6 @@ fn extends(mirror: &Store, own: &Checkpoint, theirs: &Checkpoint) -> bool {
 }
 
 /// What vouches for a mirror's checkpoint is what vouches for the archive's own.
-fn pin_of(vouched: &Vouched) -> crate::archive::policies::Pin {
-    crate::archive::policies::Pin::Keys { keys: Vec::new(), log: vouched.log_key.clone() }
+fn pin_of(vouched: &Vouched) -> Pin {
+    Pin::Keys { keys: Vec::new(), log: vouched.log_key.clone() }
 }

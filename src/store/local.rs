@@ -1,16 +1,16 @@
-//! A store: a folder, written by temp file, fsync, rename, fsync of the folder; or a remote place, only read from here.
+//! A store: a folder, whose files are put in place by [`disk`]; or a remote place, only read from here.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Seek, SeekFrom, Write as _};
+use std::io::{self, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::format::bundle::Source;
 
 use super::remote::{Arriving, Remote};
-use super::{Error, Steps};
+use super::{Error, Steps, disk};
 
 /// How the names of unfinished files end; whoever finds one with no writer at work may remove it.
 const UNFINISHED: &str = ".unfinished";
@@ -191,12 +191,8 @@ impl Store {
         for (place, bytes) in files {
             self.make_folder_of(place, &mut folders)?;
             let unfinished = self.path(&format!("{place}{UNFINISHED}"));
-            self.step("write", place, || {
-                let mut file = File::create(&unfinished)?;
-                file.write_all(bytes)?;
-                self.told("sync", place)?;
-                file.sync_all()
-            })?;
+            let old = fs::symlink_metadata(self.path(place)).ok().filter(fs::Metadata::is_file);
+            self.step("write", place, || disk::fill(&unfinished, bytes, old.as_ref(), || self.told("sync", place)))?;
         }
         for (place, _) in files {
             let unfinished = self.path(&format!("{place}{UNFINISHED}"));
@@ -264,9 +260,9 @@ impl Store {
 
     fn sync_folders(&self, folders: &BTreeSet<String>) -> Result<(), Error> {
         for folder in folders.iter().rev() {
-            self.step("sync", folder, || match File::open(self.path(folder)) {
+            self.step("sync", folder, || match disk::sync_folder(&self.path(folder)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                other => other?.sync_all(),
+                other => other,
             })?;
         }
         Ok(())

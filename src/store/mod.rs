@@ -3,6 +3,7 @@
 //! Every step that changes the disk (write, sync, rename, remove) passes [`Steps`] first, so that a test can end the world before any of
 //! them. Paths are relative with `/`, made by the archive's layout and never by outside text.
 
+pub mod disk;
 mod file;
 mod local;
 mod remote;

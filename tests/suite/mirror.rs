@@ -692,8 +692,7 @@ fn a_witness_cosigns_what_it_wholly_holds_and_never_goes_back() {
     let secret = key(5);
     let by = VerifierKey::of_witness("w.example", secret.public()).unwrap();
     let archive = Archive::open(stage.mirror()).unwrap();
-    let vouched = archive.vouched(&stage.pin()).unwrap();
-    cosign(&archive, &vouched, ("w.example", &secret), 1_772_323_200, "test").unwrap();
+    cosign(&archive, &stage.pin(), ("w.example", &secret), 1_772_323_200, "test").unwrap();
     let note = archive.vouched(&stage.pin()).unwrap().note;
     assert_eq!(note.cosigned(&by).unwrap(), Some(1_772_323_200));
     // Back to what was before, as if the folder had been restored from a copy.
@@ -701,15 +700,14 @@ fn a_witness_cosigns_what_it_wholly_holds_and_never_goes_back() {
     tool(stage.scene.folder.path(), "sh", &["-c", "rm -r mirror; cp -r before mirror"]);
     stage.scene.write(&format!("mirror/{}", layout::COSIGNED), cosigned);
     let archive = Archive::open(stage.mirror()).unwrap();
-    let vouched = archive.vouched(&stage.pin()).unwrap();
-    let error = cosign(&archive, &vouched, ("w.example", &secret), 1_772_323_200, "test").expect_err("backwards");
+    let error = cosign(&archive, &stage.pin(), ("w.example", &secret), 1_772_323_200, "test").expect_err("backwards");
     assert!(matches!(error, Error::Backwards(_)), "{error}");
     tool(
         stage.scene.folder.path(),
         "sh",
         &["-c", "rm mirror/.vellum/state/cosigned; rm $(find mirror/bundles -name '*.zst')"],
     );
-    let error = cosign(&archive, &vouched, ("w.example", &secret), 1_772_323_200, "test").expect_err("incomplete");
+    let error = cosign(&archive, &stage.pin(), ("w.example", &secret), 1_772_323_200, "test").expect_err("incomplete");
     assert!(matches!(error, Error::Incomplete(_)), "{error}");
 }
 
@@ -752,10 +750,9 @@ fn a_checkpoint_that_no_witness_has_seen_is_refused_until_one_has() {
     // The witness itself syncs without a quorum, and cosigns; the publisher gathers that.
     stage.synced_by(&[stage.origin()], &pin, unwitnessed).unwrap();
     let mirror = Archive::open(stage.mirror()).unwrap();
-    cosign(&mirror, &mirror.vouched(&pin).unwrap(), ("w.example", &key(5)), 1_772_323_200, "test").unwrap();
-    let vouched = stage.archive.vouched(&pin).unwrap();
+    cosign(&mirror, &pin, ("w.example", &key(5)), 1_772_323_200, "test").unwrap();
     let witnesses = [VerifierKey::of_witness("w.example", key(5).public()).unwrap()];
-    let found = collect(&stage.archive, &vouched, &[stage.mirror()], &witnesses, "test").unwrap();
+    let found = collect(&stage.archive, &pin, &[stage.mirror()], &witnesses, "test").unwrap();
     assert_eq!(found.new, ["w.example"]);
     fs::remove_dir_all(stage.scene.path("mirror")).unwrap();
     stage.synced_by(&[stage.origin()], &pin, |options| options).unwrap();
@@ -763,7 +760,7 @@ fn a_checkpoint_that_no_witness_has_seen_is_refused_until_one_has() {
     stage.add("in/notes/new.txt", "new\n");
     stage.synced_by(&[stage.origin()], &pin, unwitnessed).unwrap();
     let mirror = Archive::open(stage.mirror()).unwrap();
-    cosign(&mirror, &mirror.vouched(&pin).unwrap(), ("w.example", &key(6)), 1_772_323_200, "test").unwrap();
+    cosign(&mirror, &pin, ("w.example", &key(6)), 1_772_323_200, "test").unwrap();
     assert!(!mirror.vouched(&pin).unwrap().witnessed.is_met());
 }
 

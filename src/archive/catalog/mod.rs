@@ -19,7 +19,7 @@ use std::path::Path;
 
 use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use crate::digest::{DIGEST_BYTES, Digest};
 use crate::format::manifest::BundleId;
@@ -174,16 +174,15 @@ impl Catalog {
     /// # Errors
     /// Where the database fails.
     pub fn state(&self) -> Result<State, Error> {
-        let state = |row: &Row<'_>| Ok(State { size: number(row, 0)?, root: digest(row, 1)? });
-        Ok(self.db.query_row("SELECT size, root FROM state", [], state)?)
+        state(&self.db)
     }
 
-    /// Begins to follow the log further, in one transaction.
+    /// Begins to follow the log further, in one transaction; until it ends no other process can begin one.
     ///
     /// # Errors
-    /// Where the database fails.
+    /// Where the database fails, or another process does not end its own.
     pub fn update(&mut self) -> Result<Update<'_>, Error> {
-        Ok(Update::new(self.db.transaction()?))
+        Ok(Update::new(self.db.transaction_with_behavior(TransactionBehavior::Immediate)?))
     }
 
     /// Returns the revision of an article that holds now.
@@ -369,6 +368,11 @@ impl Catalog {
         }
         Ok(())
     }
+}
+
+fn state(db: &Connection) -> Result<State, Error> {
+    let state = |row: &Row<'_>| Ok(State { size: number(row, 0)?, root: digest(row, 1)? });
+    Ok(db.query_row("SELECT size, root FROM state", [], state)?)
 }
 
 fn revision(row: &Row<'_>) -> rusqlite::Result<Revision> {

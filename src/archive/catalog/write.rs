@@ -69,6 +69,14 @@ impl<'a> Update<'a> {
         Self { db }
     }
 
+    /// Returns how far the catalog has followed the log, which only this update can change now.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn state(&self) -> Result<State, Error> {
+        super::state(&self.db)
+    }
+
     /// Takes a bundle in.
     ///
     /// # Errors
