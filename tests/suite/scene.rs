@@ -127,9 +127,9 @@ pub fn provided(what: &str, there: bool) -> bool {
     there
 }
 
+#[allow(clippy::explicit_write, reason = "the test harness hides what a passing test prints with eprintln!")]
 fn skipped(what: &str) {
     let thread = std::thread::current();
-    // The test harness hides what a passing test prints with `eprintln!`.
     writeln!(std::io::stderr(), "SKIPPED {}: {what} is missing", thread.name().unwrap_or("a test")).unwrap();
 }
 
