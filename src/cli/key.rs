@@ -7,9 +7,9 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::keys::{Passphrase, SecretKey};
+use crate::keys::{Passphrase, SecretKey, VerifierKey};
 
-use super::keyring;
+use super::keyring::{self, AnyKey};
 use super::ui::Ui;
 use super::{Answer, Failure};
 
@@ -107,7 +107,7 @@ pub(super) fn run(args: KeyArgs, ui: &Ui) -> Result<Answer, Failure> {
 /// Asks for a new pass phrase, twice where it is typed.
 pub(super) fn new_passphrase(file: Option<&Path>) -> Result<Passphrase, Failure> {
     let first = keyring::passphrase(file, "New pass phrase: ")?;
-    let asked = file.is_none() && std::env::var_os("VELLUM_PASSPHRASE").is_none();
+    let asked = file.is_none() && std::env::var_os(keyring::PASSPHRASE).is_none();
     if asked {
         let second = keyring::passphrase(None, "The same again: ")?;
         if !first.same_as(&second) {
@@ -164,7 +164,7 @@ fn show(ui: &Ui) -> Result<Answer, Failure> {
     let trusted = keyring::trusted_by_default(ui)?;
     let mut rows = Vec::new();
     for path in keyring::own_keys(ui)? {
-        let public = keyring::public(&path.with_extension("pub").display().to_string())?;
+        let public = keyring::public_in(&path.with_extension("pub"))?;
         rows.push((public, true));
     }
     for key in &trusted {
@@ -194,13 +194,7 @@ fn show(ui: &Ui) -> Result<Answer, Failure> {
 }
 
 fn reseal(path: &Path, new: Option<Option<PathBuf>>, old: Option<&Path>, ui: &Ui) -> Result<Answer, Failure> {
-    let file = keyring::read_key_file(path)?;
-    let about = |error: crate::keys::Error| Failure::from(error).about(path.display());
-    let old = match SecretKey::is_sealed(&file).map_err(about)? {
-        true => Some(keyring::passphrase(old, "Old pass phrase: ")?),
-        false => None,
-    };
-    let key = SecretKey::open(&file, old.as_ref()).map_err(about)?;
+    let key = keyring::open_asking(path, old, "Old pass phrase: ", ui)?;
     let new = new.map(|file| new_passphrase(file.as_deref())).transpose()?;
     let sealed = key.seal(new.as_ref(), random()?);
     let beside = with_ending(path, "new");
@@ -213,18 +207,14 @@ fn reseal(path: &Path, new: Option<Option<PathBuf>>, old: Option<&Path>, ui: &Ui
 }
 
 fn trust(named: &str, ui: &Ui) -> Result<Answer, Failure> {
-    if let Ok(log) = keyring::verifier(named) {
-        let path = keyring::folder(ui)?.join("logs").join(format!("{}.vkey", log.public().id()));
-        if !path.exists() {
-            keyring::write_new(&path, &format!("{log}\n"), false)?;
-        }
-        ui.say(format!("the log of {} is trusted now", log.name()));
-        return Ok(Answer::Yes);
-    }
-    let key = keyring::public(named)?.key;
+    let (key, _) = keyring::named(named)?;
+    let key = match key {
+        AnyKey::Log(log) => return trust_log(&log, ui),
+        AnyKey::Public(key) => key,
+    };
     let path = keyring::folder(ui)?.join("trusted").join(format!("{}.pub", key.id()));
     if path.exists() {
-        if keyring::public(&path.display().to_string())?.key == key {
+        if keyring::public_in(&path)?.key == key {
             ui.say(format!("{} is trusted already", key.id()));
             return Ok(Answer::Yes);
         }
@@ -233,6 +223,15 @@ fn trust(named: &str, ui: &Ui) -> Result<Answer, Failure> {
     }
     keyring::write_new(&path, &key.to_file(), false)?;
     ui.say(format!("{} is trusted now", key.id()));
+    Ok(Answer::Yes)
+}
+
+fn trust_log(log: &VerifierKey, ui: &Ui) -> Result<Answer, Failure> {
+    let path = keyring::folder(ui)?.join("logs").join(format!("{}.vkey", log.public().id()));
+    if !path.exists() {
+        keyring::write_new(&path, &format!("{log}\n"), false)?;
+    }
+    ui.say(format!("the log of {} is trusted now", log.name()));
     Ok(Answer::Yes)
 }
 

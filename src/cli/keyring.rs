@@ -6,6 +6,7 @@
 use std::env;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -16,13 +17,17 @@ use crate::archive::policies::Pin;
 use crate::digest::Digest;
 use crate::format::manifest::Origin;
 use crate::keys::agent::{Agent, AgentKey};
-use crate::keys::{Passphrase, PublicKey, SecretKey, Signer, VerifierKey};
+use crate::keys::{KeyId, Passphrase, PublicKey, SecretKey, Signer, VerifierKey};
 use crate::trust::TrustedKey;
 use crate::trust::policy::{MAX_POLICY_BYTES, Policy};
 
 use super::Failure;
 use super::ui::Ui;
 
+/// The variable of the environment that may hold a pass phrase.
+pub(super) const PASSPHRASE: &str = "VELLUM_PASSPHRASE";
+/// The bits of a file's mode that let anyone but its owner at it.
+const FOR_OTHERS: u32 = 0o077;
 /// The longest key file, in bytes.
 const MAX_KEY_FILE_BYTES: u64 = 16 << 10;
 
@@ -163,19 +168,95 @@ fn log_keys(args: &TrustArgs, name: &str, ui: &Ui) -> Result<Vec<VerifierKey>, F
     for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.extension().is_some_and(|ending| ending == "vkey") {
-            keys.push(verifier(&path.display().to_string())?);
+            match in_file(&path)? {
+                AnyKey::Log(key) => keys.push(key),
+                AnyKey::Public(key) => return Err(not_of_a_log(&path.display().to_string(), &key)),
+            }
         }
     }
     keys.retain(|key| key.name() == name);
     Ok(keys)
 }
 
-/// Reads a log's public key from a file, or takes the text itself for one.
-pub(super) fn verifier(named: &str) -> Result<VerifierKey, Failure> {
-    let path = Path::new(named);
-    let text =
-        if path.exists() { String::from_utf8_lossy(&read_key_file(path)?).into_owned() } else { named.to_owned() };
-    text.trim().parse().map_err(|error| Failure::new(format!("{named:?} is no key of a log")).cause(error))
+/// A key that a person names.
+pub(super) enum AnyKey {
+    /// Signs bundles, policies and withdrawals.
+    Public(PublicKey),
+    /// Signs the checkpoints of a log.
+    Log(VerifierKey),
+}
+
+impl AnyKey {
+    fn parse(text: &str) -> Option<Self> {
+        let log = || text.trim().parse().map(Self::Log).ok();
+        PublicKey::parse(text).map(Self::Public).ok().or_else(log)
+    }
+}
+
+/// Returns the key that an argument names, and its file if it is in one.
+///
+/// The text is parsed before any file is looked for: a file that somebody laid into the current folder under the name of a key must
+/// not take the key's place.
+pub(super) fn named(text: &str) -> Result<(AnyKey, Option<&Path>), Failure> {
+    if let Some(key) = AnyKey::parse(text) {
+        return Ok((key, None));
+    }
+    let path = Path::new(text);
+    if path.exists() { Ok((in_file(path)?, Some(path))) } else { Err(refused(text, text)) }
+}
+
+/// Reads a key from a file.
+fn in_file(path: &Path) -> Result<AnyKey, Failure> {
+    let bytes = read_key_file(path)?;
+    let shown = path.display().to_string();
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|error| Failure::new(format!("{shown}: expected a public key, found no UTF-8")).cause(error))?;
+    AnyKey::parse(text).ok_or_else(|| refused(&shown, text))
+}
+
+/// Says what a text was expected to be, and why it is not.
+fn refused(shown: &str, text: &str) -> Failure {
+    let failure = Failure::new(format!("{shown:?} is neither a public key nor a file that holds one"));
+    match PublicKey::parse(text) {
+        Err(error) => failure.cause(error),
+        Ok(_) => failure,
+    }
+}
+
+/// Returns the log's or witness's public key that an argument names.
+pub(super) fn verifier(text: &str) -> Result<VerifierKey, Failure> {
+    match named(text)? {
+        (AnyKey::Log(key), _) => Ok(key),
+        (AnyKey::Public(key), _) => Err(not_of_a_log(text, &key)),
+    }
+}
+
+fn not_of_a_log(shown: &str, key: &PublicKey) -> Failure {
+    Failure::new(format!("{shown:?}: expected the key of a log, `<origin>+…`, found the key {} of a signer", key.id()))
+}
+
+/// Returns the public key of a signer that an argument names.
+pub(super) fn public(text: &str) -> Result<TrustedKey, Failure> {
+    let (key, file) = named(text)?;
+    signers_key(key, file, text)
+}
+
+/// Reads the public key of a signer from a file.
+pub(super) fn public_in(path: &Path) -> Result<TrustedKey, Failure> {
+    signers_key(in_file(path)?, Some(path), &path.display().to_string())
+}
+
+fn signers_key(key: AnyKey, file: Option<&Path>, shown: &str) -> Result<TrustedKey, Failure> {
+    match key {
+        AnyKey::Public(key) => {
+            let stem = file.and_then(Path::file_stem).map(|stem| stem.to_string_lossy().into_owned());
+            Ok(TrustedKey { label: stem.unwrap_or_else(|| key.id().to_string()), key })
+        }
+        AnyKey::Log(key) => Err(Failure::new(format!(
+            "{shown:?}: expected the public key of a signer, found the key of the log {}",
+            key.name()
+        ))),
+    }
 }
 
 fn public_keys_in(folder: &Path) -> Result<Vec<TrustedKey>, Failure> {
@@ -188,22 +269,7 @@ fn public_keys_in(folder: &Path) -> Result<Vec<TrustedKey>, Failure> {
         }
     }
     paths.sort();
-    paths.iter().map(|path| public(&path.display().to_string())).collect()
-}
-
-/// Reads a public key from a file, or takes the text itself for one.
-pub(super) fn public(named: &str) -> Result<TrustedKey, Failure> {
-    let path = Path::new(named);
-    if path.exists() {
-        let text = read_key_file(path)?;
-        let text = String::from_utf8_lossy(&text);
-        let key = PublicKey::parse(&text).map_err(|error| Failure::from(error).about(path.display()))?;
-        let label = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        return Ok(TrustedKey { key, label });
-    }
-    let key = PublicKey::parse(named)
-        .map_err(|error| Failure::new(format!("{named:?} is neither a file nor a public key")).cause(error))?;
-    Ok(TrustedKey { label: key.id().to_string(), key })
+    paths.iter().map(|path| public_in(path)).collect()
 }
 
 /// Reads a key file whole, at most what any key file needs.
@@ -261,17 +327,22 @@ pub(super) fn own_keys(ui: &Ui) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// Returns the file of a secret key that is named by its path or its id.
+///
+/// What reads as an id is one: a file of that name in the current folder must not take the key's place.
 pub(super) fn secret_path(named: &str, ui: &Ui) -> Result<PathBuf, Failure> {
-    let own = folder(ui)?.join("keys").join(format!("{}.key", named.to_uppercase()));
-    let is_id = named.len() == 16 && named.bytes().all(|b| b.is_ascii_hexdigit());
-    if is_id && own.exists() {
-        return Ok(own);
+    let (is_id, path) = match named.to_uppercase().parse::<KeyId>() {
+        Ok(id) => (true, folder(ui)?.join("keys").join(format!("{id}.key"))),
+        Err(_) => (false, PathBuf::from(named)),
+    };
+    if path.exists() {
+        return Ok(path);
     }
-    if Path::new(named).exists() {
-        return Ok(PathBuf::from(named));
-    }
-    Err(Failure::new(format!("no secret key {named:?}"))
-        .hint("`vellum key show` lists your keys; `vellum key new` makes one"))
+    let failure = Failure::new(format!("no secret key {named:?}"));
+    Err(if is_id && Path::new(named).exists() {
+        failure.hint(format!("this is read as the id of a key of yours; `./{named}` names the file"))
+    } else {
+        failure.hint("`vellum key show` lists your keys; `vellum key new` makes one")
+    })
 }
 
 /// Opens the one secret key that is named.
@@ -285,38 +356,59 @@ pub(super) fn open_secret(path: &Path, args: &SignerArgs, ui: &Ui) -> Result<Sec
 }
 
 fn open_with(path: &Path, passphrase_file: Option<&Path>, ui: &Ui) -> Result<SecretKey, Failure> {
+    open_asking(path, passphrase_file, &format!("Pass phrase for {}: ", path.display()), ui)
+}
+
+/// Opens a secret key, asking with `prompt` for its pass phrase where it has one.
+pub(super) fn open_asking(
+    path: &Path,
+    passphrase_file: Option<&Path>,
+    prompt: &str,
+    ui: &Ui,
+) -> Result<SecretKey, Failure> {
     let file = read_key_file(path)?;
     let about = |error: crate::keys::Error| Failure::from(error).about(path.display());
-    let passphrase = if SecretKey::is_sealed(&file).map_err(about)? {
-        Some(passphrase(passphrase_file, &format!("Pass phrase for {}: ", path.display()))?)
-    } else {
-        let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
-        if mode & 0o077 != 0 {
-            ui.say(format!("warning: {} has no pass phrase and others can read it", path.display()));
+    let is_sealed = SecretKey::is_sealed(&file).map_err(about)?;
+    let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
+    if mode & FOR_OTHERS != 0 {
+        let (shown, mode) = (path.display(), mode & 0o777);
+        if !is_sealed {
+            return Err(Failure::new(format!(
+                "{shown}: this secret key has no pass phrase and others can read or write it, expected mode 600, found {mode:o}"
+            ))
+            .hint(format!("`chmod 600 {shown}`; if others may have read it, make a new key")));
         }
-        None
-    };
+        ui.say(format!(
+            "warning: {shown}: others can read or write this secret key, only its pass phrase protects it: `chmod 600 {shown}`"
+        ));
+    }
+    let passphrase = if is_sealed { Some(passphrase(passphrase_file, prompt)?) } else { None };
     SecretKey::open(&file, passphrase.as_ref()).map_err(about)
 }
 
 /// Gets a pass phrase: from a file, from VELLUM_PASSPHRASE, or by asking.
 pub(super) fn passphrase(file: Option<&Path>, prompt: &str) -> Result<Passphrase, Failure> {
-    let text = if let Some(file) = file {
+    if let Some(file) = file {
         let bytes = read_key_file(file)?;
         let line = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
-        Zeroizing::new(String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned())
-    } else if let Ok(text) = env::var("VELLUM_PASSPHRASE") {
-        Zeroizing::new(text)
-    } else if io::stdin().is_terminal() {
-        Zeroizing::new(
-            rpassword::prompt_password(prompt)
-                .map_err(|error| Failure::new("cannot ask for the pass phrase").cause(error))?,
-        )
-    } else {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        return Passphrase::new(line).map_err(|error| Failure::from(error).about(file.display()));
+    }
+    if let Some(text) = env::var_os(PASSPHRASE) {
+        let bytes = Zeroizing::new(text.into_vec());
+        return Passphrase::new(&bytes).map_err(|error| Failure::from(error).about(PASSPHRASE));
+    }
+    if !io::stdin().is_terminal() {
         return Err(Failure::new("a pass phrase is needed, and there is no terminal to ask at")
             .hint("give it with `--passphrase-file FILE` or in VELLUM_PASSPHRASE"));
-    };
-    Passphrase::new(text.to_string()).map_err(Failure::from)
+    }
+    let typed = rpassword::prompt_password(prompt).map(Zeroizing::new);
+    let typed = typed.map_err(|error| Failure::new("cannot ask for the pass phrase").cause(error))?;
+    // The prompt puts U+FFFD in the place of bytes that are not UTF-8, and another wrong byte would make the same phrase.
+    if typed.contains('\u{fffd}') {
+        return Err(crate::keys::Error::PassphraseFormat { rule: "expected UTF-8, found other bytes" }.into());
+    }
+    Ok(Passphrase::new(typed.as_bytes())?)
 }
 
 fn agent_key(named: &str) -> Result<AgentKey, Failure> {

@@ -346,7 +346,7 @@ fn propose(args: &ProposeArgs, ui: &Ui) -> Result<(), Failure> {
 /// Returns the only key of one's own.
 fn only_key(ui: &Ui) -> Result<PublicKey, Failure> {
     match keyring::own_keys(ui)?.as_slice() {
-        [one] => Ok(keyring::public(&one.with_extension("pub").display().to_string())?.key),
+        [one] => Ok(keyring::public_in(&one.with_extension("pub"))?.key),
         keys => Err(Failure::new(format!("you have {} keys", keys.len())).hint("name one: `--add NAME=FILE`")),
     }
 }
