@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use scene::{Scene, said};
+use scene::{Said, Scene};
 
 /// Another person's key pair in `FILE.key` and `FILE.pub`; returns the line of its public half.
 fn pair(scene: &Scene, file: &str) -> String {
@@ -174,4 +174,167 @@ fn an_unsealed_secret_key_that_others_can_read_is_refused_and_a_sealed_one_warne
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     let said = scene.expect(0, &["pack", "--passphrase-file", "phrase", "in"]);
     assert!(said.stderr.contains("warning: ") && said.stderr.contains("chmod 600"), "{}", said.stderr);
+}
+
+#[test]
+fn verify_goes_on_after_a_file_that_it_cannot_read_and_reports_all() {
+    let scene = Scene::with_key();
+    scene.articles();
+    let good = scene.pack("in");
+    let mut bytes = fs::read(&good).unwrap();
+    bytes[40] ^= 1;
+    scene.write("damaged.tar.zst", &bytes);
+    let good = good.display().to_string();
+    let said = scene.expect(2, &["verify", "missing.tar.zst", "damaged.tar.zst", ".", &good]);
+    assert!(said.stderr.contains("missing.tar.zst: cannot be read"), "{}", said.stderr);
+    assert!(said.stderr.contains(".: is a folder"), "{}", said.stderr);
+    assert!(said.stdout.contains("damaged.tar.zst: NOT OK"), "{}", said.stdout);
+    assert!(said.stdout.contains(&format!("{good}: OK")), "{}", said.stdout);
+    scene.expect(1, &["verify", "damaged.tar.zst", &good]);
+    scene.expect(0, &["verify", &good, &good]);
+    let said = scene.expect(2, &["verify", "--json", "missing.tar.zst", &good]);
+    assert!(said.stdout.contains("\"kind\":\"unverified\"") && said.stdout.contains("\"kind\":\"verdict\""));
+    let said = scene.expect(2, &["verify", "--article", "essays/tides", "missing.tar.zst", &good]);
+    assert!(said.stdout.contains(": OK: 1 article"), "{}", said.stdout);
+}
+
+#[test]
+fn damaged_articles_that_are_not_listed_are_counted() {
+    let scene = Scene::with_key();
+    for n in 0..30 {
+        scene.write(&format!("many/{n:02}.txt"), format!("The text of the document {n}.\n"));
+    }
+    let good = scene.pack("many");
+    let mut bytes = fs::read(&good).unwrap();
+    bytes[40] ^= 1;
+    scene.write("damaged.tar.zst", &bytes);
+    let said = scene.expect(1, &["verify", "damaged.tar.zst"]);
+    assert!(said.stdout.contains("  … and 10 more; `--json` lists all"), "{}", said.stdout);
+}
+
+/// Text that a terminal would obey or hide, of each kind that a path in a bundle may hold.
+const HIDDEN: &str = "a\u{202e}b\u{61c}c\u{200b}d\u{200f}e\u{2066}f\u{feff}g\u{e0041}h";
+
+fn is_hostile(c: char) -> bool {
+    (c.is_control() && !matches!(c, '\n' | '\t'))
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || ('\u{e0000}'..='\u{e007f}').contains(&c)
+}
+
+/// A bundle, an archive and a folder whose names, titles and keys of metadata were chosen by an enemy.
+fn hostile(scene: &Scene) -> Vec<Vec<String>> {
+    scene.write(&format!("in/{HIDDEN}/{HIDDEN}.md"), "tide\n");
+    scene.write(&format!("in/{HIDDEN}/{HIDDEN}.toml"), format!("title = \"tide {HIDDEN}\"\n\"key{HIDDEN}\" = 1\n"));
+    scene.write("in/plain.md", "moon\n");
+    scene.write("refused/a\x1b]0;owned\x07\u{9b}31m\nb.md", "x");
+    let packed = scene.pack("in");
+    let named = "ok.tar.zst: OK\n\u{202e}\x1b]0;owned\x07other.tar.zst";
+    fs::copy(&packed, scene.path(named)).unwrap();
+    let mut bytes = fs::read(&packed).unwrap();
+    bytes[40] ^= 1;
+    scene.write(&format!("damaged-{named}"), bytes);
+    scene.expect(0, &["init", "--quiet", "--no-passphrase", "--origin", "example.org/library", "library"]);
+    let article = format!("in/{HIDDEN}/{HIDDEN}");
+    let damaged = format!("damaged-{named}");
+    let missing = format!("missing-{named}");
+    let verbs: Vec<Vec<&str>> = vec![
+        vec!["pack", "--verbose", "--overwrite", "in"],
+        vec!["pack", "refused"],
+        vec!["pack", "--into", "library", "--verbose", "in"],
+        vec!["verify", named, &damaged, &missing],
+        vec!["verify", "--article", &article[3..], named],
+        vec!["verify", "--no-such-\u{202e}\x1b]0;owned\x07", named],
+        vec!["list", named],
+        vec!["list", "library"],
+        vec!["show", named],
+        vec!["show", named, &article[3..]],
+        vec!["show", "library", &article],
+        vec!["history", "library", &article],
+        vec!["search", "library", "tide"],
+        vec!["extract", "--to", "here\x1b]0;owned\x07", named],
+        vec!["extract", "--to", "never", &damaged],
+        vec!["extract", "--to", "never", "--article", "no\x1b]0;owned\x07", named],
+        vec!["salvage", "--to", "rescued\u{202e}", &damaged],
+        vec!["cat", named, "no/such\u{202e}"],
+        vec!["cat", &missing, "x"],
+        vec!["prove", "library", &article],
+        vec!["key", "trust", "none\x1b]0;owned\x07"],
+        vec!["draft", "refused"],
+    ];
+    verbs.into_iter().map(|verb| verb.into_iter().map(str::to_owned).collect()).collect()
+}
+
+#[test]
+fn nothing_that_a_stranger_wrote_reaches_stdout_or_stderr_as_a_control_or_an_invisible_character() {
+    let scene = Scene::with_key();
+    let verbs = hostile(&scene);
+    for verb in &verbs {
+        for json in [false, true] {
+            let mut args: Vec<&str> = verb.iter().map(String::as_str).collect();
+            if json {
+                args.insert(0, "--json");
+            }
+            let Said { stdout, stderr, .. } = scene.run(&args);
+            for text in [&stdout, &stderr] {
+                assert!(!text.contains(is_hostile), "{args:?}\n{text:?}");
+                assert!(!text.lines().any(|line| line == "ok.tar.zst: OK"), "{text}");
+            }
+            assert!(!stdout.is_empty() || !stderr.is_empty(), "{args:?}");
+            for line in stdout.lines().filter(|_| json && verb[0] != "cat") {
+                serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|_| panic!("{args:?} {line}"));
+            }
+        }
+    }
+    let said = scene.expect(0, &["list", "--json", "library"]);
+    let titles = said.stdout.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    assert!(titles.into_iter().any(|row| row["title"] == format!("tide {HIDDEN}")), "{}", said.stdout);
+    assert!(scene.expect(0, &["list", "library"]).stdout.contains("tide a\\u{202e}b\\u{61c}c\\u{200b}d"));
+}
+
+#[test]
+fn a_terminal_is_sent_no_control_but_vellums_own_colours_and_bars() {
+    let scene = Scene::with_key();
+    let verbs = hostile(&scene);
+    let mut colours = 0;
+    for verb in &verbs {
+        let args: Vec<&str> = verb.iter().map(String::as_str).collect();
+        let shown = on_a_terminal(&scene, &args, b"");
+        let mut rest = std::str::from_utf8(&shown).unwrap().replace('\r', "");
+        while let Some(at) = rest.find("\x1b[") {
+            let own = rest[at + 2..].find(|c: char| !c.is_ascii_digit() && !matches!(c, ';' | '?')).unwrap();
+            let end = at + 2 + own;
+            assert!(rest[end..].starts_with(['m', 'K', 'J', 'A', 'B', 'C', 'D', 'G', 'H', 'h', 'l']), "{rest:?}");
+            colours += usize::from(&rest[at..=end] == "\x1b[1;33m");
+            rest.replace_range(at..=end, "");
+        }
+        assert!(!rest.contains(is_hostile), "{args:?}\n{rest:?}");
+    }
+    assert_eq!(colours, 1, "what was searched for is marked");
+}
+
+#[test]
+fn only_the_terminals_own_module_writes_to_it_and_raw_bytes_are_for_cat_and_completions() {
+    for entry in fs::read_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/cli")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let text = fs::read_to_string(&path).unwrap();
+        let raw = ["cat.rs", "completions.rs"].contains(&name.as_str());
+        let text = if raw { text.replace("io::stdout()", "") } else { text };
+        let text = text.replace("io::stdout().is_terminal()", "");
+        for word in ["io::stdout()", "io::stderr()", "anstream::", "println!", "print!(", "rpassword::", ".print();"] {
+            assert!(name == "ui.rs" || !text.contains(word), "{name}: {word}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_extracted_because_of_what_the_bundles_hold_exits_with_1() {
+    let scene = Scene::with_key();
+    scene.articles();
+    let one = scene.pack("in").display().to_string();
+    let two = scene.expect(0, &["pack", "--quiet", "--title", "Another", "--output", "bundles", "in"]).stdout;
+    let said = scene.expect(1, &["extract", "--to", "out", &one, two.trim()]);
+    assert!(said.stderr.contains("would both become"), "{}", said.stderr);
+    assert!(!scene.path("out").exists());
+    scene.expect(2, &["extract", "--to", "out", "missing.tar.zst"]);
 }

@@ -235,6 +235,5 @@ impl FilterArgs {
 /// Returns a listed article's cells: title, authors, date, language, size, id.
 pub(super) fn cells(article: &Listed) -> [String; 6] {
     let size = super::ui::bytes(article.bytes);
-    [&article.title, &article.authors, &article.published, &article.language, &size, &article.id]
-        .map(|s| super::ui::plain(s))
+    [&article.title, &article.authors, &article.published, &article.language, &size, &article.id].map(Clone::clone)
 }

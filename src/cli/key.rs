@@ -91,7 +91,7 @@ pub(super) fn run(args: KeyArgs, ui: &Ui) -> Result<Answer, Failure> {
         }
         KeyCommand::Show { key: Some(key) } => {
             let trusted = keyring::public(&key)?;
-            ui.print(trusted.key.to_file().trim_end())?;
+            trusted.key.to_file().lines().try_for_each(|line| ui.print(line))?;
             Ok(Answer::Yes)
         }
         KeyCommand::Show { key: None } => show(ui),
@@ -145,7 +145,9 @@ pub(super) fn make(passphrase: Option<&Passphrase>, output: Option<&Path>, ui: &
     };
     keyring::write_new(&secret_path, &seal(&key, passphrase)?, true)?;
     keyring::write_new(&public_path, &public.to_file(), false)?;
-    ui.say(format!("made key {id}\n  secret  {}\n  public  {}", secret_path.display(), public_path.display()));
+    ui.say(format!("made key {id}"));
+    ui.say(format!("  secret  {}", secret_path.display()));
+    ui.say(format!("  public  {}", public_path.display()));
     if output.is_none() {
         keyring::write_new(&folder.join("trusted").join(format!("{id}.pub")), &public.to_file(), false)?;
         ui.say("  it is trusted here; keep a copy of the secret file in a safe place");

@@ -22,7 +22,7 @@ use crate::trust::TrustedKey;
 use crate::trust::policy::{MAX_POLICY_BYTES, Policy};
 
 use super::Failure;
-use super::ui::Ui;
+use super::ui::{self, Ui};
 
 /// The variable of the environment that may hold a pass phrase.
 pub(super) const PASSPHRASE: &str = "VELLUM_PASSPHRASE";
@@ -402,8 +402,7 @@ pub(super) fn passphrase(file: Option<&Path>, prompt: &str) -> Result<Passphrase
         return Err(Failure::new("a pass phrase is needed, and there is no terminal to ask at")
             .hint("give it with `--passphrase-file FILE` or in VELLUM_PASSPHRASE"));
     }
-    let typed = rpassword::prompt_password(prompt).map(Zeroizing::new);
-    let typed = typed.map_err(|error| Failure::new("cannot ask for the pass phrase").cause(error))?;
+    let typed = ui::ask(prompt).map_err(|error| Failure::new("cannot ask for the pass phrase").cause(error))?;
     // The prompt puts U+FFFD in the place of bytes that are not UTF-8, and another wrong byte would make the same phrase.
     if typed.contains('\u{fffd}') {
         return Err(crate::keys::Error::PassphraseFormat { rule: "expected UTF-8, found other bytes" }.into());

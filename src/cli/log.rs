@@ -138,7 +138,7 @@ fn compare_heads(a: &Path, b: &Path, read: &ReadArgs, ui: &Ui) -> Result<Answer,
     if ui.json {
         ui.print_json("comparison", &Json { is, a: a.checkpoint.size, b: b.checkpoint.size, reason: &reason })?;
     } else {
-        ui.print(format!("{}: {}", if is == "fork" { "FORK" } else { is }, super::ui::plain(&reason)))?;
+        ui.print(format!("{}: {}", if is == "fork" { "FORK" } else { is }, reason))?;
     }
     Ok(answer)
 }
@@ -202,7 +202,7 @@ fn show(library: &Path, args: &ShowArgs, ui: &Ui) -> Result<Answer, Failure> {
             if ui.json {
                 ui.print_json("leaf", &JsonLeaf { index, leaf })?;
             } else {
-                ui.print(format!("{index}\t{}", super::ui::plain(&leaf.trim_end().replace('\n', " "))))?;
+                ui.print_row(&[index.to_string(), leaf.trim_end().replace('\n', " ")])?;
             }
         }
     }

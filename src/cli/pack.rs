@@ -303,7 +303,7 @@ fn report_added(added: &Added, dry_run: bool, verbose: bool, ui: &Ui) -> Result<
         } else {
             MAX_SHOWN
         };
-        ids.iter().take(shown).for_each(|id| ui.say(format!("  {}", ui::plain(id))));
+        ids.iter().take(shown).for_each(|id| ui.say(format!("  {}", id)));
         if ids.len() > shown && !quiet {
             ui.say(format!("  and {} more; `--verbose` shows all", ids.len() - shown));
         }
@@ -382,7 +382,7 @@ fn say_notes(notes: &[(String, Note)], verbose: bool, ui: &Ui) {
         ui.say(format!("{} {}:", ui::thousands(same.len() as u64), kind(&same[0].1)));
         let shown = if verbose { same.len() } else { MAX_SHOWN };
         for (place, note) in same.iter().take(shown) {
-            ui.say(format!("  {}: {}", ui::plain(place), ui::plain(&note.to_string())));
+            ui.say(format!("  {}: {}", place, &note.to_string()));
         }
         if same.len() > shown {
             ui.say(format!("  and {} more; `--verbose` shows all", same.len() - shown));

@@ -11,7 +11,7 @@ use crate::keys::VerifierKey;
 
 use super::archive::open;
 use super::input::ReadArgs;
-use super::ui::{self, Ui};
+use super::ui::Ui;
 use super::{Answer, Failure, keyring};
 
 /// Write a proof that an article was logged, to be checked later without the archive
@@ -141,9 +141,9 @@ fn report(
     match proved {
         Ok(proved) => {
             ui.print(format!("{}: OK", file.display()))?;
-            ui.print(format!("  article    {}", ui::plain(&proved.article)))?;
+            ui.print(format!("  article    {}", &proved.article))?;
             for path in &proved.paths {
-                ui.print(format!("  file       {}", ui::plain(path)))?;
+                ui.print(format!("  file       {}", path))?;
             }
             ui.print(format!("  bundle     {}", proved.bundle))?;
             ui.print(format!("  logged     by {}, leaf {} of {}", log.name(), proved.index, proved.checkpoint.size))?;

@@ -84,7 +84,7 @@ pub(super) fn run(args: &SalvageArgs, ui: &Ui) -> Result<Answer, Failure> {
         print_findings(&salvaged.report.findings, ui)?;
         for article in &lost {
             let state = if article.state == FileState::Missing { "missing" } else { "damaged" };
-            ui.print(format!("{state}: {}", ui::plain(&article.path)))?;
+            ui.print(format!("{state}: {}", &article.path))?;
         }
         if articles.is_none() {
             ui.say("the checksum list is lost: nothing vouches for what was written, and what is missing is not known");

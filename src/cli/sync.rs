@@ -163,10 +163,10 @@ fn named(args: &SyncArgs, mirror: &Store, origins: &[Store]) -> Result<(Origin, 
 
 fn print(report: &SyncReport, mirror: &Store, dry_run: bool, ui: &Ui) -> Result<(), Failure> {
     for dropped in &report.dropped {
-        ui.say(format!("warning: {}: not used: {}", ui::plain(&dropped.origin), ui::plain(&dropped.why)));
+        ui.say(format!("warning: {}: not used: {}", &dropped.origin, &dropped.why));
     }
     if let Some(warning) = &report.warning {
-        ui.say(format!("warning: not fresh: {}", ui::plain(warning)));
+        ui.say(format!("warning: not fresh: {}", warning));
     }
     let (bundles, bytes) = report.bundles;
     if ui.json {
@@ -201,7 +201,7 @@ fn print(report: &SyncReport, mirror: &Store, dry_run: bool, ui: &Ui) -> Result<
     for id in &report.withdrawn {
         ui.print(format!("  withdrawn  bundle {id}"))?;
     }
-    report.strays.iter().try_for_each(|stray| ui.print(format!("  removed    {}", ui::plain(stray))))
+    report.strays.iter().try_for_each(|stray| ui.print(format!("  removed    {}", stray)))
 }
 
 /// Reads a rate: bytes, or with k, M or G thousands, millions, thousands of millions of them.

@@ -18,7 +18,7 @@ use super::archive::{self, LogSignerArgs, open};
 use super::input::ReadArgs;
 use super::keyring::{self, SignerArgs};
 use super::pack::now;
-use super::ui::{self, Ui};
+use super::ui::Ui;
 use super::{Answer, Failure, place};
 
 /// Show and change who may do what in an archive
@@ -203,7 +203,7 @@ fn show(policy: &Policy, ui: &Ui) -> Result<(), Failure> {
     }
     for key in &policy.keys {
         let roles: Vec<_> = key.roles.iter().map(|role| role.as_str()).collect();
-        let mut line = format!("key        {} {} ({})", key.public.id(), ui::plain(&key.name), roles.join(", "));
+        let mut line = format!("key        {} {} ({})", key.public.id(), &key.name, roles.join(", "));
         for (what, at) in
             [("valid from", key.valid_from), ("retired at", key.retired_at), ("compromised at", key.compromised_at)]
         {
@@ -212,7 +212,7 @@ fn show(policy: &Policy, ui: &Ui) -> Result<(), Failure> {
         ui.print(line)?;
     }
     policy.logs.iter().try_for_each(|log| ui.print(format!("log        {log}")))?;
-    let witness = |w: &Witness| ui.print(format!("witness    {} by {}", w.key, ui::plain(&w.operator)));
+    let witness = |w: &Witness| ui.print(format!("witness    {} by {}", w.key, &w.operator));
     policy.witnesses.iter().try_for_each(witness)
 }
 

@@ -66,7 +66,7 @@ pub(super) fn run(args: &WithdrawArgs, ui: &Ui) -> Result<Answer, Failure> {
         ui.print_json("withdrawn", &Json { article: &args.article, statement: digest.to_string(), bundles })?;
     } else {
         ui.print(digest)?;
-        ui.say(format!("withdrew {}; its bytes are gone from this archive", super::ui::plain(&args.article)));
+        ui.say(format!("withdrew {}; its bytes are gone from this archive", &args.article));
     }
     Ok(Answer::Yes)
 }
