@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use scene::{Said, Scene};
 
@@ -337,4 +337,112 @@ fn what_cannot_be_extracted_because_of_what_the_bundles_hold_exits_with_1() {
     assert!(said.stderr.contains("would both become"), "{}", said.stderr);
     assert!(!scene.path("out").exists());
     scene.expect(2, &["extract", "--to", "out", "missing.tar.zst"]);
+}
+
+/// A folder of documents with everything in it that tools and systems leave there.
+fn littered(scene: &Scene) {
+    scene.write("in/essays/tides.md", "# On tides\n");
+    scene.write("in/.hidden", "a person's own\n");
+    // Metadata of a document, and not the head of an archive.
+    scene.write("in/letters/archive.md", "x");
+    scene.write("in/letters/archive.toml", "title = \"On archives\"\n");
+    scene.write("in/old.bak", "a person's own\n");
+    for folder in [".git", ".hg", ".svn", ".jj", ".bzr", "CVS"] {
+        scene.write(&format!("in/{folder}/refs/heads/master"), "9f86d081\n");
+    }
+    for folder in [".Spotlight-V100", ".Trashes", ".fseventsd", ".TemporaryItems", "$RECYCLE.BIN"] {
+        scene.write(&format!("in/essays/{folder}/x.txt"), "x");
+    }
+    for file in [".DS_Store", "._tides.md", "Thumbs.db", "ehthumbs.db", "desktop.ini", "Icon\r"] {
+        scene.write(&format!("in/essays/{file}"), "x");
+    }
+    for file in ["tides.md~", "~$tides.docx", ".~lock.tides.odt#", ".tides.md.swp"] {
+        scene.write(&format!("in/essays/{file}"), "x");
+    }
+    scene.expect(0, &["init", "--quiet", "--no-passphrase", "--origin", "example.org/nested", "in/nested"]);
+}
+
+#[test]
+fn pack_leaves_out_what_tools_and_systems_leave_and_counts_it_by_kind() {
+    let scene = Scene::with_key();
+    littered(&scene);
+    let said = scene.expect(0, &["pack", "in"]);
+    for line in [
+        "6 of version control systems, left out (--all takes them):",
+        "11 left by operating systems, left out (--all takes them):",
+        "4 left by editors, left out (--all takes them):",
+        "1 archives, left out (--all takes them):",
+    ] {
+        assert!(said.stderr.lines().any(|other| other == line), "{line}\n{}", said.stderr);
+    }
+    assert!(said.stderr.contains("packed 4 articles, 8 files"), "{}", said.stderr);
+    let said = scene.expect(0, &["pack", "--json", "in"]);
+    assert_eq!(said.stdout.matches("and was left out").count(), 22, "{}", said.stdout);
+    fs::remove_file(scene.path("in/essays/Icon\r")).unwrap();
+    // An archive is no document either: with --all it is refused by name.
+    let said = scene.expect(1, &["pack", "--all", "in"]);
+    assert!(said.stderr.contains("nested/archive.toml: is metadata without a document"), "{}", said.stderr);
+    fs::remove_dir_all(scene.path("in/nested")).unwrap();
+    let said = scene.expect(0, &["pack", "--all", "in"]);
+    assert!(!said.stderr.contains("--all takes them"), "{}", said.stderr);
+    assert!(scene.expect(0, &["list", said.stdout.trim()]).stdout.contains(".git/refs/heads/master"));
+    let archived = scene.expect(0, &["init", "--no-passphrase", "--origin", "example.org/library", "library"]);
+    assert!(!archived.stdout.is_empty());
+    for args in [&["--dry-run"][..], &[]] {
+        let said = scene.expect(0, &[&["pack", "--into", "library", "--json", "in"], args].concat());
+        assert_eq!(said.stdout.matches("and was left out").count(), 20, "{}", said.stdout);
+    }
+}
+
+#[test]
+fn what_was_packed_with_all_survives_the_withdrawal_of_its_neighbour() {
+    let scene = Scene::with_key();
+    littered(&scene);
+    fs::remove_file(scene.path("in/essays/Icon\r")).unwrap();
+    fs::remove_dir_all(scene.path("in/nested")).unwrap();
+    scene.expect(0, &["init", "--quiet", "--no-passphrase", "--origin", "example.org/library", "library"]);
+    scene.expect(0, &["pack", "--all", "--into", "library", "in"]);
+    scene.expect(0, &["withdraw", "library", "in/old", "--reason", "a test"]);
+    assert_eq!(scene.expect(0, &["cat", "library", "in/.git/refs/heads/master"]).stdout, "9f86d081\n");
+    scene.expect(0, &["verify", "library"]);
+}
+
+#[test]
+fn draft_leaves_version_control_and_archives_alone_and_goes_on_after_what_it_cannot_read() {
+    let scene = Scene::with_key();
+    littered(&scene);
+    std::os::unix::fs::symlink("nowhere", scene.path("in/essays/broken.md")).unwrap();
+    // A folder in the place of the sidecar: this one cannot be written.
+    scene.write("in/a.md", "# A\n");
+    fs::create_dir_all(scene.path("in/a.toml")).unwrap();
+    scene.write("in/z.md", "# Z\n");
+    let before = snapshot(&scene.path("in/.git"));
+    let nested = snapshot(&scene.path("in/nested"));
+    let said = scene.expect(1, &["draft", "in"]);
+    assert!(said.stdout.contains("in/z.toml") && said.stdout.contains("in/essays/tides.toml"), "{}", said.stdout);
+    assert!(said.stderr.contains("error: in/a.toml: exists already"), "{}", said.stderr);
+    assert!(said.stderr.contains("error: essays/broken.md: is a symbolic link"), "{}", said.stderr);
+    assert_eq!(before, snapshot(&scene.path("in/.git")));
+    assert_eq!(nested, snapshot(&scene.path("in/nested")));
+    assert!(!scene.path("in/.toml").exists());
+    let said = scene.expect(2, &["draft", "in/nested"]);
+    assert!(said.stderr.contains("is an archive"), "{}", said.stderr);
+}
+
+/// What a file system holds below a folder: of each path its kind and mode, size, content, and when it was changed.
+fn snapshot(folder: &Path) -> BTreeMap<PathBuf, (u32, u64, Vec<u8>, (i64, i64))> {
+    let mut all = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let paths = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        for path in paths.chain([folder.clone()]).collect::<Vec<_>>() {
+            let metadata = path.symlink_metadata().unwrap();
+            let content = if metadata.is_file() { fs::read(&path).unwrap() } else { Vec::new() };
+            if metadata.is_dir() && path != folder {
+                folders.push(path.clone());
+            }
+            all.insert(path, (metadata.mode(), metadata.size(), content, (metadata.mtime(), metadata.mtime_nsec())));
+        }
+    }
+    all
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::archive::Archive;
 use crate::collection::add::{AddOptions, Added, add, preview};
 use crate::folder::pack::{BUNDLE_BYTES, LEVEL, PackOptions, Packed, pack};
+use crate::folder::litter::Litter;
 use crate::folder::walk::{Note, WalkOptions, root_name};
 use crate::format::bundle::check;
 use crate::format::frame::MAX_LEVEL;
@@ -42,7 +43,7 @@ Examples:
   vellum pack --title 'Essays, 2026' --output bundles/ essays/
   vellum pack --into library/ essays/      add what is new or changed to an archive
   vellum pack --into library/ --dry-run essays/
-  vellum pack --exclude '**/.git' --strict --portable essays/")]
+  vellum pack --exclude '**/drafts' --strict --portable essays/")]
 pub(super) struct PackArgs {
     /// Folder of articles, or a single document
     path: PathBuf,
@@ -86,6 +87,9 @@ pub(super) struct PackArgs {
     /// Pack names that hold %0A, %0D or %25, which some BagIt tools misread
     #[arg(long)]
     allow_percent: bool,
+    /// Pack what tools and systems leave too: .git, .DS_Store, Thumbs.db, *~ and their like, archives
+    #[arg(long)]
+    all: bool,
     /// Leave out paths that fit this glob (can be repeated)
     #[arg(long, value_name = "GLOB")]
     exclude: Vec<Glob>,
@@ -195,6 +199,7 @@ pub(super) fn run(args: PackArgs, ui: &Ui) -> Result<Answer, Failure> {
         walk: WalkOptions {
             follow_symlinks: args.follow_symlinks,
             allow_percent: args.allow_percent,
+            all: args.all,
             exclude,
             prefix: None,
         },
@@ -265,10 +270,10 @@ fn add_to(
         }
     }
     let added = added?;
-    if !added.packed.bundles.is_empty() {
+    if added.packed.bundles.is_empty() {
+        report_notes(&added.packed.notes, args.verbose, ui)?;
+    } else {
         report(&added.packed, args.verbose, ui)?;
-    } else if !ui.json {
-        say_notes(&added.packed.notes, args.verbose, ui);
     }
     report_added(&added, dry_run, args.verbose, ui)?;
     if args.check && !dry_run { read_back(&added.packed, ui) } else { Ok(Answer::Yes) }
@@ -322,13 +327,7 @@ pub(super) fn now() -> Result<Timestamp, Failure> {
 }
 
 fn report(packed: &Packed, verbose: bool, ui: &Ui) -> Result<(), Failure> {
-    if ui.json {
-        for (place, note) in &packed.notes {
-            ui.print_json("note", &JsonNote { place, note: note.to_string() })?;
-        }
-    } else {
-        say_notes(&packed.notes, verbose, ui);
-    }
+    report_notes(&packed.notes, verbose, ui)?;
     for bundle in &packed.bundles {
         if ui.json {
             let manifest = &bundle.manifest;
@@ -365,7 +364,13 @@ fn report(packed: &Packed, verbose: bool, ui: &Ui) -> Result<(), Failure> {
     Ok(())
 }
 
-fn say_notes(notes: &[(String, Note)], verbose: bool, ui: &Ui) {
+/// Prints every note as JSON, or says them by kind, those of one kind cut short.
+pub(super) fn report_notes(notes: &[(String, Note)], verbose: bool, ui: &Ui) -> Result<(), Failure> {
+    if ui.json {
+        return notes
+            .iter()
+            .try_for_each(|(place, note)| ui.print_json("note", &JsonNote { place, note: note.to_string() }));
+    }
     let mut notes: Vec<_> = notes.iter().collect();
     let kind = |note: &Note| match note {
         Note::Renamed(_) => "brought to NFC",
@@ -373,6 +378,10 @@ fn say_notes(notes: &[(String, Note)], verbose: bool, ui: &Ui) {
         Note::Windows => "have names that Windows refuses (--portable refuses them)",
         Note::Nested(_) => "articles inside other articles' folders",
         Note::EmptyFolder => "empty folders, left out",
+        Note::Litter(Litter::VersionControl) => "of version control systems, left out (--all takes them)",
+        Note::Litter(Litter::System) => "left by operating systems, left out (--all takes them)",
+        Note::Litter(Litter::Editor) => "left by editors, left out (--all takes them)",
+        Note::Litter(Litter::Archive) => "archives, left out (--all takes them)",
         Note::Excluded => "left out by --exclude",
         Note::Metadata(_) => "unknown keys in metadata, kept as they are",
         Note::Changed => "changed while they were read, and were read again",
@@ -388,6 +397,7 @@ fn say_notes(notes: &[(String, Note)], verbose: bool, ui: &Ui) {
             ui.say(format!("  and {} more; `--verbose` shows all", same.len() - shown));
         }
     }
+    Ok(())
 }
 
 fn read_back(packed: &Packed, ui: &Ui) -> Result<Answer, Failure> {
