@@ -446,3 +446,95 @@ fn snapshot(folder: &Path) -> BTreeMap<PathBuf, (u32, u64, Vec<u8>, (i64, i64))>
     }
     all
 }
+
+#[test]
+fn a_trial_run_writes_nothing_anywhere() {
+    let scene = Scene::with_key();
+    archive(&scene);
+    scene.expect(0, &["sync", "library", "mirror"]);
+    scene.expect(0, &["init", "--quiet", "--no-passphrase", "--origin", "example.org/empty", "empty"]);
+    scene.write("in/more.md", "# More\n");
+    scene.expect(0, &["pack", "--into", "library", "in"]);
+    scene.write("in/still-more.md", "# Still more\n");
+    fs::remove_file(scene.path("in/notes/empty.txt")).unwrap();
+    // An archive whose catalog is behind its log, and one that has none.
+    fs::remove_dir_all(scene.path("library/.vellum/cache")).unwrap();
+    scene.expect(0, &["list", "mirror"]);
+    scene.expect(0, &["sync", "library", "mirror-behind"]);
+    fs::create_dir(scene.path("cwd")).unwrap();
+    for args in [
+        vec!["pack", "--dry-run", "--into", "library", "in"],
+        vec!["pack", "--dry-run", "--into", "library", "--rehash", "--verbose", "in"],
+        vec!["pack", "--dry-run", "--into", "mirror", "--source", "in", "in"],
+        vec!["pack", "--dry-run", "--into", "empty", "in"],
+        vec!["pack", "--dry-run", "--into", "library", "no-such-folder"],
+        vec!["pack", "--dry-run", "in"],
+        vec!["pack", "--dry-run", "--init", "in"],
+        vec!["sync", "--dry-run", "library", "mirror"],
+        vec!["sync", "--dry-run", "--complete", "--delete", "library", "mirror"],
+        vec!["sync", "--dry-run", "library", "absent/mirror"],
+        vec!["sync", "--dry-run", "mirror", "mirror-behind"],
+    ] {
+        let before = snapshot(scene.folder.path());
+        let said = scene.run(&args);
+        let after = snapshot(scene.folder.path());
+        let changed: Vec<_> = after.iter().filter(|(path, state)| before.get(*path) != Some(state)).collect();
+        let changed: Vec<_> = changed.into_iter().map(|(path, _)| path).collect();
+        assert!(changed.is_empty(), "{args:?} {changed:?}\n{}", said.stderr);
+        assert_eq!(before.len(), after.len(), "{args:?}");
+    }
+    // What it says is what then happens, by a catalog that is brought up to the log.
+    let said = scene.expect(0, &["pack", "--dry-run", "--json", "--into", "library", "in"]);
+    assert!(said.stdout.contains("\"new\":[\"in/still-more\"],\"changed\":[]"), "{}", said.stdout);
+}
+
+#[test]
+fn every_verb_with_a_trial_run_is_tried_above() {
+    let scene = Scene::new();
+    let help = scene.expect(0, &["help"]).stdout;
+    let verbs = help.lines().filter(|line| line.starts_with("  ")).filter_map(|line| line.split_whitespace().next());
+    let with: Vec<_> = verbs
+        .filter(|verb| verb.chars().all(|c| c.is_ascii_lowercase()) && *verb != "help")
+        .filter(|verb| scene.run(&[verb, "--help"]).stdout.contains("--dry-run"))
+        .collect();
+    assert_eq!(with, ["pack", "sync"]);
+}
+
+#[test]
+fn an_option_that_would_have_no_effect_is_refused() {
+    let scene = Scene::with_key();
+    archive(&scene);
+    let bundle = scene.pack("in").display().to_string();
+    for args in [
+        vec!["pack", "--dry-run", "in"],
+        vec!["pack", "--source", "x", "in"],
+        vec!["pack", "--rehash", "in"],
+        vec!["pack", "--take-over", "in"],
+        vec!["pack", "--rederive", "in"],
+        vec!["pack", "--reinstate", "in"],
+        vec!["pack", "--log-secret", "x", "in"],
+        vec!["pack", "--into", "library", "--overwrite", "in"],
+        vec!["pack", "--into", "library", "--dry-run", "--check", "in"],
+        vec!["pack", "--unsigned", "--key", "x", "in"],
+        vec!["trust", "propose", "library", "--roles", "root", "-o", "p.toml"],
+        vec!["trust", "propose", "library", "--on-stale", "fail", "-o", "p.toml"],
+        vec!["verify", "--proof", "x", "--unsigned", "in/notes/empty.txt"],
+        vec!["verify", "--policy", "x.toml", &bundle],
+        vec!["verify", "--log-key", "x", &bundle],
+        vec!["verify", "--at", "2026-11-24", &bundle],
+        vec!["verify", "--max-size", "1000000", &bundle],
+        vec!["list", "--max-size", "1000000", "library"],
+        vec!["list", "--at", "2026-11-24", "library"],
+        vec!["cat", "--log-key", "x", &bundle, "essays/tides"],
+        vec!["search", "--max-size", "1000000", "library", "tide"],
+        vec!["reindex", "--at", "2026-11-24", "library"],
+    ] {
+        let before = snapshot(scene.folder.path());
+        let said = scene.expect(2, &args);
+        assert!(said.stderr.starts_with("error: "), "{args:?}\n{}", said.stderr);
+        assert!(before == snapshot(scene.folder.path()), "{args:?}");
+    }
+    // Where one of several files is an archive, an option for archives has its effect.
+    let said = scene.expect(0, &["verify", "--at", "2026-11-24", &bundle, "library"]);
+    assert!(said.stdout.contains("library: OK"), "{}", said.stdout);
+}

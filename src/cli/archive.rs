@@ -19,7 +19,7 @@ use crate::trust::{JudgedSignature, Judgement, Worth};
 
 use super::Failure;
 use super::input::ReadArgs;
-use super::keyring::{self, SignerArgs};
+use super::keyring;
 use super::place;
 use super::ui::{self, Ui};
 
@@ -130,11 +130,17 @@ pub(super) struct LogSignerArgs {
     log_secret: Option<PathBuf>,
 }
 
+impl LogSignerArgs {
+    pub(super) fn is_given(&self) -> bool {
+        self.log_secret.is_some()
+    }
+}
+
 /// Opens the log's secret key of an archive.
 pub(super) fn log_secret(
     archive: &Archive,
     args: &LogSignerArgs,
-    signers: &SignerArgs,
+    passphrase_file: Option<&Path>,
     ui: &Ui,
 ) -> Result<SecretKey, Failure> {
     let id = archive.log_key().public().id();
@@ -146,7 +152,7 @@ pub(super) fn log_secret(
         return Err(Failure::new(format!("no secret key for the log of {}: {}", archive.origin(), path.display()))
             .hint("only who has the log's key can write to an archive; name it with `--log-secret FILE`"));
     }
-    keyring::open_secret(&path, signers, ui)
+    keyring::open_with(&path, passphrase_file, ui)
 }
 
 /// Returns the policy that is in force, if one is pinned here.

@@ -43,6 +43,7 @@ pub(super) fn run(args: &CollectArgs, ui: &Ui) -> Result<Answer, Failure> {
         without: Vec<super::sync::JsonDropped>,
         forks: Vec<super::sync::JsonDropped>,
     }
+    args.read.fit_archive()?;
     let opened = open(&args.library, &args.read, ui)?;
     let mut witnesses: Vec<VerifierKey> = Vec::new();
     if let Some(policy) = opened.vouched.authority.policy() {

@@ -53,7 +53,7 @@ pub(super) fn run(args: &DepositArgs, ui: &Ui) -> Result<Answer, Failure> {
         }
         None => keyring::trusted_by_default(ui)?.into_iter().map(|trusted| trusted.key).collect(),
     };
-    let secret = archive::log_secret(&opened, &args.log, &args.signers, ui)?;
+    let secret = archive::log_secret(&opened, &args.log, args.signers.passphrase_file.as_deref(), ui)?;
     let mut writer = archive::writer(&opened, &secret)?;
     let mut catalog = opened.catalog()?;
     for path in &args.bundles {

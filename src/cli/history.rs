@@ -46,6 +46,7 @@ struct JsonWithdrawal<'a> {
 }
 
 pub(super) fn run(args: &HistoryArgs, ui: &Ui) -> Result<Answer, Failure> {
+    args.read.fit_archive()?;
     let opened = open(&args.library, &args.read, ui)?;
     let catalog = opened.catalog(ui)?;
     let history = catalog.history(&args.article)?;

@@ -48,6 +48,16 @@ pub(super) struct TrustArgs {
     policy: Option<PathBuf>,
 }
 
+impl TrustArgs {
+    pub(super) fn has_policy(&self) -> bool {
+        self.policy.is_some()
+    }
+
+    pub(super) fn has_log_key(&self) -> bool {
+        self.log_key.is_some()
+    }
+}
+
 /// One secret key, named.
 #[derive(Debug, Args)]
 pub(super) struct SecretArgs {
@@ -70,7 +80,7 @@ pub(super) struct SignerArgs {
     agent: Vec<String>,
     /// Read the pass phrase from the first line of this file
     #[arg(long, value_name = "FILE")]
-    passphrase_file: Option<PathBuf>,
+    pub(super) passphrase_file: Option<PathBuf>,
 }
 
 /// Returns the configuration folder.
@@ -286,7 +296,7 @@ pub(super) fn read_key_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> 
 pub(super) fn signers(args: &SignerArgs, ui: &Ui) -> Result<Vec<Box<dyn Signer>>, Failure> {
     let mut signers: Vec<Box<dyn Signer>> = Vec::new();
     for named in &args.keys {
-        signers.push(Box::new(open_secret(&secret_path(named, ui)?, args, ui)?));
+        signers.push(Box::new(open_with(&secret_path(named, ui)?, args.passphrase_file.as_deref(), ui)?));
     }
     for named in &args.agent {
         signers.push(Box::new(agent_key(named)?));
@@ -296,7 +306,7 @@ pub(super) fn signers(args: &SignerArgs, ui: &Ui) -> Result<Vec<Box<dyn Signer>>
     }
     match own_keys(ui)?.as_slice() {
         [] => {}
-        [one] => signers.push(Box::new(open_secret(one, args, ui)?)),
+        [one] => signers.push(Box::new(open_with(one, args.passphrase_file.as_deref(), ui)?)),
         several => {
             let list: Vec<_> = several.iter().map(|path| path.display().to_string()).collect();
             return Err(Failure::new(format!("you have {} keys: {}", several.len(), list.join(", ")))
@@ -351,11 +361,7 @@ pub(super) fn open_named(args: &SecretArgs, ui: &Ui) -> Result<SecretKey, Failur
 }
 
 /// Opens a secret key, asking for its pass phrase where it has one.
-pub(super) fn open_secret(path: &Path, args: &SignerArgs, ui: &Ui) -> Result<SecretKey, Failure> {
-    open_with(path, args.passphrase_file.as_deref(), ui)
-}
-
-fn open_with(path: &Path, passphrase_file: Option<&Path>, ui: &Ui) -> Result<SecretKey, Failure> {
+pub(super) fn open_with(path: &Path, passphrase_file: Option<&Path>, ui: &Ui) -> Result<SecretKey, Failure> {
     open_asking(path, passphrase_file, &format!("Pass phrase for {}: ", path.display()), ui)
 }
 

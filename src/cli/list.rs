@@ -60,6 +60,7 @@ struct JsonArticle<'a> {
 }
 
 pub(super) fn run(args: &ListArgs, ui: &Ui) -> Result<Answer, Failure> {
+    args.read.fit(&args.files.files, false)?;
     let mut rows = vec![["TITLE", "AUTHORS", "DATE", "LANG", "SIZE", "PATH"].map(str::to_owned)];
     for file in &args.files.files {
         if super::place::is_archive(file) {

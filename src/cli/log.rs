@@ -107,6 +107,10 @@ struct JsonLog<'a> {
 }
 
 pub(super) fn run(args: &LogArgs, ui: &Ui) -> Result<Answer, Failure> {
+    match &args.command {
+        Some(LogCommand::Compare { read, .. } | LogCommand::Adopt { read, .. }) => read.fit_archive()?,
+        None => args.show.read.fit_archive()?,
+    }
     match (&args.command, &args.show.library) {
         (Some(LogCommand::Compare { a, b, read }), _) => compare_heads(a, b, read, ui),
         (Some(LogCommand::Adopt { library, others, read }), _) => adopt(library, others, read, ui),

@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use crate::archive::Archive;
 use crate::collection::add::{AddOptions, Added, add, preview};
-use crate::folder::pack::{BUNDLE_BYTES, LEVEL, PackOptions, Packed, pack};
 use crate::folder::litter::Litter;
+use crate::folder::pack::{BUNDLE_BYTES, LEVEL, PackOptions, Packed, pack};
 use crate::folder::walk::{Note, WalkOptions, root_name};
 use crate::format::bundle::check;
 use crate::format::frame::MAX_LEVEL;
@@ -70,7 +70,7 @@ pub(super) struct PackArgs {
     #[arg(long)]
     init: bool,
     /// Make a bundle that nobody has signed; `vellum sign` can do so later
-    #[arg(long, conflicts_with = "init")]
+    #[arg(long, conflicts_with_all = ["init", "keys", "agent"])]
     unsigned: bool,
     /// Read the finished bundle back and verify it
     #[arg(long)]
@@ -104,7 +104,7 @@ pub(super) struct PackArgs {
     #[arg(long, value_name = "BYTES", default_value_t = BUNDLE_BYTES)]
     bundle_size: u64,
     /// Replace a bundle of the same id
-    #[arg(long)]
+    #[arg(long, conflicts_with = "into")]
     overwrite: bool,
     /// Print every note in full
     #[arg(long, short)]
@@ -113,25 +113,24 @@ pub(super) struct PackArgs {
 
 /// How to add a folder to an archive.
 #[derive(Debug, Args)]
-#[group(requires = "into", multiple = true)]
 struct AddArgs {
     /// The source's name, which goes before its articles' ids [default: the folder's name]
-    #[arg(long, value_name = "NAME", value_parser = |text: &str| EntryPath::parse(text))]
+    #[arg(long, value_name = "NAME", requires = "into", value_parser = |text: &str| EntryPath::parse(text))]
     source: Option<EntryPath>,
     /// Say what would be added, and add nothing
-    #[arg(long)]
+    #[arg(long, requires = "into", conflicts_with_all = ["init", "check"])]
     dry_run: bool,
     /// Read every file, even one that looks as it did the last time
-    #[arg(long)]
+    #[arg(long, requires = "into")]
     rehash: bool,
     /// Revise articles whose ids another source holds
-    #[arg(long)]
+    #[arg(long, requires = "into")]
     take_over: bool,
     /// Derive metadata anew although the content is unchanged
-    #[arg(long)]
+    #[arg(long, requires = "into")]
     rederive: bool,
     /// Take articles in again that were withdrawn
-    #[arg(long)]
+    #[arg(long, requires = "into")]
     reinstate: bool,
     #[command(flatten)]
     log: LogSignerArgs,
@@ -168,6 +167,11 @@ struct JsonNote<'a> {
 }
 
 pub(super) fn run(args: PackArgs, ui: &Ui) -> Result<Answer, Failure> {
+    if args.into.is_none() && args.add.log.is_given() {
+        return Err(
+            Failure::new("--log-secret has no effect without --into").hint("`--into ARCHIVE` adds to an archive")
+        );
+    }
     let folder = root_name(&args.path);
     let name = match &args.name {
         Some(name) => name.clone(),
@@ -179,13 +183,15 @@ pub(super) fn run(args: PackArgs, ui: &Ui) -> Result<Answer, Failure> {
             Failure::new(format!("the title must be one line of text: {title:?}")).hint("give one with `--title`")
         );
     }
-    let mut signers = if args.unsigned { Vec::new() } else { keyring::signers(&args.signers, ui)? };
+    // A trial run signs nothing, and asks for no pass phrase.
+    let unsigned = args.unsigned || args.add.dry_run;
+    let mut signers = if unsigned { Vec::new() } else { keyring::signers(&args.signers, ui)? };
     if signers.is_empty() && args.init {
         ui.say("you have no key yet");
         signers.push(Box::new(key::make(None, None, ui)?));
         ui.say("  it has no pass phrase: `vellum key passphrase KEYID` sets one");
     }
-    if signers.is_empty() && !args.unsigned {
+    if signers.is_empty() && !unsigned {
         return Err(Failure::new("no key to sign with")
             .hint("`vellum key new` makes one, `--init` makes one on the way, `--unsigned` does without"));
     }
@@ -254,12 +260,13 @@ fn add_to(
     let pack = PackOptions { archive: Some(opened.origin().clone()), walk, ..pack };
     let AddArgs { rehash, take_over, rederive, reinstate, dry_run, .. } = args.add;
     let options = AddOptions { pack, source, rehash, take_over, rederive, reinstate };
-    let mut catalog = opened.catalog()?;
     let added = if dry_run {
-        preview(&opened, &mut catalog, &args.path, &options)
+        let (checkpoint, _) = opened.checkpoint(opened.log_key())?;
+        preview(&opened, &checkpoint, &args.path, &options, ui)
     } else {
+        let mut catalog = opened.catalog()?;
         super::archive::allow(&opened, Role::Publish, signers, ui)?;
-        let secret = super::archive::log_secret(&opened, &args.add.log, &args.signers, ui)?;
+        let secret = super::archive::log_secret(&opened, &args.add.log, args.signers.passphrase_file.as_deref(), ui)?;
         let mut writer = super::archive::writer(&opened, &secret)?;
         add(&mut writer, &mut catalog, &args.path, &options, signers, ui)
     };

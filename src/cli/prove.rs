@@ -40,6 +40,7 @@ pub(super) struct ProveArgs {
 }
 
 pub(super) fn run(args: &ProveArgs, ui: &Ui) -> Result<Answer, Failure> {
+    args.read.fit_archive()?;
     let opened = open(&args.library, &args.read, ui)?;
     let catalog = opened.catalog(ui)?;
     let (revision, _) = opened.find(&catalog, &args.article)?;

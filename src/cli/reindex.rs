@@ -28,6 +28,7 @@ pub(super) struct ReindexArgs {
 }
 
 pub(super) fn run(args: &ReindexArgs, ui: &Ui) -> Result<Answer, Failure> {
+    args.read.fit_archive()?;
     let opened = open(&args.library, &args.read, ui)?;
     Catalog::remove(&opened.archive.store().path(layout::CATALOG))?;
     let (articles, revisions) = opened.catalog(ui)?.counts()?;

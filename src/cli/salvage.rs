@@ -49,6 +49,7 @@ struct JsonSalvaged<'a> {
 }
 
 pub(super) fn run(args: &SalvageArgs, ui: &Ui) -> Result<Answer, Failure> {
+    args.read.fit(&[&args.bundle], false)?;
     let about = |failure: Failure| failure.about(args.bundle.display());
     let file = args.read.file(&args.bundle)?;
     if !args.read.unsigned() {

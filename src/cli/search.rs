@@ -48,6 +48,7 @@ struct JsonHit<'a> {
 }
 
 pub(super) fn run(args: &SearchArgs, ui: &Ui) -> Result<Answer, Failure> {
+    args.read.fit_archive()?;
     let opened = open(&args.library, &args.read, ui)?;
     let catalog = opened.catalog(ui)?;
     // Each argument that holds a space was quoted for the shell already: its own quotes stand in it.

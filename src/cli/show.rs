@@ -56,6 +56,7 @@ struct JsonArticle<'a> {
 }
 
 pub(super) fn run(args: &ShowArgs, ui: &Ui) -> Result<Answer, Failure> {
+    args.read.fit(&[&args.bundle], false)?;
     if super::place::is_archive(&args.bundle) {
         return archive(args, ui);
     }

@@ -97,6 +97,7 @@ pub(super) fn run(args: &SyncArgs, ui: &Ui) -> Result<Answer, Failure> {
         return Err(Failure::new(format!("{}: a mirror is a folder", mirror.display()))
             .hint("`vellum push ARCHIVE s3://BUCKET/PREFIX` puts an archive into a bucket"));
     }
+    args.read.fit(&args.places, true)?;
     let mirror_store = Store::new(mirror);
     let stores = origins.iter().map(|origin| place::store(origin)).collect::<Result<Vec<_>, _>>()?;
     let pace = Clock::new(args.limit_rate);

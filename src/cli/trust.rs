@@ -75,8 +75,9 @@ enum TrustCommand {
         library: PathBuf,
         /// The policy's file, with its signatures beside it
         file: PathBuf,
-        #[command(flatten)]
-        signers: SignerArgs,
+        /// Read the pass phrase of the log's key from the first line of this file
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
         #[command(flatten)]
         log: LogSignerArgs,
     },
@@ -112,7 +113,7 @@ struct ProposeArgs {
     #[arg(long, value_name = "NAME[=KEY]")]
     add: Vec<String>,
     /// What the added keys may do
-    #[arg(long, value_name = "ROLE", value_delimiter = ',', default_value = "root,publish,withdraw")]
+    #[arg(long, value_name = "ROLE", value_delimiter = ',', default_value = "root,publish,withdraw", requires = "add")]
     roles: Vec<RoleName>,
     /// Put a key to rest, now or at a leaf: NAME or NAME@LEAF; what it signed before stays authentic (can be repeated)
     #[arg(long, value_name = "NAME")]
@@ -130,7 +131,7 @@ struct ProposeArgs {
     #[arg(long, value_name = "DAYS")]
     max_age: Option<u32>,
     /// What to do when they are older
-    #[arg(long, value_name = "WHAT", default_value = "warn")]
+    #[arg(long, value_name = "WHAT", default_value = "warn", requires = "max_age")]
     on_stale: StaleName,
     /// Where to write it; absent
     #[arg(long, short, value_name = "FILE")]
@@ -158,7 +159,9 @@ pub(super) fn run(args: &TrustVerbArgs, ui: &Ui) -> Result<Answer, Failure> {
         TrustCommand::Pin { place, sha256 } => pin(place, sha256.as_ref(), ui)?,
         TrustCommand::Propose(args) => propose(args, ui)?,
         TrustCommand::Sign { file, signers } => sign(file, signers, ui)?,
-        TrustCommand::Apply { library, file, signers, log } => apply(library, file, signers, log, ui)?,
+        TrustCommand::Apply { library, file, passphrase_file, log } => {
+            apply(library, file, passphrase_file.as_deref(), log, ui)?
+        }
         TrustCommand::Export { place, format, read } => export(&policy_of(place, read, ui)?, *format, ui)?,
     }
     Ok(Answer::Yes)
@@ -166,6 +169,7 @@ pub(super) fn run(args: &TrustVerbArgs, ui: &Ui) -> Result<Answer, Failure> {
 
 /// Returns the policy of an archive as it holds now, or the one in a file.
 fn policy_of(path: &Path, read: &ReadArgs, ui: &Ui) -> Result<Policy, Failure> {
+    read.fit_archive()?;
     if !place::is_archive(path) {
         return keyring::read_policy(path);
     }
@@ -265,6 +269,7 @@ fn find_version(store: &Store, wanted: &Digest) -> Result<(Policy, Vec<u8>), Fai
 }
 
 fn propose(args: &ProposeArgs, ui: &Ui) -> Result<(), Failure> {
+    args.read.fit_archive()?;
     let opened = open(&args.library, &args.read, ui)?;
     let size = opened.checkpoint.size;
     let mut next = match opened.vouched.authority.policy() {
@@ -389,7 +394,13 @@ fn sign(file: &Path, signers: &SignerArgs, ui: &Ui) -> Result<(), Failure> {
     Ok(())
 }
 
-fn apply(library: &Path, file: &Path, signers: &SignerArgs, log: &LogSignerArgs, ui: &Ui) -> Result<(), Failure> {
+fn apply(
+    library: &Path,
+    file: &Path,
+    passphrase_file: Option<&Path>,
+    log: &LogSignerArgs,
+    ui: &Ui,
+) -> Result<(), Failure> {
     let opened = Archive::open(Store::new(library))?;
     let proposed = keyring::read_policy(file)?;
     let bytes =
@@ -419,7 +430,7 @@ fn apply(library: &Path, file: &Path, signers: &SignerArgs, log: &LogSignerArgs,
     if before.is_none() && policy.version != 1 {
         return Err(Failure::no(format!("the first policy is version 1, this is {}", policy.version)));
     }
-    let secret = archive::log_secret(&opened, log, signers, ui)?;
+    let secret = archive::log_secret(&opened, log, passphrase_file, ui)?;
     if !policy.logs.iter().any(|key: &VerifierKey| key == opened.log_key()) {
         return Err(Failure::no("the policy does not have the key of the archive's log"));
     }

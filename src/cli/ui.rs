@@ -343,7 +343,19 @@ mod tests {
     fn what_a_terminal_would_obey_or_hide_is_escaped_visibly() {
         assert_eq!(escaped("a\x1b[31mb\u{202e}c\nd\te"), "a\\u{1b}[31mb\\u{202e}c\\nd\\te");
         assert_eq!(escaped("été 日本 \u{1f600} \u{5d0}\u{627}"), "été 日本 \u{1f600} \u{5d0}\u{627}");
-        for odd in ["\x00", "\x7f", "\u{85}", "\u{9b}", "\u{61c}", "\u{200b}", "\u{200f}", "\u{2028}", "\u{2069}", "\u{feff}", "\u{e0041}"] {
+        for odd in [
+            "\x00",
+            "\x7f",
+            "\u{85}",
+            "\u{9b}",
+            "\u{61c}",
+            "\u{200b}",
+            "\u{200f}",
+            "\u{2028}",
+            "\u{2069}",
+            "\u{feff}",
+            "\u{e0041}",
+        ] {
             assert!(!escaped(odd).contains(odd), "{odd:?}");
         }
     }

@@ -44,7 +44,7 @@ pub(super) struct VerifyArgs {
     #[command(flatten)]
     select: SelectArgs,
     /// Check a document by this .tlog-proof instead, without any archive
-    #[arg(long, value_name = "FILE", conflicts_with = "articles")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["articles", "keys", "policy", "unsigned", "archive", "at"])]
     proof: Option<PathBuf>,
 }
 
@@ -77,6 +77,9 @@ pub(super) fn run(args: &VerifyArgs, ui: &Ui) -> Result<Answer, Failure> {
     struct Json<'a> {
         file: &'a str,
         reason: String,
+    }
+    if args.proof.is_none() {
+        args.read.fit(&args.files.files, true)?;
     }
     let mut answer = Answer::Yes;
     for path in &args.files.files {
@@ -139,8 +142,7 @@ fn archive(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
     let (bundles, revisions) = (ui::count(found.bundles, "bundle"), ui::count(found.revisions, "revision"));
     ui.print(format!("  content    {bundles}, {revisions}, {}", ui::bytes(found.bytes)))?;
     for (name, verdict) in verdicts.words() {
-        let reason =
-            if verdict.reason.is_empty() { String::new() } else { format!(", {}", &verdict.reason) };
+        let reason = if verdict.reason.is_empty() { String::new() } else { format!(", {}", &verdict.reason) };
         ui.print(format!("  {name:<10} {}{reason}", verdict.is))?;
     }
     Ok(good)

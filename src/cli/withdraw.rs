@@ -49,7 +49,7 @@ pub(super) fn run(args: &WithdrawArgs, ui: &Ui) -> Result<Answer, Failure> {
     // What takes the withdrawn bundles' place is published by the same keys.
     archive::allow(&opened, Role::Withdraw, &signers, ui)?;
     archive::allow(&opened, Role::Publish, &signers, ui)?;
-    let secret = archive::log_secret(&opened, &args.log, &args.signers, ui)?;
+    let secret = archive::log_secret(&opened, &args.log, args.signers.passphrase_file.as_deref(), ui)?;
     let mut writer = archive::writer(&opened, &secret)?;
     let mut catalog = opened.catalog()?;
     let (digest, statement) = withdraw(&mut writer, &mut catalog, &args.article, &args.reason, &signers, now()?, ui)?;

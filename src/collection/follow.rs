@@ -100,9 +100,7 @@ pub fn follow(
         return forget(catalog);
     }
     if state.size > checkpoint.size || (state.size > 0 && log.root(state.size)? != state.root) {
-        let path = archive.store().path(layout::CATALOG);
-        Catalog::remove(&path)?;
-        *catalog = Catalog::open(&path)?;
+        catalog.renew()?;
         state = catalog.state()?;
     }
     let statements = Statements::read(archive, &mut log, state.size)?;
