@@ -19,7 +19,7 @@ use crate::trust::{JudgedSignature, Judgement, Worth};
 
 use super::Failure;
 use super::input::ReadArgs;
-use super::keyring::{self, SignerArgs};
+use super::keyring;
 use super::place;
 use super::ui::{self, Ui};
 
@@ -132,11 +132,17 @@ pub(super) struct LogSignerArgs {
     log_secret: Option<PathBuf>,
 }
 
+impl LogSignerArgs {
+    pub(super) fn is_given(&self) -> bool {
+        self.log_secret.is_some()
+    }
+}
+
 /// Opens the log's secret key of an archive.
 pub(super) fn log_secret(
     archive: &Archive,
     args: &LogSignerArgs,
-    signers: &SignerArgs,
+    passphrase_file: Option<&Path>,
     ui: &Ui,
 ) -> Result<SecretKey, Failure> {
     let id = archive.log_key().public().id();
@@ -148,7 +154,7 @@ pub(super) fn log_secret(
         return Err(Failure::new(format!("no secret key for the log of {}: {}", archive.origin(), path.display()))
             .hint("only who has the log's key can write to an archive; name it with `--log-secret FILE`"));
     }
-    keyring::open_secret(&path, signers, ui)
+    keyring::open_with(&path, passphrase_file, ui)
 }
 
 /// Returns the policy that is in force, if one is pinned here.
@@ -237,6 +243,5 @@ impl FilterArgs {
 /// Returns a listed article's cells: title, authors, date, language, size, id.
 pub(super) fn cells(article: &Listed) -> [String; 6] {
     let size = super::ui::bytes(article.bytes);
-    [&article.title, &article.authors, &article.published, &article.language, &size, &article.id]
-        .map(|s| super::ui::plain(s))
+    [&article.title, &article.authors, &article.published, &article.language, &size, &article.id].map(Clone::clone)
 }

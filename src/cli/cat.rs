@@ -35,6 +35,7 @@ pub(super) struct CatArgs {
 }
 
 pub(super) fn run(args: &CatArgs, ui: &Ui) -> Result<Answer, Failure> {
+    args.read.fit(&[&args.bundle], false)?;
     if super::place::is_archive(&args.bundle) {
         let opened = super::archive::open(&args.bundle, &args.read, ui)?;
         let catalog = opened.catalog(ui)?;

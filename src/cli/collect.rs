@@ -10,7 +10,7 @@ use crate::mirror::collect;
 
 use super::archive::{open, who};
 use super::input::ReadArgs;
-use super::ui::{self, Ui};
+use super::ui::Ui;
 use super::{Answer, Failure, keyring, place};
 
 /// Gather witnesses' cosignatures of an archive's checkpoint from their mirrors
@@ -43,6 +43,7 @@ pub(super) fn run(args: &CollectArgs, ui: &Ui) -> Result<Answer, Failure> {
         without: Vec<super::sync::JsonDropped>,
         forks: Vec<super::sync::JsonDropped>,
     }
+    args.read.fit_archive()?;
     let opened = open(&args.library, &args.read, ui)?;
     let more: Vec<VerifierKey> =
         args.witnesses.iter().map(|named| keyring::verifier(named)).collect::<Result<_, _>>()?;
@@ -63,13 +64,13 @@ pub(super) fn run(args: &CollectArgs, ui: &Ui) -> Result<Answer, Failure> {
         ui.print_json("collected", &Json { new: found.new.clone(), without, forks })?;
     } else {
         for name in &found.new {
-            ui.print(format!("new        {}", ui::plain(name)))?;
+            ui.print(format!("new        {}", name))?;
         }
         for mirror in &found.without {
-            ui.print(format!("none       {}: {}", ui::plain(&mirror.origin), ui::plain(&mirror.why)))?;
+            ui.print(format!("none       {}: {}", &mirror.origin, &mirror.why))?;
         }
         for mirror in &found.forks {
-            ui.print(format!("FORK       {}: {}", ui::plain(&mirror.origin), ui::plain(&mirror.why)))?;
+            ui.print(format!("FORK       {}: {}", &mirror.origin, &mirror.why))?;
         }
     }
     Ok(if found.forks.is_empty() { Answer::Yes } else { Answer::No })

@@ -55,6 +55,7 @@ pub(super) fn run(args: &CosignArgs, ui: &Ui) -> Result<Answer, Failure> {
         ui.print(key)?;
         return Ok(Answer::Yes);
     }
+    args.read.fit_archive()?;
     let opened = open(&args.library, &args.read, ui)?;
     let time = u64::try_from(now()?.as_second()).map_err(|_| Failure::new("the clock stands before 1970"))?;
     let done = cosign(&opened.archive, &opened.pin, (&args.name, &secret), time, &who())?;

@@ -46,7 +46,7 @@ pub(super) fn run(args: &DepositArgs, ui: &Ui) -> Result<Answer, Failure> {
     let opened = Archive::open(Store::new(&args.archive))?;
     let signers = keyring::some_signers(&args.signers, ui)?;
     let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
-    let secret = archive::log_secret(&opened, &args.log, &args.signers, ui)?;
+    let secret = archive::log_secret(&opened, &args.log, args.signers.passphrase_file.as_deref(), ui)?;
     let mut writer = archive::writer(&opened, &secret)?;
     let policy = archive::policy_in_force(&opened, ui)?;
     let publishers: Vec<PublicKey> = match &policy {

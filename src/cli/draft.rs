@@ -6,15 +6,17 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::folder::derive;
-use crate::folder::walk::{Event, FoundArticle, WalkOptions, walk};
+use crate::folder::litter::is_archive;
+use crate::folder::walk::{Event, FoundArticle, Note, WalkOptions, walk};
 
 use super::keyring::write_new;
+use super::pack::report_notes;
 use super::ui::{self, Ui};
 use super::{Answer, Failure};
 
 /// Write a sidecar with derived metadata beside each bare document, to edit
 ///
-/// Existing metadata is never overwritten.
+/// Existing metadata is never overwritten. What version control systems keep, and archives, are left alone.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -32,20 +34,22 @@ struct JsonDraft {
 }
 
 pub(super) fn run(args: DraftArgs, ui: &Ui) -> Result<Answer, Failure> {
+    if is_archive(&args.path) {
+        return Err(Failure::new(format!("{}: is an archive, expected documents", args.path.display())));
+    }
     let mut articles: Vec<FoundArticle> = Vec::new();
-    let mut refused = Vec::new();
+    let mut failures = Vec::new();
+    let mut left_out = Vec::new();
     let walked = walk(&args.path, &WalkOptions::default(), &mut |event| {
         match event {
             Event::Article(article) => articles.push(article),
-            Event::Refused(refusal) => refused.push(format!("{}: {}", refusal.place, refusal.reason)),
+            Event::Refused(refusal) => failures.push(Failure::no(format!("{}: {}", refusal.place, refusal.reason))),
+            Event::Noted(place, note @ Note::Litter(_)) => left_out.push((place, note)),
             Event::Noted(..) => {}
         }
         Ok(())
     });
-    debug_assert!(walked.is_ok());
-    for refusal in &refused {
-        ui.say(format!("warning: {refusal}"));
-    }
+    debug_assert!(walked.is_ok(), "nothing stops this walk");
     let single = args.path.is_file();
     let mut written = 0;
     for article in articles {
@@ -61,7 +65,14 @@ pub(super) fn run(args: DraftArgs, ui: &Ui) -> Result<Answer, Failure> {
         };
         let place = best.location();
         let sidecar = place.with_extension("toml");
-        let from = write(&place, &best.name, &sidecar)?;
+        let from = match write(&place, &best.name, &sidecar) {
+            Ok(from) => from,
+            // The other documents are drafted all the same.
+            Err(failure) => {
+                failures.push(failure);
+                continue;
+            }
+        };
         written += 1;
         if ui.json {
             ui.print_json("draft", &JsonDraft { file: sidecar.display().to_string(), from })?;
@@ -69,8 +80,10 @@ pub(super) fn run(args: DraftArgs, ui: &Ui) -> Result<Answer, Failure> {
             ui.print(sidecar.display())?;
         }
     }
+    report_notes(&left_out, false, ui)?;
     ui.say(format!("drafted {}; edit them, then `vellum pack`", ui::count(written, "sidecar")));
-    Ok(if refused.is_empty() { Answer::Yes } else { Answer::No })
+    failures.iter().for_each(|failure| ui.failure(failure));
+    Ok(if failures.is_empty() { Answer::Yes } else { Answer::No })
 }
 
 /// Derives a document's metadata and writes it; returns what it came from.

@@ -13,6 +13,9 @@ use crate::keys;
 use crate::mirror;
 use crate::store;
 
+/// The exit code after an interrupt, as shells have it.
+const INTERRUPTED: u8 = 130;
+
 /// Why a verb failed.
 #[derive(Debug)]
 pub struct Failure {
@@ -59,9 +62,29 @@ impl Failure {
         Self { broken_pipe, ..Self::new("cannot write to standard output").cause(error) }
     }
 
-    /// Returns it in one line, without the hint.
-    pub(super) fn line(&self) -> String {
+    /// Names the thing that an error is about, unless the message begins with its name already.
+    pub(super) fn naming(self, thing: &str) -> Self {
+        if self.message.starts_with(thing) { self } else { self.about(thing) }
+    }
+
+    /// Returns the message and its causes in one line.
+    pub(super) fn words(&self) -> String {
         std::iter::once(&self.message).chain(&self.causes).map(String::as_str).collect::<Vec<_>>().join(": ")
+    }
+
+    /// Returns what a person is told, line by line.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let mut lines = vec![format!("error: {}", self.message)];
+        lines.extend(self.causes.iter().map(|cause| format!("  caused by: {cause}")));
+        if let Some(hint) = &self.hint {
+            lines.extend([String::new(), format!("hint: {hint}")]);
+        }
+        lines
+    }
+
+    /// Says whether nothing more shall be done: the reader has gone, or the person has interrupted.
+    pub(super) fn ends_all(&self) -> bool {
+        self.broken_pipe || self.code == INTERRUPTED
     }
 
     pub(super) fn is_broken_pipe(&self) -> bool {
@@ -83,19 +106,6 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "error: {}", self.message)?;
-        for cause in &self.causes {
-            writeln!(f, "  caused by: {cause}")?;
-        }
-        match &self.hint {
-            Some(hint) => writeln!(f, "\nhint: {hint}"),
-            None => Ok(()),
-        }
-    }
-}
-
 impl From<bundle::Error> for Failure {
     fn from(error: bundle::Error) -> Self {
         let failure = Self::of(&error);
@@ -109,7 +119,7 @@ impl From<bundle::Error> for Failure {
                 };
                 Self { code: 1, ..failure }.hint(hint)
             }
-            bundle::Error::Cancelled => Self { code: 130, ..failure },
+            bundle::Error::Cancelled => Self { code: INTERRUPTED, ..failure },
             _ => failure,
         }
     }
@@ -181,7 +191,7 @@ impl From<mirror::Error> for Failure {
             E::Store(error) => error.into(),
             E::Keys(error) => Self { code: 1, ..error.into() },
             E::Bundle(error) => error.into(),
-            E::Cancelled => Self { code: 130, ..Self::of(&error) },
+            E::Cancelled => Self { code: INTERRUPTED, ..Self::of(&error) },
             E::Fork { .. } => Self { code: 1, ..Self::of(&error) }
                 .hint("keep the evidence and tell others: `vellum log compare A B` shows it to anyone"),
             E::Rollback { .. } => {
@@ -230,8 +240,10 @@ impl From<folder::Error> for Failure {
             ),
             E::InTheWay { .. } => Self::of(&error).hint("remove it, or write to another folder with `--to DIR`"),
             E::NoArticles(_) => Self::of(&error).hint("give a folder that holds documents"),
+            // A bundle's own list, or what would become one, breaks the rules: the answer is no, as for all other damage.
+            E::List(_) | E::SamePlace { .. } => Self { code: 1, ..Self::of(&error) },
             E::OutputInside { .. } => Self::of(&error).hint("give another folder with `--output DIR`"),
-            E::Cancelled => Self { code: 130, ..Self::of(&error) },
+            E::Cancelled => Self { code: INTERRUPTED, ..Self::of(&error) },
             _ => Self::of(&error),
         }
     }

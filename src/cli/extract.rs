@@ -60,6 +60,7 @@ struct JsonExtracted {
 }
 
 pub(super) fn run(args: &ExtractArgs, ui: &Ui) -> Result<Answer, Failure> {
+    args.read.fit(&args.files.files, false)?;
     let shape = match args.layout {
         Layout::Folder => Shape::Folders,
         Layout::Sidecar => Shape::Sidecars,

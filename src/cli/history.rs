@@ -10,7 +10,7 @@ use crate::format::withdrawal::{MAX_WITHDRAWAL_BYTES, Withdrawal};
 
 use super::archive::open;
 use super::input::ReadArgs;
-use super::ui::{self, Ui};
+use super::ui::Ui;
 use super::{Answer, Failure};
 
 /// Show an article's revisions in an archive, the oldest first
@@ -46,6 +46,7 @@ struct JsonWithdrawal<'a> {
 }
 
 pub(super) fn run(args: &HistoryArgs, ui: &Ui) -> Result<Answer, Failure> {
+    args.read.fit_archive()?;
     let opened = open(&args.library, &args.read, ui)?;
     let catalog = opened.catalog(ui)?;
     let history = catalog.history(&args.article)?;
@@ -66,7 +67,8 @@ pub(super) fn run(args: &HistoryArgs, ui: &Ui) -> Result<Answer, Failure> {
                 (_, true) => "withdrawn",
                 _ => "earlier",
             };
-            ui.print(format!("leaf {leaf}\t{state}\tbundle {}\t{}", revision.bundle, ui::plain(&revision.title)))?;
+            let (leaf, bundle) = (format!("leaf {leaf}"), format!("bundle {}", revision.bundle));
+            ui.print_row(&[&leaf, state, &bundle, &revision.title])?;
         }
     }
     if let Some((statement, leaf)) = catalog.withdrawn(&args.article)? {
@@ -76,10 +78,8 @@ pub(super) fn run(args: &HistoryArgs, ui: &Ui) -> Result<Answer, Failure> {
         if ui.json {
             ui.print_json("withdrawal", &JsonWithdrawal { leaf, statement: statement.to_string(), reason })?;
         } else {
-            ui.print(format!(
-                "leaf {leaf}\twithdrawal\t{}",
-                ui::plain(reason.unwrap_or("(statement cannot be read)"))
-            ))?;
+            let reason = reason.unwrap_or("(statement cannot be read)");
+            ui.print_row(&[format!("leaf {leaf}").as_str(), "withdrawal", reason])?;
         }
     }
     Ok(Answer::Yes)

@@ -50,6 +50,39 @@ impl ReadArgs {
         self.unsigned
     }
 
+    /// Refuses options that have no effect on any of the places that a verb reads; `timed` where the verb judges freshness.
+    ///
+    /// Several places may be named, and an option that is for one of them stands.
+    pub(super) fn fit(&self, places: &[impl AsRef<Path>], timed: bool) -> Result<(), Failure> {
+        let is_pipe = |place: &Path| {
+            place == Path::new("-") || place.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
+        };
+        let any = |is: &dyn Fn(&Path) -> bool| places.iter().any(|place| is(place.as_ref()));
+        self.refuse(any(&super::place::is_archive), any(&is_pipe), timed)
+    }
+
+    /// The same for a verb that reads archives, and checkpoints beside them.
+    pub(super) fn fit_archive(&self) -> Result<(), Failure> {
+        self.refuse(true, false, false)
+    }
+
+    fn refuse(&self, archives: bool, pipes: bool, timed: bool) -> Result<(), Failure> {
+        let no_effect = |option: &str, why: &str| Failure::new(format!("{option} has no effect here: {why}"));
+        if self.max_size.is_some() && !pipes {
+            return Err(no_effect("--max-size", "it limits what is read from a pipe, and none is named"));
+        }
+        if self.at.is_some() && !(archives && timed) {
+            return Err(no_effect("--at", "only `verify` and `sync` judge how fresh an archive is"));
+        }
+        for (given, option) in [(self.trust.has_policy(), "--policy"), (self.trust.has_log_key(), "--log-key")] {
+            if given && !archives {
+                return Err(no_effect(option, "it is for archives, and none is named")
+                    .hint("`--key` names the key of a bundle"));
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the time at which freshness shall be judged, if one is given.
     pub(super) fn at(&self) -> Result<Option<Timestamp>, Failure> {
         let Some(text) = &self.at else { return Ok(None) };

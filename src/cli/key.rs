@@ -7,11 +7,11 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::keys::{Passphrase, SecretKey};
+use crate::keys::{Passphrase, SecretKey, VerifierKey};
 use crate::store::disk::{Links, Rewrite};
 use crate::watch::Watch;
 
-use super::keyring;
+use super::keyring::{self, AnyKey};
 use super::ui::Ui;
 use super::{Answer, Failure};
 
@@ -93,7 +93,7 @@ pub(super) fn run(args: KeyArgs, ui: &Ui) -> Result<Answer, Failure> {
         }
         KeyCommand::Show { key: Some(key) } => {
             let trusted = keyring::public(&key)?;
-            ui.print(trusted.key.to_file().trim_end())?;
+            trusted.key.to_file().lines().try_for_each(|line| ui.print(line))?;
             Ok(Answer::Yes)
         }
         KeyCommand::Show { key: None } => show(ui),
@@ -109,7 +109,7 @@ pub(super) fn run(args: KeyArgs, ui: &Ui) -> Result<Answer, Failure> {
 /// Asks for a new pass phrase, twice where it is typed.
 pub(super) fn new_passphrase(file: Option<&Path>) -> Result<Passphrase, Failure> {
     let first = keyring::passphrase(file, "New pass phrase: ")?;
-    let asked = file.is_none() && std::env::var_os("VELLUM_PASSPHRASE").is_none();
+    let asked = file.is_none() && std::env::var_os(keyring::PASSPHRASE).is_none();
     if asked {
         let second = keyring::passphrase(None, "The same again: ")?;
         if !first.same_as(&second) {
@@ -147,7 +147,9 @@ pub(super) fn make(passphrase: Option<&Passphrase>, output: Option<&Path>, ui: &
     };
     keyring::write_new(&secret_path, &seal(&key, passphrase)?, true)?;
     keyring::write_new(&public_path, &public.to_file(), false)?;
-    ui.say(format!("made key {id}\n  secret  {}\n  public  {}", secret_path.display(), public_path.display()));
+    ui.say(format!("made key {id}"));
+    ui.say(format!("  secret  {}", secret_path.display()));
+    ui.say(format!("  public  {}", public_path.display()));
     if output.is_none() {
         keyring::write_new(&folder.join("trusted").join(format!("{id}.pub")), &public.to_file(), false)?;
         ui.say("  it is trusted here; keep a copy of the secret file in a safe place");
@@ -167,10 +169,7 @@ fn show(ui: &Ui) -> Result<Answer, Failure> {
     let mut rows = Vec::new();
     for path in keyring::own_keys(ui)? {
         // A key is there from its secret file on; without the public one beside it there is nothing to show.
-        let Some(public) = keyring::usable(keyring::public(&path.with_extension("pub").display().to_string()), ui)
-        else {
-            continue;
-        };
+        let Some(public) = keyring::usable(keyring::public_in(&path.with_extension("pub")), ui) else { continue };
         rows.push((public, true));
     }
     for key in &trusted {
@@ -203,13 +202,7 @@ fn reseal(path: &Path, new: Option<Option<PathBuf>>, old: Option<&Path>, ui: &Ui
     let unwritable =
         |error: std::io::Error| Failure::new(format!("{}: cannot be replaced", path.display())).cause(error);
     let rewrite = Rewrite::begin(path, Links::Follow, &|| ui.cancelled()).map_err(unwritable)?;
-    let file = keyring::read_key_file(path)?;
-    let about = |error: crate::keys::Error| Failure::from(error).about(path.display());
-    let old = match SecretKey::is_sealed(&file).map_err(about)? {
-        true => Some(keyring::passphrase(old, "Old pass phrase: ")?),
-        false => None,
-    };
-    let key = SecretKey::open(&file, old.as_ref()).map_err(about)?;
+    let key = keyring::open_asking(path, old, "Old pass phrase: ", ui)?;
     let new = new.map(|file| new_passphrase(file.as_deref())).transpose()?;
     let sealed = key.seal(new.as_ref(), random()?);
     rewrite.secret().put(sealed.as_bytes()).map_err(unwritable)?;
@@ -219,18 +212,14 @@ fn reseal(path: &Path, new: Option<Option<PathBuf>>, old: Option<&Path>, ui: &Ui
 }
 
 fn trust(named: &str, ui: &Ui) -> Result<Answer, Failure> {
-    if let Ok(log) = keyring::verifier(named) {
-        let path = keyring::folder(ui)?.join("logs").join(format!("{}.vkey", log.public().id()));
-        if !path.exists() {
-            keyring::write_new(&path, &format!("{log}\n"), false)?;
-        }
-        ui.say(format!("the log of {} is trusted now", log.name()));
-        return Ok(Answer::Yes);
-    }
-    let key = keyring::public(named)?.key;
+    let (key, _) = keyring::named(named)?;
+    let key = match key {
+        AnyKey::Log(log) => return trust_log(&log, ui),
+        AnyKey::Public(key) => key,
+    };
     let path = keyring::folder(ui)?.join("trusted").join(format!("{}.pub", key.id()));
     if path.exists() {
-        if keyring::public(&path.display().to_string())?.key == key {
+        if keyring::public_in(&path)?.key == key {
             ui.say(format!("{} is trusted already", key.id()));
             return Ok(Answer::Yes);
         }
@@ -239,6 +228,15 @@ fn trust(named: &str, ui: &Ui) -> Result<Answer, Failure> {
     }
     keyring::write_new(&path, &key.to_file(), false)?;
     ui.say(format!("{} is trusted now", key.id()));
+    Ok(Answer::Yes)
+}
+
+fn trust_log(log: &VerifierKey, ui: &Ui) -> Result<Answer, Failure> {
+    let path = keyring::folder(ui)?.join("logs").join(format!("{}.vkey", log.public().id()));
+    if !path.exists() {
+        keyring::write_new(&path, &format!("{log}\n"), false)?;
+    }
+    ui.say(format!("the log of {} is trusted now", log.name()));
     Ok(Answer::Yes)
 }
 

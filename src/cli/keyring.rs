@@ -6,6 +6,7 @@
 use std::env;
 use std::fs;
 use std::io::{self, IsTerminal};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -16,14 +17,18 @@ use crate::archive::policies::Pin;
 use crate::digest::Digest;
 use crate::format::manifest::Origin;
 use crate::keys::agent::{Agent, AgentKey};
-use crate::keys::{Passphrase, PublicKey, SecretKey, Signer, VerifierKey};
+use crate::keys::{KeyId, Passphrase, PublicKey, SecretKey, Signer, VerifierKey};
 use crate::store::disk;
 use crate::trust::TrustedKey;
 use crate::trust::policy::{MAX_POLICY_BYTES, Policy};
 
 use super::Failure;
-use super::ui::Ui;
+use super::ui::{self, Ui};
 
+/// The variable of the environment that may hold a pass phrase.
+pub(super) const PASSPHRASE: &str = "VELLUM_PASSPHRASE";
+/// The bits of a file's mode that let anyone but its owner at it.
+const FOR_OTHERS: u32 = 0o077;
 /// The longest key file, in bytes.
 const MAX_KEY_FILE_BYTES: u64 = 16 << 10;
 
@@ -42,6 +47,16 @@ pub(super) struct TrustArgs {
     /// Believe what this version of an archive's policy says, and those that follow from it
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
+}
+
+impl TrustArgs {
+    pub(super) fn has_policy(&self) -> bool {
+        self.policy.is_some()
+    }
+
+    pub(super) fn has_log_key(&self) -> bool {
+        self.log_key.is_some()
+    }
 }
 
 /// One secret key, named.
@@ -66,7 +81,7 @@ pub(super) struct SignerArgs {
     agent: Vec<String>,
     /// Read the pass phrase from the first line of this file
     #[arg(long, value_name = "FILE")]
-    passphrase_file: Option<PathBuf>,
+    pub(super) passphrase_file: Option<PathBuf>,
 }
 
 /// Returns the configuration folder.
@@ -164,19 +179,96 @@ fn log_keys(args: &TrustArgs, name: &str, ui: &Ui) -> Result<Vec<VerifierKey>, F
     for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.extension().is_some_and(|ending| ending == "vkey") {
-            keys.extend(usable(verifier(&path.display().to_string()), ui));
+            let key = in_file(&path).and_then(|key| match key {
+                AnyKey::Log(key) => Ok(key),
+                AnyKey::Public(key) => Err(not_of_a_log(&path.display().to_string(), &key)),
+            });
+            keys.extend(usable(key, ui));
         }
     }
     keys.retain(|key| key.name() == name);
     Ok(keys)
 }
 
-/// Reads a log's public key from a file, or takes the text itself for one.
-pub(super) fn verifier(named: &str) -> Result<VerifierKey, Failure> {
-    let path = Path::new(named);
-    let text =
-        if path.exists() { String::from_utf8_lossy(&read_key_file(path)?).into_owned() } else { named.to_owned() };
-    text.trim().parse().map_err(|error| Failure::new(format!("{named:?} is no key of a log")).cause(error))
+/// A key that a person names.
+pub(super) enum AnyKey {
+    /// Signs bundles, policies and withdrawals.
+    Public(PublicKey),
+    /// Signs the checkpoints of a log.
+    Log(VerifierKey),
+}
+
+impl AnyKey {
+    fn parse(text: &str) -> Option<Self> {
+        let log = || text.trim().parse().map(Self::Log).ok();
+        PublicKey::parse(text).map(Self::Public).ok().or_else(log)
+    }
+}
+
+/// Returns the key that an argument names, and its file if it is in one.
+///
+/// The text is parsed before any file is looked for: a file that somebody laid into the current folder under the name of a key must
+/// not take the key's place.
+pub(super) fn named(text: &str) -> Result<(AnyKey, Option<&Path>), Failure> {
+    if let Some(key) = AnyKey::parse(text) {
+        return Ok((key, None));
+    }
+    let path = Path::new(text);
+    if path.exists() { Ok((in_file(path)?, Some(path))) } else { Err(refused(text, text)) }
+}
+
+/// Reads a key from a file.
+fn in_file(path: &Path) -> Result<AnyKey, Failure> {
+    let bytes = read_key_file(path)?;
+    let shown = path.display().to_string();
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|error| Failure::new(format!("{shown}: expected a public key, found no UTF-8")).cause(error))?;
+    AnyKey::parse(text).ok_or_else(|| refused(&shown, text))
+}
+
+/// Says what a text was expected to be, and why it is not.
+fn refused(shown: &str, text: &str) -> Failure {
+    let failure = Failure::new(format!("{shown:?} is neither a public key nor a file that holds one"));
+    match PublicKey::parse(text) {
+        Err(error) => failure.cause(error),
+        Ok(_) => failure,
+    }
+}
+
+/// Returns the log's or witness's public key that an argument names.
+pub(super) fn verifier(text: &str) -> Result<VerifierKey, Failure> {
+    match named(text)? {
+        (AnyKey::Log(key), _) => Ok(key),
+        (AnyKey::Public(key), _) => Err(not_of_a_log(text, &key)),
+    }
+}
+
+fn not_of_a_log(shown: &str, key: &PublicKey) -> Failure {
+    Failure::new(format!("{shown:?}: expected the key of a log, `<origin>+…`, found the key {} of a signer", key.id()))
+}
+
+/// Returns the public key of a signer that an argument names.
+pub(super) fn public(text: &str) -> Result<TrustedKey, Failure> {
+    let (key, file) = named(text)?;
+    signers_key(key, file, text)
+}
+
+/// Reads the public key of a signer from a file.
+pub(super) fn public_in(path: &Path) -> Result<TrustedKey, Failure> {
+    signers_key(in_file(path)?, Some(path), &path.display().to_string())
+}
+
+fn signers_key(key: AnyKey, file: Option<&Path>, shown: &str) -> Result<TrustedKey, Failure> {
+    match key {
+        AnyKey::Public(key) => {
+            let stem = file.and_then(Path::file_stem).map(|stem| stem.to_string_lossy().into_owned());
+            Ok(TrustedKey { label: stem.unwrap_or_else(|| key.id().to_string()), key })
+        }
+        AnyKey::Log(key) => Err(Failure::new(format!(
+            "{shown:?}: expected the public key of a signer, found the key of the log {}",
+            key.name()
+        ))),
+    }
 }
 
 fn public_keys_in(folder: &Path, ui: &Ui) -> Result<Vec<TrustedKey>, Failure> {
@@ -189,27 +281,12 @@ fn public_keys_in(folder: &Path, ui: &Ui) -> Result<Vec<TrustedKey>, Failure> {
         }
     }
     paths.sort();
-    Ok(paths.iter().filter_map(|path| usable(public(&path.display().to_string()), ui)).collect())
+    Ok(paths.iter().filter_map(|path| usable(public_in(path), ui)).collect())
 }
 
 /// Names a key file of a folder that cannot be used and goes on without it: one bad file must not stop what other keys can do.
 pub(super) fn usable<T>(key: Result<T, Failure>, ui: &Ui) -> Option<T> {
-    key.inspect_err(|failure| ui.say(format!("warning: this key is left out: {}", failure.line()))).ok()
-}
-
-/// Reads a public key from a file, or takes the text itself for one.
-pub(super) fn public(named: &str) -> Result<TrustedKey, Failure> {
-    let path = Path::new(named);
-    if path.exists() {
-        let text = read_key_file(path)?;
-        let text = String::from_utf8_lossy(&text);
-        let key = PublicKey::parse(&text).map_err(|error| Failure::from(error).about(path.display()))?;
-        let label = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        return Ok(TrustedKey { key, label });
-    }
-    let key = PublicKey::parse(named)
-        .map_err(|error| Failure::new(format!("{named:?} is neither a file nor a public key")).cause(error))?;
-    Ok(TrustedKey { label: key.id().to_string(), key })
+    key.inspect_err(|failure| ui.say(format!("warning: this key is left out: {}", failure.words()))).ok()
 }
 
 /// Reads a key file whole, at most what any key file needs.
@@ -226,7 +303,7 @@ pub(super) fn read_key_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> 
 pub(super) fn signers(args: &SignerArgs, ui: &Ui) -> Result<Vec<Box<dyn Signer>>, Failure> {
     let mut signers: Vec<Box<dyn Signer>> = Vec::new();
     for named in &args.keys {
-        signers.push(Box::new(open_secret(&secret_path(named, ui)?, args, ui)?));
+        signers.push(Box::new(open_with(&secret_path(named, ui)?, args.passphrase_file.as_deref(), ui)?));
     }
     for named in &args.agent {
         signers.push(Box::new(agent_key(named)?));
@@ -236,7 +313,7 @@ pub(super) fn signers(args: &SignerArgs, ui: &Ui) -> Result<Vec<Box<dyn Signer>>
     }
     match own_keys(ui)?.as_slice() {
         [] => {}
-        [one] => signers.push(Box::new(open_secret(one, args, ui)?)),
+        [one] => signers.push(Box::new(open_with(one, args.passphrase_file.as_deref(), ui)?)),
         several => {
             let list: Vec<_> = several.iter().map(|path| path.display().to_string()).collect();
             return Err(Failure::new(format!("you have {} keys: {}", several.len(), list.join(", ")))
@@ -272,17 +349,22 @@ pub(super) fn own_keys(ui: &Ui) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// Returns the file of a secret key that is named by its path or its id.
+///
+/// What reads as an id is one: a file of that name in the current folder must not take the key's place.
 pub(super) fn secret_path(named: &str, ui: &Ui) -> Result<PathBuf, Failure> {
-    let own = folder(ui)?.join("keys").join(format!("{}.key", named.to_uppercase()));
-    let is_id = named.len() == 16 && named.bytes().all(|b| b.is_ascii_hexdigit());
-    if is_id && own.exists() {
-        return Ok(own);
+    let (is_id, path) = match named.to_uppercase().parse::<KeyId>() {
+        Ok(id) => (true, folder(ui)?.join("keys").join(format!("{id}.key"))),
+        Err(_) => (false, PathBuf::from(named)),
+    };
+    if path.exists() {
+        return Ok(path);
     }
-    if Path::new(named).exists() {
-        return Ok(PathBuf::from(named));
-    }
-    Err(Failure::new(format!("no secret key {named:?}"))
-        .hint("`vellum key show` lists your keys; `vellum key new` makes one"))
+    let failure = Failure::new(format!("no secret key {named:?}"));
+    Err(if is_id && Path::new(named).exists() {
+        failure.hint(format!("this is read as the id of a key of yours; `./{named}` names the file"))
+    } else {
+        failure.hint("`vellum key show` lists your keys; `vellum key new` makes one")
+    })
 }
 
 /// Opens the one secret key that is named.
@@ -291,43 +373,59 @@ pub(super) fn open_named(args: &SecretArgs, ui: &Ui) -> Result<SecretKey, Failur
 }
 
 /// Opens a secret key, asking for its pass phrase where it has one.
-pub(super) fn open_secret(path: &Path, args: &SignerArgs, ui: &Ui) -> Result<SecretKey, Failure> {
-    open_with(path, args.passphrase_file.as_deref(), ui)
+pub(super) fn open_with(path: &Path, passphrase_file: Option<&Path>, ui: &Ui) -> Result<SecretKey, Failure> {
+    open_asking(path, passphrase_file, &format!("Pass phrase for {}: ", path.display()), ui)
 }
 
-fn open_with(path: &Path, passphrase_file: Option<&Path>, ui: &Ui) -> Result<SecretKey, Failure> {
+/// Opens a secret key, asking with `prompt` for its pass phrase where it has one.
+pub(super) fn open_asking(
+    path: &Path,
+    passphrase_file: Option<&Path>,
+    prompt: &str,
+    ui: &Ui,
+) -> Result<SecretKey, Failure> {
     let file = read_key_file(path)?;
     let about = |error: crate::keys::Error| Failure::from(error).about(path.display());
-    let passphrase = if SecretKey::is_sealed(&file).map_err(about)? {
-        Some(passphrase(passphrase_file, &format!("Pass phrase for {}: ", path.display()))?)
-    } else {
-        let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
-        if mode & 0o077 != 0 {
-            ui.say(format!("warning: {} has no pass phrase and others can read it", path.display()));
+    let is_sealed = SecretKey::is_sealed(&file).map_err(about)?;
+    let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
+    if mode & FOR_OTHERS != 0 {
+        let (shown, mode) = (path.display(), mode & 0o777);
+        if !is_sealed {
+            return Err(Failure::new(format!(
+                "{shown}: this secret key has no pass phrase and others can read or write it, expected mode 600, found {mode:o}"
+            ))
+            .hint(format!("`chmod 600 {shown}`; if others may have read it, make a new key")));
         }
-        None
-    };
+        ui.say(format!(
+            "warning: {shown}: others can read or write this secret key, only its pass phrase protects it: `chmod 600 {shown}`"
+        ));
+    }
+    let passphrase = if is_sealed { Some(passphrase(passphrase_file, prompt)?) } else { None };
     SecretKey::open(&file, passphrase.as_ref()).map_err(about)
 }
 
 /// Gets a pass phrase: from a file, from VELLUM_PASSPHRASE, or by asking.
 pub(super) fn passphrase(file: Option<&Path>, prompt: &str) -> Result<Passphrase, Failure> {
-    let text = if let Some(file) = file {
+    if let Some(file) = file {
         let bytes = read_key_file(file)?;
         let line = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
-        Zeroizing::new(String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned())
-    } else if let Ok(text) = env::var("VELLUM_PASSPHRASE") {
-        Zeroizing::new(text)
-    } else if io::stdin().is_terminal() {
-        Zeroizing::new(
-            rpassword::prompt_password(prompt)
-                .map_err(|error| Failure::new("cannot ask for the pass phrase").cause(error))?,
-        )
-    } else {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        return Passphrase::new(line).map_err(|error| Failure::from(error).about(file.display()));
+    }
+    if let Some(text) = env::var_os(PASSPHRASE) {
+        let bytes = Zeroizing::new(text.into_vec());
+        return Passphrase::new(&bytes).map_err(|error| Failure::from(error).about(PASSPHRASE));
+    }
+    if !io::stdin().is_terminal() {
         return Err(Failure::new("a pass phrase is needed, and there is no terminal to ask at")
             .hint("give it with `--passphrase-file FILE` or in VELLUM_PASSPHRASE"));
-    };
-    Passphrase::new(text.to_string()).map_err(Failure::from)
+    }
+    let typed = ui::ask(prompt).map_err(|error| Failure::new("cannot ask for the pass phrase").cause(error))?;
+    // The prompt puts U+FFFD in the place of bytes that are not UTF-8, and another wrong byte would make the same phrase.
+    if typed.contains('\u{fffd}') {
+        return Err(crate::keys::Error::PassphraseFormat { rule: "expected UTF-8, found other bytes" }.into());
+    }
+    Ok(Passphrase::new(typed.as_bytes())?)
 }
 
 fn agent_key(named: &str) -> Result<AgentKey, Failure> {

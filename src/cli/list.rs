@@ -5,7 +5,6 @@ use std::ops::ControlFlow;
 
 use clap::Args;
 use serde::Serialize;
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::format::article::Article;
 use crate::format::bundle::read_metadata;
@@ -57,6 +56,7 @@ struct JsonArticle<'a> {
 }
 
 pub(super) fn run(args: &ListArgs, ui: &Ui) -> Result<Answer, Failure> {
+    args.read.fit(&args.files.files, false)?;
     let mut rows = vec![["TITLE", "AUTHORS", "DATE", "LANG", "SIZE", "PATH"].map(str::to_owned)];
     for file in &args.files.files {
         if super::place::is_archive(file) {
@@ -81,7 +81,7 @@ pub(super) fn run(args: &ListArgs, ui: &Ui) -> Result<Answer, Failure> {
         }
     }
     if !ui.json {
-        print_table(&rows, ui)?;
+        ui.print_table(&rows, [48, 24, 10, 8, 9, usize::MAX], 4)?;
     }
     Ok(Answer::Yes)
 }
@@ -103,7 +103,7 @@ fn archive(args: &ListArgs, path: &std::path::Path, rows: &mut Vec<[String; 6]>,
             Ok(())
         } else {
             let header = std::mem::take(rows);
-            header.iter().chain([&cells(&article)]).try_for_each(|row| ui.print(row.join("\t").replace('\n', " ")))
+            header.iter().chain([&cells(&article)]).try_for_each(|row| ui.print_row(row))
         };
         match printed {
             Ok(()) => ControlFlow::Continue(()),
@@ -120,50 +120,5 @@ fn row(path: &str, article: &Article, bytes: u64) -> [String; 6] {
     let authors: Vec<_> = article.authors.iter().map(|author| author.name.as_str()).collect();
     let date = article.published.as_ref().map(ToString::to_string).unwrap_or_default();
     let language = article.language.clone().unwrap_or_default();
-    [&article.title, &authors.join(", "), &date, &language, &ui::bytes(bytes), path].map(ui::plain)
-}
-
-/// Prints rows in columns as wide as needed; on a terminal the long ones are cut.
-fn print_table(rows: &[[String; 6]], ui: &Ui) -> Result<(), Failure> {
-    const WIDEST: [usize; 6] = [48, 24, 10, 8, 9, usize::MAX];
-    let cut = io::stdout().is_terminal();
-    let shown = |cell: &str, column: usize| {
-        if cut && cell.width() > WIDEST[column] {
-            shortened(cell, WIDEST[column])
-        } else {
-            cell.replace(['\t', '\n'], " ")
-        }
-    };
-    if !cut {
-        return rows
-            .iter()
-            .try_for_each(|row| ui.print(row.iter().map(|cell| shown(cell, 5)).collect::<Vec<_>>().join("\t")));
-    }
-    let mut widths = [0; 6];
-    for row in rows {
-        for (column, cell) in row.iter().enumerate() {
-            widths[column] = widths[column].max(shown(cell, column).width());
-        }
-    }
-    for row in rows {
-        let mut line = String::new();
-        for (column, cell) in row.iter().enumerate() {
-            let cell = shown(cell, column);
-            let space = widths[column] - cell.width();
-            let (before, after) = if column == 4 { (space, 0) } else { (0, space) };
-            line.push_str(&format!("{}{cell}{}  ", " ".repeat(before), " ".repeat(after)));
-        }
-        ui.print(line.trim_end())?;
-    }
-    Ok(())
-}
-
-/// Cuts a text to a number of terminal columns, the last of them an ellipsis.
-fn shortened(text: &str, columns: usize) -> String {
-    let mut used = 1;
-    let fits = |c: &char| {
-        used += c.width().unwrap_or(0);
-        used <= columns
-    };
-    text.chars().take_while(fits).chain(['…']).collect()
+    [&article.title, &authors.join(", "), &date, &language, &ui::bytes(bytes), path].map(str::to_owned)
 }

@@ -107,6 +107,10 @@ struct JsonLog<'a> {
 }
 
 pub(super) fn run(args: &LogArgs, ui: &Ui) -> Result<Answer, Failure> {
+    match &args.command {
+        Some(LogCommand::Compare { read, .. } | LogCommand::Adopt { read, .. }) => read.fit_archive()?,
+        None => args.show.read.fit_archive()?,
+    }
     match (&args.command, &args.show.library) {
         (Some(LogCommand::Compare { a, b, read }), _) => compare_heads(a, b, read, ui),
         (Some(LogCommand::Adopt { library, others, read }), _) => adopt(library, others, read, ui),
@@ -138,7 +142,7 @@ fn compare_heads(a: &Path, b: &Path, read: &ReadArgs, ui: &Ui) -> Result<Answer,
     if ui.json {
         ui.print_json("comparison", &Json { is, a: a.checkpoint.size, b: b.checkpoint.size, reason: &reason })?;
     } else {
-        ui.print(format!("{}: {}", if is == "fork" { "FORK" } else { is }, super::ui::plain(&reason)))?;
+        ui.print(format!("{}: {}", if is == "fork" { "FORK" } else { is }, reason))?;
     }
     Ok(answer)
 }
@@ -204,7 +208,7 @@ fn show(library: &Path, args: &ShowArgs, ui: &Ui) -> Result<Answer, Failure> {
             if ui.json {
                 ui.print_json("leaf", &JsonLeaf { index, leaf })?;
             } else {
-                ui.print(format!("{index}\t{}", super::ui::plain(&leaf.trim_end().replace('\n', " "))))?;
+                ui.print_row(&[index.to_string(), leaf.trim_end().replace('\n', " ")])?;
             }
         }
     }

@@ -105,10 +105,12 @@ enum Command {
 }
 
 /// What a verb answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Answer {
     Yes,
     No,
+    /// Some of it could not be done, and why has been said already.
+    NotDone,
 }
 
 /// Reads the arguments, runs the verb and returns the exit code.
@@ -116,10 +118,8 @@ pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let code = if error.use_stderr() { 2 } else { 0 };
-            // A closed pipe while printing help is nobody's failure.
-            drop(error.print());
-            return ExitCode::from(code);
+            ui::usage(&error);
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
     let ui = Ui::new(&cli.global);
@@ -155,6 +155,7 @@ pub fn run() -> ExitCode {
     match answer {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
+        Ok(Answer::NotDone) => ExitCode::from(2),
         Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
         Err(failure) => {
             ui.failure(&failure);

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::archive::Archive;
 use crate::collection::add::{AddOptions, Added, add, preview};
+use crate::folder::litter::Litter;
 use crate::folder::pack::{BUNDLE_BYTES, LEVEL, PackOptions, Packed, pack};
 use crate::folder::walk::{Note, WalkOptions, root_name};
 use crate::format::bundle::check;
@@ -42,7 +43,7 @@ Examples:
   vellum pack --title 'Essays, 2026' --output bundles/ essays/
   vellum pack --into library/ essays/      add what is new or changed to an archive
   vellum pack --into library/ --dry-run essays/
-  vellum pack --exclude '**/.git' --strict --portable essays/")]
+  vellum pack --exclude '**/drafts' --strict --portable essays/")]
 pub(super) struct PackArgs {
     /// Folder of articles, or a single document
     path: PathBuf,
@@ -69,7 +70,7 @@ pub(super) struct PackArgs {
     #[arg(long)]
     init: bool,
     /// Make a bundle that nobody has signed; `vellum sign` can do so later
-    #[arg(long, conflicts_with = "init")]
+    #[arg(long, conflicts_with_all = ["init", "keys", "agent"])]
     unsigned: bool,
     /// Read the finished bundle back and verify it
     #[arg(long)]
@@ -86,6 +87,9 @@ pub(super) struct PackArgs {
     /// Pack names that hold %0A, %0D or %25, which some BagIt tools misread
     #[arg(long)]
     allow_percent: bool,
+    /// Pack what tools and systems leave too: .git, .DS_Store, Thumbs.db, *~ and their like, archives
+    #[arg(long)]
+    all: bool,
     /// Leave out paths that fit this glob (can be repeated)
     #[arg(long, value_name = "GLOB")]
     exclude: Vec<Glob>,
@@ -100,7 +104,7 @@ pub(super) struct PackArgs {
     #[arg(long, value_name = "BYTES", default_value_t = BUNDLE_BYTES)]
     bundle_size: u64,
     /// Replace a bundle of the same id
-    #[arg(long)]
+    #[arg(long, conflicts_with = "into")]
     overwrite: bool,
     /// Print every note in full
     #[arg(long, short)]
@@ -109,25 +113,24 @@ pub(super) struct PackArgs {
 
 /// How to add a folder to an archive.
 #[derive(Debug, Args)]
-#[group(requires = "into", multiple = true)]
 struct AddArgs {
     /// The source's name, which goes before its articles' ids [default: the folder's name]
-    #[arg(long, value_name = "NAME", value_parser = |text: &str| EntryPath::parse(text))]
+    #[arg(long, value_name = "NAME", requires = "into", value_parser = |text: &str| EntryPath::parse(text))]
     source: Option<EntryPath>,
     /// Say what would be added, and add nothing
-    #[arg(long)]
+    #[arg(long, requires = "into", conflicts_with_all = ["init", "check"])]
     dry_run: bool,
     /// Read every file, even one that looks as it did the last time
-    #[arg(long)]
+    #[arg(long, requires = "into")]
     rehash: bool,
     /// Revise articles whose ids another source holds
-    #[arg(long)]
+    #[arg(long, requires = "into")]
     take_over: bool,
     /// Derive metadata anew although the content is unchanged
-    #[arg(long)]
+    #[arg(long, requires = "into")]
     rederive: bool,
     /// Take articles in again that were withdrawn
-    #[arg(long)]
+    #[arg(long, requires = "into")]
     reinstate: bool,
     #[command(flatten)]
     log: LogSignerArgs,
@@ -164,6 +167,11 @@ struct JsonNote<'a> {
 }
 
 pub(super) fn run(args: PackArgs, ui: &Ui) -> Result<Answer, Failure> {
+    if args.into.is_none() && args.add.log.is_given() {
+        return Err(
+            Failure::new("--log-secret has no effect without --into").hint("`--into ARCHIVE` adds to an archive")
+        );
+    }
     let folder = root_name(&args.path);
     let name = match &args.name {
         Some(name) => name.clone(),
@@ -175,13 +183,15 @@ pub(super) fn run(args: PackArgs, ui: &Ui) -> Result<Answer, Failure> {
             Failure::new(format!("the title must be one line of text: {title:?}")).hint("give one with `--title`")
         );
     }
-    let mut signers = if args.unsigned { Vec::new() } else { keyring::signers(&args.signers, ui)? };
+    // A trial run signs nothing, and asks for no pass phrase.
+    let unsigned = args.unsigned || args.add.dry_run;
+    let mut signers = if unsigned { Vec::new() } else { keyring::signers(&args.signers, ui)? };
     if signers.is_empty() && args.init {
         ui.say("you have no key yet");
         signers.push(Box::new(key::make(None, None, ui)?));
         ui.say("  it has no pass phrase: `vellum key passphrase KEYID` sets one");
     }
-    if signers.is_empty() && !args.unsigned {
+    if signers.is_empty() && !unsigned {
         return Err(Failure::new("no key to sign with")
             .hint("`vellum key new` makes one, `--init` makes one on the way, `--unsigned` does without"));
     }
@@ -195,6 +205,7 @@ pub(super) fn run(args: PackArgs, ui: &Ui) -> Result<Answer, Failure> {
         walk: WalkOptions {
             follow_symlinks: args.follow_symlinks,
             allow_percent: args.allow_percent,
+            all: args.all,
             exclude,
             prefix: None,
         },
@@ -249,11 +260,12 @@ fn add_to(
     let pack = PackOptions { archive: Some(opened.origin().clone()), walk, ..pack };
     let AddArgs { rehash, take_over, rederive, reinstate, dry_run, .. } = args.add;
     let options = AddOptions { pack, source, rehash, take_over, rederive, reinstate };
-    let mut catalog = opened.catalog()?;
     let added = if dry_run {
-        preview(&opened, &mut catalog, &args.path, &options)
+        let (checkpoint, _) = opened.checkpoint(opened.log_key())?;
+        preview(&opened, &checkpoint, &args.path, &options, ui)
     } else {
-        let secret = super::archive::log_secret(&opened, &args.add.log, &args.signers, ui)?;
+        let mut catalog = opened.catalog()?;
+        let secret = super::archive::log_secret(&opened, &args.add.log, args.signers.passphrase_file.as_deref(), ui)?;
         let mut writer = super::archive::writer(&opened, &secret)?;
         super::archive::allow(&opened, Role::Publish, signers, ui)?;
         add(&mut writer, &mut catalog, &args.path, &options, signers, ui)
@@ -265,10 +277,10 @@ fn add_to(
         }
     }
     let added = added?;
-    if !added.packed.bundles.is_empty() {
+    if added.packed.bundles.is_empty() {
+        report_notes(&added.packed.notes, args.verbose, ui)?;
+    } else {
         report(&added.packed, args.verbose, ui)?;
-    } else if !ui.json {
-        say_notes(&added.packed.notes, args.verbose, ui);
     }
     report_added(&added, dry_run, args.verbose, ui)?;
     if args.check && !dry_run { read_back(&added.packed, ui) } else { Ok(Answer::Yes) }
@@ -303,7 +315,7 @@ fn report_added(added: &Added, dry_run: bool, verbose: bool, ui: &Ui) -> Result<
         } else {
             MAX_SHOWN
         };
-        ids.iter().take(shown).for_each(|id| ui.say(format!("  {}", ui::plain(id))));
+        ids.iter().take(shown).for_each(|id| ui.say(format!("  {}", id)));
         if ids.len() > shown && !quiet {
             ui.say(format!("  and {} more; `--verbose` shows all", ids.len() - shown));
         }
@@ -322,13 +334,7 @@ pub(super) fn now() -> Result<Timestamp, Failure> {
 }
 
 fn report(packed: &Packed, verbose: bool, ui: &Ui) -> Result<(), Failure> {
-    if ui.json {
-        for (place, note) in &packed.notes {
-            ui.print_json("note", &JsonNote { place, note: note.to_string() })?;
-        }
-    } else {
-        say_notes(&packed.notes, verbose, ui);
-    }
+    report_notes(&packed.notes, verbose, ui)?;
     for bundle in &packed.bundles {
         if ui.json {
             let manifest = &bundle.manifest;
@@ -365,7 +371,13 @@ fn report(packed: &Packed, verbose: bool, ui: &Ui) -> Result<(), Failure> {
     Ok(())
 }
 
-fn say_notes(notes: &[(String, Note)], verbose: bool, ui: &Ui) {
+/// Prints every note as JSON, or says them by kind, those of one kind cut short.
+pub(super) fn report_notes(notes: &[(String, Note)], verbose: bool, ui: &Ui) -> Result<(), Failure> {
+    if ui.json {
+        return notes
+            .iter()
+            .try_for_each(|(place, note)| ui.print_json("note", &JsonNote { place, note: note.to_string() }));
+    }
     let mut notes: Vec<_> = notes.iter().collect();
     let kind = |note: &Note| match note {
         Note::Renamed(_) => "brought to NFC",
@@ -373,6 +385,10 @@ fn say_notes(notes: &[(String, Note)], verbose: bool, ui: &Ui) {
         Note::Windows => "have names that Windows refuses (--portable refuses them)",
         Note::Nested(_) => "articles inside other articles' folders",
         Note::EmptyFolder => "empty folders, left out",
+        Note::Litter(Litter::VersionControl) => "of version control systems, left out (--all takes them)",
+        Note::Litter(Litter::System) => "left by operating systems, left out (--all takes them)",
+        Note::Litter(Litter::Editor) => "left by editors, left out (--all takes them)",
+        Note::Litter(Litter::Archive) => "archives, left out (--all takes them)",
         Note::Excluded => "left out by --exclude",
         Note::Metadata(_) => "unknown keys in metadata, kept as they are",
         Note::Changed => "changed while they were read, and were read again",
@@ -382,12 +398,13 @@ fn say_notes(notes: &[(String, Note)], verbose: bool, ui: &Ui) {
         ui.say(format!("{} {}:", ui::thousands(same.len() as u64), kind(&same[0].1)));
         let shown = if verbose { same.len() } else { MAX_SHOWN };
         for (place, note) in same.iter().take(shown) {
-            ui.say(format!("  {}: {}", ui::plain(place), ui::plain(&note.to_string())));
+            ui.say(format!("  {}: {}", place, &note.to_string()));
         }
         if same.len() > shown {
             ui.say(format!("  and {} more; `--verbose` shows all", same.len() - shown));
         }
     }
+    Ok(())
 }
 
 fn read_back(packed: &Packed, ui: &Ui) -> Result<Answer, Failure> {

@@ -13,7 +13,7 @@ use crate::watch::Watch;
 
 use super::archive::open;
 use super::input::ReadArgs;
-use super::ui::{self, Ui};
+use super::ui::Ui;
 use super::{Answer, Failure, keyring};
 
 /// Write a proof that an article was logged, to be checked later without the archive
@@ -42,6 +42,7 @@ pub(super) struct ProveArgs {
 }
 
 pub(super) fn run(args: &ProveArgs, ui: &Ui) -> Result<Answer, Failure> {
+    args.read.fit_archive()?;
     let opened = open(&args.library, &args.read, ui)?;
     let catalog = opened.catalog(ui)?;
     let (revision, _) = opened.find(&catalog, &args.article)?;
@@ -143,9 +144,9 @@ fn report(
     match proved {
         Ok(proved) => {
             ui.print(format!("{}: OK", file.display()))?;
-            ui.print(format!("  article    {}", ui::plain(&proved.article)))?;
+            ui.print(format!("  article    {}", &proved.article))?;
             for path in &proved.paths {
-                ui.print(format!("  file       {}", ui::plain(path)))?;
+                ui.print(format!("  file       {}", path))?;
             }
             ui.print(format!("  bundle     {}", proved.bundle))?;
             ui.print(format!("  logged     by {}, leaf {} of {}", log.name(), proved.index, proved.checkpoint.size))?;

@@ -48,6 +48,7 @@ pub(super) fn run(args: &PushArgs, ui: &Ui) -> Result<Answer, Failure> {
         removed: u64,
         guarded: bool,
     }
+    args.read.fit(&[&args.library], false)?;
     let remote = place::remote(&args.bucket)?;
     if !remote.is_bucket() {
         return Err(Failure::new(format!("{}: is no bucket", args.bucket))

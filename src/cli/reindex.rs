@@ -28,6 +28,7 @@ pub(super) struct ReindexArgs {
 }
 
 pub(super) fn run(args: &ReindexArgs, ui: &Ui) -> Result<Answer, Failure> {
+    args.read.fit_archive()?;
     let store = open(&args.library, &args.read, ui)?.archive.store().clone();
     let _lock = Lock::take(&store, &who())?;
     // Read again under the lock: a writer may have brought the log further.

@@ -50,6 +50,7 @@ struct JsonSalvaged<'a> {
 }
 
 pub(super) fn run(args: &SalvageArgs, ui: &Ui) -> Result<Answer, Failure> {
+    args.read.fit(&[&args.bundle], false)?;
     let about = |failure: Failure| failure.about(args.bundle.display());
     let file = args.read.file(&args.bundle)?;
     let keys = keyring::trusted(args.read.trust(), ui)?;
@@ -90,7 +91,7 @@ pub(super) fn run(args: &SalvageArgs, ui: &Ui) -> Result<Answer, Failure> {
         print_findings(&salvaged.report.findings, ui)?;
         for article in &lost {
             let state = if article.state == FileState::Missing { "missing" } else { "damaged" };
-            ui.print(format!("{state}: {}", ui::plain(&article.path)))?;
+            ui.print(format!("{state}: {}", &article.path))?;
         }
         if articles.is_none() {
             ui.say("the checksum list is lost: nothing vouches for what was written, and what is missing is not known");

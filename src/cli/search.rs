@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::archive::{FilterArgs, open};
 use super::input::ReadArgs;
-use super::ui::{self, Ui};
+use super::ui::{Style, Ui};
 use super::{Answer, Failure};
 
 /// Search the words of an archive's articles
@@ -48,6 +48,7 @@ struct JsonHit<'a> {
 }
 
 pub(super) fn run(args: &SearchArgs, ui: &Ui) -> Result<Answer, Failure> {
+    args.read.fit_archive()?;
     let opened = open(&args.library, &args.read, ui)?;
     let catalog = opened.catalog(ui)?;
     // Each argument that holds a space was quoted for the shell already: its own quotes stand in it.
@@ -62,16 +63,15 @@ pub(super) fn run(args: &SearchArgs, ui: &Ui) -> Result<Answer, Failure> {
             continue;
         }
         let by = [&article.authors, &article.published].into_iter().filter(|part| !part.is_empty());
-        let by: Vec<_> = by.map(|part| ui::plain(part)).collect();
+        let by: Vec<_> = by.map(String::as_str).collect();
         let by = if by.is_empty() { String::new() } else { format!(" ({})", by.join(", ")) };
-        ui.print(format!("{}\n  \x1b[1m{}\x1b[0m{by}", ui::plain(&article.id), ui::plain(&article.title)))?;
-        let mut text = String::new();
-        for span in &hit.snippet {
-            let plain = ui::plain(&span.text);
-            text.push_str(&if span.matched { format!("\x1b[1;33m{plain}\x1b[0m") } else { plain });
-        }
-        if !text.is_empty() {
-            ui.print(format!("  {text}"))?;
+        ui.print(&article.id)?;
+        ui.print_styled(&[(Style::Plain, "  "), (Style::Strong, &article.title), (Style::Plain, &by)])?;
+        let style = |matched| if matched { Style::Match } else { Style::Plain };
+        let mut pieces = vec![(Style::Plain, "  ")];
+        pieces.extend(hit.snippet.iter().map(|span| (style(span.matched), span.text.as_str())));
+        if pieces.iter().skip(1).any(|(_, text)| !text.is_empty()) {
+            ui.print_styled(&pieces)?;
         }
     }
     if hits.is_empty() {

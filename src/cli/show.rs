@@ -56,6 +56,7 @@ struct JsonArticle<'a> {
 }
 
 pub(super) fn run(args: &ShowArgs, ui: &Ui) -> Result<Answer, Failure> {
+    args.read.fit(&[&args.bundle], false)?;
     if super::place::is_archive(&args.bundle) {
         return archive(args, ui);
     }
@@ -76,7 +77,8 @@ pub(super) fn run(args: &ShowArgs, ui: &Ui) -> Result<Answer, Failure> {
     for signature in &judgement.signatures {
         ui.print(format!("signature  {}", signature_line(signature)))?;
     }
-    ui.print(format!("\n{}", text.trim_end()))?;
+    ui.print("")?;
+    text.trim_end().lines().try_for_each(|line| ui.print(line))?;
     Ok(Answer::Yes)
 }
 
@@ -134,7 +136,7 @@ fn article(
         return Ok(Answer::Yes);
     }
     for line in String::from_utf8_lossy(&text).lines() {
-        ui.print(ui::plain(&line.replace('\t', "    ")))?;
+        ui.print(&line.replace('\t', "    "))?;
     }
     ui.print("")?;
     for line in lines {

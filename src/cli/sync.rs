@@ -97,6 +97,7 @@ pub(super) fn run(args: &SyncArgs, ui: &Ui) -> Result<Answer, Failure> {
         return Err(Failure::new(format!("{}: a mirror is a folder", mirror.display()))
             .hint("`vellum push ARCHIVE s3://BUCKET/PREFIX` puts an archive into a bucket"));
     }
+    args.read.fit(&args.places, true)?;
     let mirror_store = Store::new(mirror);
     let stores = origins.iter().map(|origin| place::store(origin)).collect::<Result<Vec<_>, _>>()?;
     let pace = Clock::new(args.limit_rate);
@@ -177,10 +178,10 @@ fn named(args: &SyncArgs, mirror: &Store, origins: &[Store]) -> Result<(Origin, 
 
 fn print(report: &SyncReport, mirror: &Store, dry_run: bool, ui: &Ui) -> Result<(), Failure> {
     for dropped in &report.dropped {
-        ui.say(format!("warning: {}: not used: {}", ui::plain(&dropped.origin), ui::plain(&dropped.why)));
+        ui.say(format!("warning: {}: not used: {}", &dropped.origin, &dropped.why));
     }
     if let Some(warning) = &report.warning {
-        ui.say(format!("warning: not fresh: {}", ui::plain(warning)));
+        ui.say(format!("warning: not fresh: {}", warning));
     }
     let (bundles, bytes) = report.bundles;
     if ui.json {
@@ -215,7 +216,7 @@ fn print(report: &SyncReport, mirror: &Store, dry_run: bool, ui: &Ui) -> Result<
     for id in &report.withdrawn {
         ui.print(format!("  withdrawn  bundle {id}"))?;
     }
-    report.strays.iter().try_for_each(|stray| ui.print(format!("  removed    {}", ui::plain(stray))))
+    report.strays.iter().try_for_each(|stray| ui.print(format!("  removed    {}", stray)))
 }
 
 /// Reads a rate: bytes, or with k, M or G thousands, millions, thousands of millions of them.

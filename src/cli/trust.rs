@@ -18,7 +18,7 @@ use super::archive::{self, LogSignerArgs, open};
 use super::input::ReadArgs;
 use super::keyring::{self, SignerArgs};
 use super::pack::now;
-use super::ui::{self, Ui};
+use super::ui::Ui;
 use super::{Answer, Failure, place};
 
 /// Show and change who may do what in an archive
@@ -75,8 +75,9 @@ enum TrustCommand {
         library: PathBuf,
         /// The policy's file, with its signatures beside it
         file: PathBuf,
-        #[command(flatten)]
-        signers: SignerArgs,
+        /// Read the pass phrase of the log's key from the first line of this file
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
         #[command(flatten)]
         log: LogSignerArgs,
     },
@@ -112,7 +113,7 @@ struct ProposeArgs {
     #[arg(long, value_name = "NAME[=KEY]")]
     add: Vec<String>,
     /// What the added keys may do
-    #[arg(long, value_name = "ROLE", value_delimiter = ',', default_value = "root,publish,withdraw")]
+    #[arg(long, value_name = "ROLE", value_delimiter = ',', default_value = "root,publish,withdraw", requires = "add")]
     roles: Vec<RoleName>,
     /// Put a key to rest, now or at a leaf: NAME or NAME@LEAF; what it signed before stays authentic (can be repeated)
     #[arg(long, value_name = "NAME")]
@@ -130,7 +131,7 @@ struct ProposeArgs {
     #[arg(long, value_name = "DAYS")]
     max_age: Option<u32>,
     /// What to do when they are older
-    #[arg(long, value_name = "WHAT", default_value = "warn")]
+    #[arg(long, value_name = "WHAT", default_value = "warn", requires = "max_age")]
     on_stale: StaleName,
     /// Where to write it; absent
     #[arg(long, short, value_name = "FILE")]
@@ -158,7 +159,9 @@ pub(super) fn run(args: &TrustVerbArgs, ui: &Ui) -> Result<Answer, Failure> {
         TrustCommand::Pin { place, sha256 } => pin(place, sha256.as_ref(), ui)?,
         TrustCommand::Propose(args) => propose(args, ui)?,
         TrustCommand::Sign { file, signers } => sign(file, signers, ui)?,
-        TrustCommand::Apply { library, file, signers, log } => apply(library, file, signers, log, ui)?,
+        TrustCommand::Apply { library, file, passphrase_file, log } => {
+            apply(library, file, passphrase_file.as_deref(), log, ui)?
+        }
         TrustCommand::Export { place, format, read } => export(&policy_of(place, read, ui)?, *format, ui)?,
     }
     Ok(Answer::Yes)
@@ -166,6 +169,7 @@ pub(super) fn run(args: &TrustVerbArgs, ui: &Ui) -> Result<Answer, Failure> {
 
 /// Returns the policy of an archive as it holds now, or the one in a file.
 fn policy_of(path: &Path, read: &ReadArgs, ui: &Ui) -> Result<Policy, Failure> {
+    read.fit_archive()?;
     if !place::is_archive(path) {
         return keyring::read_policy(path);
     }
@@ -203,7 +207,7 @@ fn show(policy: &Policy, ui: &Ui) -> Result<(), Failure> {
     }
     for key in &policy.keys {
         let roles: Vec<_> = key.roles.iter().map(|role| role.as_str()).collect();
-        let mut line = format!("key        {} {} ({})", key.public.id(), ui::plain(&key.name), roles.join(", "));
+        let mut line = format!("key        {} {} ({})", key.public.id(), &key.name, roles.join(", "));
         for (what, at) in
             [("valid from", key.valid_from), ("retired at", key.retired_at), ("compromised at", key.compromised_at)]
         {
@@ -212,7 +216,7 @@ fn show(policy: &Policy, ui: &Ui) -> Result<(), Failure> {
         ui.print(line)?;
     }
     policy.logs.iter().try_for_each(|log| ui.print(format!("log        {log}")))?;
-    let witness = |w: &Witness| ui.print(format!("witness    {} by {}", w.key, ui::plain(&w.operator)));
+    let witness = |w: &Witness| ui.print(format!("witness    {} by {}", w.key, &w.operator));
     policy.witnesses.iter().try_for_each(witness)
 }
 
@@ -265,6 +269,7 @@ fn find_version(store: &Store, wanted: &Digest) -> Result<(Policy, Vec<u8>), Fai
 }
 
 fn propose(args: &ProposeArgs, ui: &Ui) -> Result<(), Failure> {
+    args.read.fit_archive()?;
     let opened = open(&args.library, &args.read, ui)?;
     let size = opened.checkpoint.size;
     let mut next = match opened.vouched.authority.policy() {
@@ -346,7 +351,7 @@ fn propose(args: &ProposeArgs, ui: &Ui) -> Result<(), Failure> {
 /// Returns the only key of one's own.
 fn only_key(ui: &Ui) -> Result<PublicKey, Failure> {
     match keyring::own_keys(ui)?.as_slice() {
-        [one] => Ok(keyring::public(&one.with_extension("pub").display().to_string())?.key),
+        [one] => Ok(keyring::public_in(&one.with_extension("pub"))?.key),
         keys => Err(Failure::new(format!("you have {} keys", keys.len())).hint("name one: `--add NAME=FILE`")),
     }
 }
@@ -389,12 +394,18 @@ fn sign(file: &Path, signers: &SignerArgs, ui: &Ui) -> Result<(), Failure> {
     Ok(())
 }
 
-fn apply(library: &Path, file: &Path, signers: &SignerArgs, log: &LogSignerArgs, ui: &Ui) -> Result<(), Failure> {
+fn apply(
+    library: &Path,
+    file: &Path,
+    passphrase_file: Option<&Path>,
+    log: &LogSignerArgs,
+    ui: &Ui,
+) -> Result<(), Failure> {
     let opened = Archive::open(Store::new(library))?;
     let proposed = keyring::read_policy(file)?;
     let bytes =
         fs::read(file).map_err(|error| Failure::new(format!("{}: cannot be read", file.display())).cause(error))?;
-    let secret = archive::log_secret(&opened, log, signers, ui)?;
+    let secret = archive::log_secret(&opened, log, passphrase_file, ui)?;
     let mut writer = archive::writer(&opened, &secret)?;
     // Under the lock: of two that apply different policies of one version, the second must see the first.
     let before = archive::policy_in_force(&opened, ui)?;

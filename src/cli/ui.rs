@@ -1,5 +1,9 @@
 //! Talking with a person: progress bars on a terminal, plain lines elsewhere; data on stdout, everything else on stderr.
+//!
+//! Every text that reaches a terminal passes here, and here it is escaped: names and titles come from strangers, and may hold what moves the
+//! cursor, turns the reading direction or cannot be seen. One call prints one line; a line end in a text is escaped like the rest.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZeroUsize;
@@ -11,7 +15,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use zeroize::Zeroizing;
 
+use crate::pipeline;
 use crate::watch::{Task, Watch};
 
 use super::{Failure, Global};
@@ -23,7 +30,6 @@ const JSON_VERSION: u64 = 1;
 pub(super) struct Ui {
     quiet: bool,
     pub(super) json: bool,
-    threads: Option<NonZeroUsize>,
     pub(super) config: Option<PathBuf>,
     bar: Mutex<Option<ProgressBar>>,
     interrupted: Arc<AtomicBool>,
@@ -37,10 +43,12 @@ impl Ui {
             let _ = signal_hook::flag::register_conditional_shutdown(signal, 130, interrupted.clone());
             let _ = signal_hook::flag::register(signal, interrupted.clone());
         }
+        if let Some(threads) = global.threads {
+            pipeline::set_threads(threads);
+        }
         Self {
             quiet: global.quiet,
             json: global.json,
-            threads: global.threads,
             config: global.config.clone(),
             bar: Mutex::new(None),
             interrupted,
@@ -48,22 +56,81 @@ impl Ui {
     }
 
     pub(super) fn threads(&self) -> NonZeroUsize {
-        self.threads.unwrap_or_else(crate::pipeline::processors)
+        pipeline::processors()
     }
 
-    /// Says something on stderr, unless quiet was asked for.
+    /// Says a line on stderr, unless quiet was asked for.
     pub(super) fn say(&self, text: impl Display) {
         if !self.quiet {
-            self.above_bar(|| {
-                // Whoever closed stderr does not want to hear it.
-                let _ = writeln!(anstream::stderr(), "{text}");
-            });
+            self.above_bar(|| to_stderr(&text.to_string()));
         }
+    }
+
+    /// Says what to do next on stderr, unless quiet was asked for.
+    pub(super) fn hint(&self, text: impl Display) {
+        self.say("");
+        self.say(format!("hint: {text}"));
     }
 
     /// Prints a line of data on stdout.
     pub(super) fn print(&self, text: impl Display) -> Result<(), Failure> {
-        self.above_bar(|| writeln!(anstream::stdout(), "{text}")).map_err(Failure::stdout)
+        self.to_stdout(&escaped(&text.to_string()))
+    }
+
+    /// Prints cells in one line on stdout, with tabs between them.
+    pub(super) fn print_row(&self, cells: &[impl AsRef<str>]) -> Result<(), Failure> {
+        let cells: Vec<_> = cells.iter().map(|cell| escaped(cell.as_ref())).collect();
+        self.to_stdout(&cells.join("\t"))
+    }
+
+    /// Prints pieces of one line on stdout, each in its style.
+    pub(super) fn print_styled(&self, pieces: &[(Style, &str)]) -> Result<(), Failure> {
+        let mut line = String::new();
+        for (style, text) in pieces {
+            let code = match style {
+                Style::Plain => None,
+                Style::Strong => Some("1"),
+                Style::Match => Some("1;33"),
+            };
+            let text = escaped(text);
+            match code {
+                Some(code) => line.push_str(&format!("\x1b[{code}m{text}\x1b[0m")),
+                None => line.push_str(&text),
+            }
+        }
+        self.to_stdout(&line)
+    }
+
+    /// Prints rows on stdout: in columns as wide as needed on a terminal, with cells longer than `widest` cut; with tabs elsewhere.
+    pub(super) fn print_table<const N: usize>(
+        &self,
+        rows: &[[String; N]],
+        widest: [usize; N],
+        right: usize,
+    ) -> Result<(), Failure> {
+        if !io::stdout().is_terminal() {
+            return rows.iter().try_for_each(|row| self.print_row(row));
+        }
+        let mut widths = [0; N];
+        let mut shown: Vec<Vec<String>> = Vec::with_capacity(rows.len());
+        for row in rows {
+            let cells = row.iter().zip(widest).map(|(cell, widest)| shortened(&escaped(cell), widest));
+            let cells: Vec<String> = cells.collect();
+            for (width, cell) in widths.iter_mut().zip(&cells) {
+                *width = (*width).max(cell.width());
+            }
+            shown.push(cells);
+        }
+        for cells in shown {
+            let mut line = String::new();
+            for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
+                let space = width - cell.width();
+                let (before, after) = if column == right { (space, 0) } else { (0, space) };
+                line.push_str(&format!("{}{cell}{}  ", " ".repeat(before), " ".repeat(after)));
+            }
+            self.to_stdout(line.trim_end())?;
+        }
+        Ok(())
     }
 
     /// Prints an object with its version and kind on stdout.
@@ -76,14 +143,20 @@ impl Ui {
             value: &'a T,
         }
         let text = serde_json::to_string(&Versioned { v: JSON_VERSION, kind, value });
-        self.print(text.map_err(|error| Failure::new(error.to_string()))?)
+        let text = text.map_err(|error| Failure::new(error.to_string()))?;
+        let units = |c: char| c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect();
+        self.to_stdout(&replaced(&text, units))
     }
 
     /// Says why the program ends; also when quiet.
     pub(super) fn failure(&self, failure: &Failure) {
         self.finish();
-        // Whoever closed stderr does not want to hear it.
-        let _ = write!(anstream::stderr(), "{failure}");
+        failure.lines().iter().for_each(|line| to_stderr(line));
+    }
+
+    /// Writes what is escaped already, or is only of this program's own words.
+    fn to_stdout(&self, line: &str) -> Result<(), Failure> {
+        self.above_bar(|| writeln!(anstream::stdout(), "{line}")).map_err(Failure::stdout)
     }
 
     /// Takes the progress bar away.
@@ -180,15 +253,78 @@ pub(super) fn thousands(n: u64) -> String {
     out
 }
 
-/// Returns text that came from a bundle so that a terminal shows it and obeys nothing in it.
-pub(super) fn plain(text: &str) -> String {
-    let odd = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    if !text.contains(odd) {
+/// How a piece of a line looks on a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    Plain,
+    /// Bold.
+    Strong,
+    /// Bold and yellow: what was searched for.
+    Match,
+}
+
+/// Prints what is wrong with the arguments, or the help that was asked for.
+pub(super) fn usage(error: &clap::Error) {
+    let plain = error.render().to_string();
+    if plain.lines().any(|line| line.contains(is_odd)) {
+        // An argument that is quoted may be the name of a stranger's file; colours are not worth the risk.
+        plain.lines().for_each(to_stderr);
+    } else {
+        // A closed pipe while printing help is nobody's failure.
+        drop(error.print());
+    }
+}
+
+/// Asks for a secret at the terminal.
+pub(super) fn ask(prompt: &str) -> io::Result<Zeroizing<String>> {
+    rpassword::prompt_password(escaped(prompt)).map(Zeroizing::new)
+}
+
+fn to_stderr(line: &str) {
+    // Whoever closed stderr does not want to hear it.
+    let _ = writeln!(anstream::stderr(), "{}", escaped(line));
+}
+
+/// Returns text with everything escaped, visibly, that a terminal would obey or not show.
+fn escaped(text: &str) -> Cow<'_, str> {
+    replaced(text, |c| c.escape_default().to_string())
+}
+
+fn replaced(text: &str, by: impl Fn(char) -> String) -> Cow<'_, str> {
+    if !text.contains(is_odd) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_odd(c) {
+            out.push_str(&by(c));
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Says whether a character is a control character, turns the reading direction, ends a line, or is invisible: soft hyphen, zero-width
+/// characters, invisible operators, byte order mark, annotation marks, tags.
+fn is_odd(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Cuts a text to a number of terminal columns, the last of them an ellipsis.
+fn shortened(text: &str, columns: usize) -> String {
+    if text.width() <= columns {
         return text.to_owned();
     }
-    text.chars().map(|c| if odd(c) { '\u{fffd}' } else { c }).collect()
+    let mut used = 1;
+    let fits = |c: &char| {
+        used += c.width().unwrap_or(0);
+        used <= columns
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
 }
 
 #[cfg(test)]
@@ -204,7 +340,23 @@ mod tests {
     }
 
     #[test]
-    fn terminal_escapes_are_shown_and_not_obeyed() {
-        assert_eq!(plain("a\x1b[31mb\u{202e}"), "a\u{fffd}[31mb\u{fffd}");
+    fn what_a_terminal_would_obey_or_hide_is_escaped_visibly() {
+        assert_eq!(escaped("a\x1b[31mb\u{202e}c\nd\te"), "a\\u{1b}[31mb\\u{202e}c\\nd\\te");
+        assert_eq!(escaped("été 日本 \u{1f600} \u{5d0}\u{627}"), "été 日本 \u{1f600} \u{5d0}\u{627}");
+        for odd in [
+            "\x00",
+            "\x7f",
+            "\u{85}",
+            "\u{9b}",
+            "\u{61c}",
+            "\u{200b}",
+            "\u{200f}",
+            "\u{2028}",
+            "\u{2069}",
+            "\u{feff}",
+            "\u{e0041}",
+        ] {
+            assert!(!escaped(odd).contains(odd), "{odd:?}");
+        }
     }
 }

@@ -44,7 +44,7 @@ pub(super) struct VerifyArgs {
     #[command(flatten)]
     select: SelectArgs,
     /// Check a document by this .tlog-proof instead, without any archive
-    #[arg(long, value_name = "FILE", conflicts_with = "articles")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["articles", "keys", "policy", "unsigned", "archive", "at"])]
     proof: Option<PathBuf>,
 }
 
@@ -73,22 +73,45 @@ struct JsonVerdict<'a> {
 }
 
 pub(super) fn run(args: &VerifyArgs, ui: &Ui) -> Result<Answer, Failure> {
+    #[derive(Serialize)]
+    struct Json<'a> {
+        file: &'a str,
+        reason: String,
+    }
+    if args.proof.is_none() {
+        args.read.fit(&args.files.files, true)?;
+    }
     let mut answer = Answer::Yes;
-    for file in &args.files.files {
-        let good = if let Some(proof) = &args.proof {
-            super::prove::check(file, proof, &args.read, ui)?
-        } else if super::place::is_archive(file) {
-            if args.select.articles.is_empty() { archive(args, file, ui)? } else { articles(args, file, ui)? }
-        } else if args.select.articles.is_empty() {
-            whole(args, file, ui)?
-        } else {
-            some(args, file, ui)?
-        };
-        if !good {
-            answer = Answer::No;
-        }
+    for path in &args.files.files {
+        answer = answer.max(match one(args, path, ui) {
+            Ok(true) => Answer::Yes,
+            Ok(false) => Answer::No,
+            Err(failure) if failure.ends_all() => return Err(failure),
+            // The other files are looked at all the same.
+            Err(failure) => {
+                let file = path.display().to_string();
+                let failure = failure.naming(&file);
+                ui.failure(&failure);
+                if ui.json {
+                    ui.print_json("unverified", &Json { file: &file, reason: failure.words() })?;
+                }
+                if failure.code() == 1 { Answer::No } else { Answer::NotDone }
+            }
+        });
     }
     Ok(answer)
+}
+
+/// Verifies one file, archive or document.
+fn one(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
+    let some_articles = !args.select.articles.is_empty();
+    match &args.proof {
+        Some(proof) => super::prove::check(path, proof, &args.read, ui),
+        None if super::place::is_archive(path) && some_articles => articles(args, path, ui),
+        None if super::place::is_archive(path) => archive(args, path, ui),
+        None if some_articles => some(args, path, ui),
+        None => whole(args, path, ui),
+    }
 }
 
 /// Verifies a whole archive and reports.
@@ -119,8 +142,7 @@ fn archive(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
     let (bundles, revisions) = (ui::count(found.bundles, "bundle"), ui::count(found.revisions, "revision"));
     ui.print(format!("  content    {bundles}, {revisions}, {}", ui::bytes(found.bytes)))?;
     for (name, verdict) in verdicts.words() {
-        let reason =
-            if verdict.reason.is_empty() { String::new() } else { format!(", {}", ui::plain(&verdict.reason)) };
+        let reason = if verdict.reason.is_empty() { String::new() } else { format!(", {}", &verdict.reason) };
         ui.print(format!("  {name:<10} {}{reason}", verdict.is))?;
     }
     Ok(good)
@@ -232,7 +254,7 @@ fn articles(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
         let whole = match prove(&bundle, &contents, Scope::Lines(&wanted), &Nobody, ui.threads(), ui) {
             Ok(()) => true,
             Err(crate::format::bundle::Error::Damaged(finding)) => {
-                ui.print(ui::plain(&finding.to_string()))?;
+                ui.print(&finding.to_string())?;
                 false
             }
             Err(error) => return Err(error.into()),
@@ -240,7 +262,7 @@ fn articles(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
         good &= logged && whole;
         let word = if logged && whole { "OK" } else { "NOT OK" };
         let proof = if logged { "logged, the proof holds" } else { "NOT in the log as it is in its bundle" };
-        ui.print(format!("{}: {word}: {}, {proof}", ui::plain(asked), ui::count(lines.len() as u64, "file")))?;
+        ui.print(format!("{}: {word}: {}, {proof}", asked, ui::count(lines.len() as u64, "file")))?;
     }
     Ok(good)
 }
@@ -347,14 +369,18 @@ fn print(
         "no"
     };
     ui.print(format!("  authentic  {authentic}"))?;
-    for article in states.unwrap_or_default().iter().filter(|a| a.state != FileState::Whole).take(MAX_SHOWN) {
+    let lost: Vec<_> = states.unwrap_or_default().iter().filter(|a| a.state != FileState::Whole).collect();
+    for article in lost.iter().take(MAX_SHOWN) {
         let state = if article.state == FileState::Missing { "missing" } else { "damaged" };
-        ui.print(format!("  {state:<10} {}", ui::plain(&article.path)))?;
+        ui.print(format!("  {state:<10} {}", &article.path))?;
+    }
+    if lost.len() > MAX_SHOWN {
+        ui.print(format!("  … and {} more; `--json` lists all", ui::thousands((lost.len() - MAX_SHOWN) as u64)))?;
     }
     if !intact {
-        ui.say(format!("\nhint: `vellum salvage {file}` gets out what is still whole"));
+        ui.hint(format!("`vellum salvage {file}` gets out what is still whole"));
     } else if !good {
-        ui.say(format!("\nhint: {}", trust_hint(judgement)));
+        ui.hint(trust_hint(judgement));
     }
     Ok(())
 }
@@ -363,10 +389,10 @@ fn print(
 pub(super) fn print_findings(findings: &[Finding], ui: &Ui) -> Result<(), Failure> {
     for same in findings.chunk_by(|a, b| a.code == b.code) {
         for finding in same.iter().take(MAX_SHOWN) {
-            ui.print(ui::plain(&finding.to_string()))?;
+            ui.print(&finding.to_string())?;
         }
         if same.len() > MAX_SHOWN {
-            ui.print(format!("{}: and {} more; `--json` lists all", same[0].code, same.len() - MAX_SHOWN))?;
+            ui.print(format!("{}: … and {} more; `--json` lists all", same[0].code, same.len() - MAX_SHOWN))?;
         }
     }
     Ok(())
@@ -439,7 +465,7 @@ fn some(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
                     &JsonFinding { file: &shown, severity: finding.severity(), finding: &finding },
                 )?;
             } else {
-                ui.print(ui::plain(&finding.to_string()))?;
+                ui.print(&finding.to_string())?;
                 ui.print(format!("{shown}: NOT OK"))?;
             }
             Ok(false)

@@ -46,7 +46,7 @@ pub(super) fn run(args: &WithdrawArgs, ui: &Ui) -> Result<Answer, Failure> {
     let opened = Archive::open(Store::new(&args.archive))?;
     let signers = keyring::some_signers(&args.signers, ui)?;
     let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
-    let secret = archive::log_secret(&opened, &args.log, &args.signers, ui)?;
+    let secret = archive::log_secret(&opened, &args.log, args.signers.passphrase_file.as_deref(), ui)?;
     let mut writer = archive::writer(&opened, &secret)?;
     // What takes the withdrawn bundles' place is published by the same keys.
     archive::allow(&opened, Role::Withdraw, &signers, ui)?;
@@ -66,7 +66,7 @@ pub(super) fn run(args: &WithdrawArgs, ui: &Ui) -> Result<Answer, Failure> {
         ui.print_json("withdrawn", &Json { article: &args.article, statement: digest.to_string(), bundles })?;
     } else {
         ui.print(digest)?;
-        ui.say(format!("withdrew {}; its bytes are gone from this archive", super::ui::plain(&args.article)));
+        ui.say(format!("withdrew {}; its bytes are gone from this archive", &args.article));
     }
     Ok(Answer::Yes)
 }

@@ -15,6 +15,7 @@ use crate::folder::pack::{Choice, Choose, PackOptions, Packed, PackedBundle, art
 use crate::folder::walk::{Event, FoundArticle, Note, Reason, Refusal, walk};
 use crate::folder::{self, article_id};
 use crate::format::bundle::Bundle;
+use crate::format::checkpoint::Checkpoint;
 use crate::format::leaf::Leaf;
 use crate::format::manifest::{BundleId, Origin};
 use crate::keys::{Kind, PublicKey, Signer};
@@ -75,9 +76,7 @@ struct Selection<'a> {
 }
 
 impl<'a> Selection<'a> {
-    fn new(archive: &Archive, catalog: &'a mut Catalog, options: &'a AddOptions) -> Result<Self, Error> {
-        let name = format!("{}/{}", layout::SEEN, Digest::of(options.source.as_str().as_bytes()));
-        let seen = Seen::open(&archive.store().path(&name), false)?;
+    fn new(catalog: &'a mut Catalog, options: &'a AddOptions, seen: Seen) -> Result<Self, Error> {
         let empty = catalog.is_empty()?;
         Ok(Self { catalog, seen, options, added: Added::default(), again: Vec::new(), empty, failed: None })
     }
@@ -200,12 +199,28 @@ fn digests(
     Ok((whole.then(|| all.finish()), content.finish()))
 }
 
-/// Says what adding the folder would do; nothing is written.
+/// Returns where the cache of a source's files lies.
+fn seen_of(archive: &Archive, source: &EntryPath) -> PathBuf {
+    archive.store().path(&format!("{}/{}", layout::SEEN, Digest::of(source.as_str().as_bytes())))
+}
+
+/// Says what adding the folder would do. Nothing is written, neither into the archive nor into its caches: a copy of the catalog follows the
+/// log up to `checkpoint`.
 ///
 /// # Errors
-/// Where the folder or the catalog cannot be read.
-pub fn preview(archive: &Archive, catalog: &mut Catalog, root: &Path, options: &AddOptions) -> Result<Added, Error> {
-    let mut selection = Selection::new(archive, catalog, options)?;
+/// Where the folder, the log or the catalog cannot be read.
+pub fn preview(
+    archive: &Archive,
+    checkpoint: &Checkpoint,
+    root: &Path,
+    options: &AddOptions,
+    watch: &dyn Watch,
+) -> Result<Added, Error> {
+    let aside = tempfile::tempdir().map_err(|source| Error::Cache { path: PathBuf::from(layout::CATALOG), source })?;
+    let mut catalog = Catalog::open_copy(&archive.store().path(layout::CATALOG), aside.path())?;
+    follow(archive, &mut catalog, checkpoint, watch)?;
+    let seen = Seen::open_to_read(&seen_of(archive, &options.source))?;
+    let mut selection = Selection::new(&mut catalog, options, seen)?;
     let (mut refusals, mut notes): (Vec<Refusal>, Vec<(String, Note)>) = (Vec::new(), Vec::new());
     let walked = walk(root, &options.pack.walk, &mut |event| {
         match event {
@@ -242,7 +257,8 @@ pub fn add(
 ) -> Result<Added, Error> {
     let archive = writer.archive();
     follow(archive, catalog, writer.checkpoint(), watch)?;
-    let mut selection = Selection::new(archive, catalog, options)?;
+    let seen = Seen::open(&seen_of(archive, &options.source))?;
+    let mut selection = Selection::new(catalog, options, seen)?;
     let incoming = archive.store().path(layout::INCOMING);
     let packed = match pack_chosen(root, &incoming, &options.pack, signers, &mut selection, watch) {
         Err(folder::Error::NoArticles(_)) if selection.failed.is_none() && selection.found_any() => Packed::default(),

@@ -105,9 +105,7 @@ pub fn follow(
         *catalog = Catalog::in_memory()?;
         state = catalog.state()?;
     } else if state.size > checkpoint.size || (state.size > 0 && log.root(state.size)? != state.root) {
-        let path = archive.store().path(layout::CATALOG);
-        Catalog::remove(&path)?;
-        *catalog = Catalog::open(&path)?;
+        catalog.renew()?;
         state = catalog.state()?;
     }
     let statements = Statements::read(archive, &mut log, state.size)?;

@@ -43,17 +43,26 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Opens a source's cache; with `fresh` as if there were none to read.
-    pub(super) fn open(path: &Path, fresh: bool) -> Result<Self, Error> {
+    /// Opens a source's cache.
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let failed = |source| Error::Cache { path: path.to_owned(), source };
         let folder = path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder).map_err(failed)?;
-        let new = disk::unfinished(folder, disk::SECRET).map_err(failed)?;
+        Self::of(path, disk::unfinished(folder, disk::SECRET).map_err(failed)?)
+    }
+
+    /// Opens a source's cache only to read it: nothing is made beside it, and the new one must not be kept.
+    pub(super) fn open_to_read(path: &Path) -> Result<Self, Error> {
+        let new = tempfile::NamedTempFile::new();
+        Self::of(path, new.map_err(|source| Error::Cache { path: path.to_owned(), source })?)
+    }
+
+    fn of(path: &Path, new: tempfile::NamedTempFile) -> Result<Self, Error> {
+        let failed = |source| Error::Cache { path: path.to_owned(), source };
         let begun = Stat::from(&new.as_file().metadata().map_err(failed)?);
         let mut new = BufWriter::new(new);
         new.write_all(MAGIC).map_err(failed)?;
-        let mut old =
-            if fresh { None } else { File::open(path).ok().map(|file| BufReader::with_capacity(256 << 10, file)) };
+        let mut old = File::open(path).ok().map(|file| BufReader::with_capacity(256 << 10, file));
         let mut magic = [0; MAGIC.len()];
         if old.as_mut().is_some_and(|old| old.read_exact(&mut magic).is_err() || magic != MAGIC) {
             old = None;

@@ -111,7 +111,7 @@ fn rest(
     let manifest = bundle.manifest();
     let options = PackOptions {
         archive: Some(writer.archive().origin().clone()),
-        walk: WalkOptions { allow_percent: true, ..WalkOptions::default() },
+        walk: WalkOptions { allow_percent: true, all: true, ..WalkOptions::default() },
         bundle_bytes: u64::MAX,
         replaces: vec![bundle.id()],
         ..PackOptions::new(manifest.name.clone(), manifest.title.clone(), time)

@@ -2,6 +2,7 @@
 
 pub mod derive;
 pub mod extract;
+pub mod litter;
 mod overwrite;
 pub mod pack;
 mod publish;

@@ -18,6 +18,8 @@ use jiff::Timestamp;
 use crate::format::checksums::METADATA;
 use crate::path::{self, EntryPath, PathFault};
 
+use super::litter::Litter;
+
 /// The ending of a sidecar.
 const SIDECAR_ENDING: &str = "toml";
 /// How deep folders may be nested.
@@ -32,6 +34,8 @@ pub struct WalkOptions {
     pub follow_symlinks: bool,
     /// Take names that hold `%0A`, `%0D` or `%25`.
     pub allow_percent: bool,
+    /// Take what tools and systems leave among documents.
+    pub all: bool,
     /// Paths below the root to leave out.
     pub exclude: GlobSet,
     /// A name that goes before every article's path; that of the root, where the root itself is an article.
@@ -221,6 +225,9 @@ pub enum Note {
     /// Left out because the caller asked for it.
     #[error("was left out as asked")]
     Excluded,
+    /// Left out because a tool or a system made it.
+    #[error("{0}, and was left out")]
+    Litter(Litter),
     /// A key of the metadata that is not in the vocabulary.
     #[error("{0}")]
     Metadata(String),
@@ -383,6 +390,13 @@ impl Walker<'_> {
                 continue;
             }
             let mut metadata = entry.metadata();
+            let is_folder = metadata.as_ref().is_ok_and(Metadata::is_dir);
+            if !self.options.all
+                && let Some(litter) = Litter::of(&entry.path(), &disk_name, is_folder)
+            {
+                self.note(&place, Note::Litter(litter))?;
+                continue;
+            }
             if metadata.as_ref().is_ok_and(Metadata::is_symlink) {
                 if !self.options.follow_symlinks {
                     self.refuse(&place, Reason::Symlink)?;

@@ -46,19 +46,29 @@ const FILE_BYTES: usize = 2 + 2 + 2 + SALT_BYTES + 8 + 8 + SECRET_BYTES;
 pub struct Passphrase(Zeroizing<String>);
 
 impl Passphrase {
-    /// Takes a pass phrase, without a line end.
+    /// Copies a pass phrase from its bytes, without a line end; the caller zeroes its own.
     ///
     /// # Errors
-    /// [`Error::PassphraseFormat`] if minisign could not be given it: NUL, CR or LF, or over [`MAX_PASSPHRASE_BYTES`].
-    pub fn new(text: String) -> Result<Self, Error> {
-        let text = Zeroizing::new(text);
-        if text.len() > MAX_PASSPHRASE_BYTES {
-            return Err(Error::PassphraseFormat { rule: "expected at most 1022 bytes" });
+    /// [`Error::PassphraseFormat`] for an empty phrase, bytes that are not UTF-8, a byte order mark at the start, NUL, CR or LF, and over
+    /// [`MAX_PASSPHRASE_BYTES`]. None of it is mended: two phrases that differ in a byte must never open the same key.
+    pub fn new(bytes: &[u8]) -> Result<Self, Error> {
+        let refused = |rule| Err(Error::PassphraseFormat { rule });
+        if bytes.is_empty() {
+            return refused("expected at least one character, found none");
+        }
+        if bytes.len() > MAX_PASSPHRASE_BYTES {
+            return refused("expected at most 1022 bytes");
+        }
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            return refused("expected UTF-8, found other bytes");
+        };
+        if text.starts_with('\u{feff}') {
+            return refused("expected no byte order mark at the start");
         }
         if text.contains(['\0', '\r', '\n']) {
-            return Err(Error::PassphraseFormat { rule: "expected no NUL and no line end" });
+            return refused("expected no NUL and no line end");
         }
-        Ok(Self(text))
+        Ok(Self(Zeroizing::new(text.to_owned())))
     }
 
     /// Says whether two pass phrases, typed by one person, are the same.

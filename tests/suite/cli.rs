@@ -84,7 +84,7 @@ fn pack_refuses_two_articles_of_one_path_or_id_and_names_both() {
     assert!(said.stderr.contains("b: has the id \"one\", as \"a\" has already"), "{}", said.stderr);
     scene.write("three/a.md", "x");
     scene.write("three/a/a.md/deep.txt", "x");
-    let said = scene.expect(2, &["pack", "three"]);
+    let said = scene.expect(1, &["pack", "three"]);
     assert!(said.stderr.contains("file and a folder at once"), "{}", said.stderr);
 }
 

@@ -34,7 +34,7 @@ fn key() -> SecretKey {
 }
 
 fn phrase(text: &str) -> Passphrase {
-    Passphrase::new(text.to_owned()).unwrap()
+    Passphrase::new(text.as_bytes()).unwrap()
 }
 
 fn comment() -> Comment {
@@ -673,7 +673,7 @@ fn prints_nothing_secret() {
         format!("{0:?} {0}", SecretKey::open(body.as_bytes(), None).unwrap_err()),
         format!("{0:?} {0}", PublicKey::parse(&open).unwrap_err()),
         format!("{0:?} {0}", Signature::parse(&open).unwrap_err()),
-        format!("{0:?}", Passphrase::new("battery\nstaple".into()).unwrap_err()),
+        format!("{0:?}", Passphrase::new(b"battery\nstaple").unwrap_err()),
     ];
     for text in shown {
         for secret in ["correct", "battery", "staple", &body[80..100], "[1, 2, 3", "01020304"] {

@@ -15,7 +15,7 @@ pub use write::{ArticleRow, BundleRow, Update};
 use std::fs;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
@@ -101,6 +101,8 @@ pub struct Listed {
 /// The catalog of an archive.
 pub struct Catalog {
     db: Connection,
+    /// Its file; none in memory.
+    path: Option<PathBuf>,
 }
 
 impl Catalog {
@@ -117,6 +119,36 @@ impl Catalog {
         }
         Self::remove(path)?;
         Self::try_open(path)
+    }
+
+    /// Opens a copy of the catalog at `path` in the folder `aside`, for a run that must leave the archive as it is.
+    ///
+    /// # Errors
+    /// Where it cannot be copied.
+    pub fn open_copy(path: &Path, aside: &Path) -> Result<Self, Error> {
+        let copy = aside.join("catalog.sqlite");
+        for ending in ["", "-wal"] {
+            match fs::copy(format!("{}{ending}", path.display()), format!("{}{ending}", copy.display())) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+        Self::open(&copy)
+    }
+
+    /// Empties the catalog, by making it anew where it lies.
+    ///
+    /// # Errors
+    /// Where it cannot be removed or made.
+    pub fn renew(&mut self) -> Result<(), Error> {
+        *self = match &self.path {
+            Some(path) => {
+                Self::remove(path)?;
+                Self::open(path)?
+            }
+            None => Self::in_memory()?,
+        };
+        Ok(())
     }
 
     /// Removes the catalog's files.
@@ -138,14 +170,14 @@ impl Catalog {
     /// # Errors
     /// Where the database fails.
     pub fn in_memory() -> Result<Self, Error> {
-        Self::of(Connection::open_in_memory()?)
+        Self::of(Connection::open_in_memory()?, None)
     }
 
     fn try_open(path: &Path) -> Result<Self, Error> {
-        Self::of(Connection::open(path)?)
+        Self::of(Connection::open(path)?, Some(path.to_owned()))
     }
 
-    fn of(db: Connection) -> Result<Self, Error> {
+    fn of(db: Connection, path: Option<PathBuf>) -> Result<Self, Error> {
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
         db.busy_timeout(std::time::Duration::from_secs(10))?;
@@ -164,7 +196,7 @@ impl Catalog {
         } else if version != VERSION {
             return Err(rusqlite::Error::InvalidQuery.into());
         }
-        let catalog = Self { db };
+        let catalog = Self { db, path };
         catalog.state()?;
         Ok(catalog)
     }
