@@ -295,7 +295,8 @@ fn a_bundle_that_is_rewritten_keeps_its_mode_its_owner_and_the_link_to_it() {
     scene.articles();
     let bundle = scene.pack("in");
     fs::create_dir(scene.path("links")).unwrap();
-    symlink(&bundle, scene.path("links/b.tar.zst")).unwrap();
+    let link = scene.path("links").join(bundle.file_name().unwrap());
+    symlink(&bundle, &link).unwrap();
     fs::set_permissions(&bundle, fs::Permissions::from_mode(0o600)).unwrap();
     // Only root can give a file away.
     let given = chown(&bundle, Some(4321), Some(4321)).is_ok();
@@ -303,17 +304,20 @@ fn a_bundle_that_is_rewritten_keeps_its_mode_its_owner_and_the_link_to_it() {
     let owner = whose();
     assert!(!given || owner == (4321, 4321));
     let before = fs::read(&bundle).unwrap();
-    for named in [shown(&bundle), "links/b.tar.zst".into()] {
+    for named in [shown(&bundle), shown(&link)] {
         for args in [&["recompress", "--level", "7"][..], &["recompress", "--level", "1"], &["sign"]] {
             scene.expect(0, &[args, &[&named]].concat());
             assert_eq!((mode(&bundle), whose()), (0o600, owner), "{args:?} {named}");
         }
     }
     assert!(fs::read(&bundle).unwrap() != before);
-    assert!(scene.path("links/b.tar.zst").symlink_metadata().unwrap().is_symlink());
-    assert_eq!(fs::read_dir(scene.path("links")).unwrap().count(), 1);
+    scene.expect(0, &["pack", "--overwrite", "--output", "bundles", "in"]);
+    scene.expect(0, &["pack", "--overwrite", "--output", "links", "in"]);
+    assert_eq!((mode(&bundle), whose()), (0o600, owner));
     scene.expect(0, &["recompress", "--level", "3", "--output", "other.tar.zst", &shown(&bundle)]);
     assert_eq!(mode(&scene.path("other.tar.zst")), 0o600);
+    assert!(link.symlink_metadata().unwrap().is_symlink());
+    assert_eq!(fs::read_dir(scene.path("links")).unwrap().count(), 1);
     scene.expect(0, &["verify", &shown(&bundle), "other.tar.zst"]);
 }
 
@@ -413,34 +417,45 @@ fn a_proof_is_written_to_a_pipe_as_it_is() {
 
 /// A file system that takes names for one that differ by case, as those of Windows and macOS do.
 struct Folding {
-    image: PathBuf,
     root: PathBuf,
+    device: String,
 }
 
 impl Folding {
-    /// Mounts one; `None`, said loudly, where that cannot be had.
-    fn mounted(scene: &Scene) -> Option<Self> {
-        if !installed("lowntfs-3g") || !installed("mkntfs") {
-            return None;
+    /// Mounts those that can be had, and says loudly which cannot.
+    fn mounted(scene: &Scene) -> Vec<Self> {
+        let kinds = [
+            ("mkntfs", &["-q", "-F"][..], "lowntfs-3g", &["-o", "ignore_case"][..]),
+            // One that has no hard links, and no rename that replaces nothing.
+            ("mkfs.exfat", &[], "mount.exfat-fuse", &[]),
+        ];
+        let mut found = Vec::new();
+        for (make, made, mount, mounted) in kinds {
+            if !installed(make) || !installed(mount) {
+                continue;
+            }
+            let (image, root) = (scene.path(&format!("{mount}.image")), scene.path(mount));
+            fs::create_dir(&root).unwrap();
+            fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
+            tool(&scene.path(""), make, &[made, &[image.to_str().unwrap()]].concat());
+            let device = said(Command::new("losetup").args(["-f", "--show"]).arg(&image).output().unwrap());
+            let folding = Self { root, device: device.stdout.trim().to_owned() };
+            let mut command = Command::new(mount);
+            let done = said(command.args(mounted).arg(&folding.device).arg(&folding.root).output().unwrap());
+            if done.code == 0 {
+                found.push(folding);
+            } else {
+                eprintln!("SKIPPED: {mount} cannot mount: {}{}", device.stderr, done.stderr);
+            }
         }
-        let (image, root) = (scene.path("image"), scene.path("folding"));
-        fs::create_dir(&root).unwrap();
-        fs::File::create(&image).unwrap().set_len(32 << 20).unwrap();
-        tool(&scene.path(""), "mkntfs", &["-q", "-F", "image"]);
-        let mut command = Command::new("lowntfs-3g");
-        let done = command.args(["-o", "ignore_case"]).args([&image, &root]).output().unwrap();
-        if !done.status.success() {
-            eprintln!("SKIPPED: lowntfs-3g cannot mount: {}", String::from_utf8_lossy(&done.stderr));
-            return None;
-        }
-        Some(Self { image, root })
+        found
     }
 }
 
 impl Drop for Folding {
     fn drop(&mut self) {
-        drop(Command::new("umount").arg(&self.root).status());
-        drop(fs::remove_file(&self.image));
+        drop(Command::new("umount").arg(&self.root).output());
+        drop(Command::new("losetup").arg("-d").arg(&self.device).output());
     }
 }
 
@@ -455,38 +470,48 @@ fn names(folder: &Path) -> Vec<String> {
 #[test]
 fn where_the_file_system_folds_case_nothing_is_merged_and_both_names_are_said() {
     let scene = Scene::with_key();
-    let Some(folding) = Folding::mounted(&scene) else { return };
     scene.write("files/Tides.md", "# One\n");
     scene.write("files/tides.md", "# Other\n");
     scene.write("folders/Essays/one.md", "# One\n");
     scene.write("folders/essays/other.md", "# Other\n");
     scene.write("large/Noise.bin", vec![1; 300_000]);
     scene.write("large/noise.bin", vec![2; 300_000]);
-    let before = names(&folding.root);
-    for (input, layout, one, other) in [
-        ("files", "folder", "Tides", "tides"),
-        ("files", "sidecar", "Tides.md", "tides.md"),
-        ("folders", "folder", "Essays", "essays"),
-        ("folders", "sidecar", "Essays", "essays"),
-        ("large", "sidecar", "Noise.bin", "noise.bin"),
-    ] {
-        let said = scene.expect(0, &["pack", "--quiet", "--frame-size", "65536", "--output", "bundles", input]);
-        let bundle = said.stdout.trim().to_owned();
-        let said = scene.expect(1, &["extract", "--layout", layout, "--to", "folding/out", &bundle]);
-        let names_both = said.stderr.contains(&format!("{one:?}")) && said.stderr.contains(&format!("{other:?}"));
-        assert!(names_both, "{input} {layout}: {}", said.stderr);
-        let said = scene.expect(1, &["salvage", "--to", "folding/out", &bundle]);
-        assert!(said.stderr.contains("one name on this file system"), "{input}: {}", said.stderr);
-        assert_eq!(names(&folding.root), before, "{input} {layout}");
+    for folding in Folding::mounted(&scene) {
+        let below = |name: &str| shown(&folding.root.join(name));
+        let (before, out) = (names(&folding.root), below("out"));
+        for (input, layout, one, other) in [
+            ("files", "folder", "Tides", "tides"),
+            ("files", "sidecar", "Tides.", "tides."),
+            ("folders", "folder", "Essays", "essays"),
+            ("folders", "sidecar", "Essays", "essays"),
+            ("large", "sidecar", "Noise.", "noise."),
+        ] {
+            let said = scene.expect(0, &["pack", "--quiet", "--frame-size", "65536", "--output", "bundles", input]);
+            let bundle = said.stdout.trim().to_owned();
+            let said = scene.expect(1, &["extract", "--layout", layout, "--to", &out, &bundle]);
+            let names_both = said.stderr.contains(&format!("\"{one}")) && said.stderr.contains(&format!("\"{other}"));
+            assert!(names_both, "{input} {layout}: {}", said.stderr);
+            let said = scene.expect(1, &["salvage", "--to", &out, &bundle]);
+            assert!(said.stderr.contains("one name on this file system"), "{input}: {}", said.stderr);
+            assert_eq!(names(&folding.root), before, "{input} {layout}");
+        }
+        // What does not fold, a file at a time, and bundles themselves are at home there.
+        let bundle = scene.expect(0, &["pack", "--quiet", "--output", &below("bundles"), "folders"]).stdout;
+        let bundle = bundle.trim();
+        scene.expect(0, &["extract", "--article", "Essays/one", "--to", &below("one"), bundle]);
+        scene.expect(0, &["extract", "--article", "essays/other", "--to", &below("other"), bundle]);
+        scene.expect(0, &["recompress", "--level", "5", bundle]);
+        scene.expect(0, &["verify", bundle]);
+        assert_eq!(fs::read_to_string(folding.root.join("other/essays/other/other.md")).unwrap(), "# Other\n");
+        // Keys, archives and mirrors too.
+        let config = below("config");
+        scene.expect(0, &["--config", &config, "key", "new", "--no-passphrase"]);
+        let library = below("library");
+        scene.expect(0, &["--config", &config, "init", "--no-passphrase", "--origin", ORIGIN, &library]);
+        scene.expect(0, &["--config", &config, "pack", "--into", &library, "folders"]);
+        scene.expect(0, &["--config", &config, "sync", &library, &below("mirror")]);
+        scene.expect(0, &["--config", &config, "verify", &below("mirror")]);
     }
-    // What does not fold, a file at a time, and bundles themselves are at home there.
-    let bundle = scene.expect(0, &["pack", "--quiet", "--output", "folding/bundles", "folders"]).stdout;
-    let bundle = bundle.trim();
-    scene.expect(0, &["extract", "--article", "Essays/one", "--to", "folding/one", bundle]);
-    scene.expect(0, &["extract", "--article", "essays/other", "--to", "folding/other", bundle]);
-    scene.expect(0, &["recompress", "--level", "5", bundle]);
-    scene.expect(0, &["verify", bundle]);
-    assert_eq!(fs::read_to_string(folding.root.join("other/essays/other/other.md")).unwrap(), "# Other\n");
 }
 
 #[test]

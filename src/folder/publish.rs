@@ -10,8 +10,8 @@ use tempfile::{NamedTempFile, TempDir};
 
 use crate::format::bundle::Bundle;
 use crate::format::manifest::{BundleId, Name};
-use crate::store::disk;
 pub(super) use crate::store::disk::parent;
+use crate::store::disk::{self, Links, Rewrite};
 
 use super::Error;
 
@@ -41,8 +41,9 @@ pub(super) fn unnamed_folder(target: &Path) -> Result<TempDir, Error> {
 /// Gives a finished bundle its name. Returns whether a bundle of the same id lay there and was kept.
 pub(super) fn place(file: NamedTempFile, path: &Path, id: BundleId, overwrite: bool) -> Result<bool, Error> {
     let write = |source| Error::Write { path: path.to_owned(), source };
-    if overwrite {
-        return disk::name_over(file, path).map(|()| false).map_err(write);
+    if overwrite && path.is_file() {
+        let rewrite = Rewrite::begin(path, Links::Follow, &|| false).map_err(write)?;
+        return rewrite.finish(file).map(|()| false).map_err(write);
     }
     match disk::name(file, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {

@@ -9,6 +9,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::path::fold;
+
 use super::Error;
 
 /// The folders made so far below a root.
@@ -57,9 +59,18 @@ impl Tree {
     pub(super) fn clash<'p>(&self, place: &str, places: impl IntoIterator<Item = &'p String>) -> Error {
         let identity = |place: &str| fs::metadata(self.root.join(place)).map(|found| (found.dev(), found.ino())).ok();
         let own = identity(place);
-        let same = |other: &&String| *other != place && own.is_some() && identity(other) == own;
-        let other = self.folders.iter().find(same).or_else(|| places.into_iter().find(same));
-        Error::Folds { one: other.cloned().unwrap_or_default(), other: place.to_owned() }
+        let folded = fold(place);
+        // Some file systems give a file another number each time it is asked for; there the letters must tell.
+        let same =
+            |other: &&String| *other != place && (fold(other) == folded || (own.is_some() && identity(other) == own));
+        match self.folders.iter().find(same).or_else(|| places.into_iter().find(same)) {
+            Some(one) => Error::Folds { one: one.clone(), other: place.to_owned() },
+            None => Error::InTheWay {
+                path: self.root.join(place),
+                expected: "nothing yet",
+                found: "what was written under another name",
+            },
+        }
     }
 }
 
@@ -97,8 +108,8 @@ mod tests {
         folded(&tree, "essays/a/x.txt", "essays/a/X.txt");
         assert_eq!(names(&tree.clash("essays/a/X.txt", &places)), (places[0].clone(), "essays/a/X.txt".into()));
         // A folder may be another one's file.
-        folded(&tree, "essays/a/x.txt", "essays/a/X.TXT");
-        let error = tree.make_folder_of("essays/a/X.TXT/page.html", &places).unwrap_err();
-        assert_eq!(names(&error), (places[0].clone(), "essays/a/X.TXT".into()));
+        folded(&tree, "essays/a/x.txt", "essays/a/x.txt.");
+        let error = tree.make_folder_of("essays/a/x.txt./page.html", &places).unwrap_err();
+        assert_eq!(names(&error), (places[0].clone(), "essays/a/x.txt.".into()));
     }
 }

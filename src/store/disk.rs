@@ -59,8 +59,21 @@ pub fn unfinished_folder(folder: &Path) -> io::Result<TempDir> {
 /// [`io::ErrorKind::AlreadyExists`] where something has the name, be it a link that leads nowhere.
 pub fn name(file: NamedTempFile, path: &Path) -> io::Result<()> {
     file.as_file().sync_all()?;
-    file.persist_noclobber(path).map_err(|failed| failed.error)?;
+    match file.persist_noclobber(path) {
+        Ok(_) => {}
+        // Some file systems of USB sticks and servers know neither hard links nor a rename that replaces nothing.
+        Err(failed) if cannot(&failed.error) && path.symlink_metadata().is_err() => {
+            failed.file.persist(path).map_err(|failed| failed.error)?;
+        }
+        Err(failed) => return Err(failed.error),
+    }
     sync_folder(parent(path))
+}
+
+/// Says whether a file system does not have what was asked of it.
+fn cannot(error: &io::Error) -> bool {
+    let missing = [Errno::PERM, Errno::NOSYS, Errno::OPNOTSUPP, Errno::INVAL, Errno::MLINK];
+    Errno::from_io_error(error).is_some_and(|errno| missing.contains(&errno))
 }
 
 /// Brings a file to disk and gives it its name, whatever had it: for what nobody rewrites from what was there.

@@ -13,6 +13,8 @@ use super::{
     grammar,
 };
 
+/// How deep arrays and tables may nest.
+const MAX_DEPTH: usize = 64;
 /// How many edits a known key may be away to be suggested.
 const NEAR: usize = 2;
 
@@ -108,12 +110,36 @@ impl Reader<'_> {
     /// Reads what makes an article one: title and id.
     fn identity(&mut self, table: &DeTable<'_>) -> Article {
         let mut article = Article::default();
+        for (_, value) in table {
+            self.limits(value, 1);
+        }
         match table.get("title") {
             Some(value) => article.title = self.line("title", value).unwrap_or_default(),
             None => self.fault(&(0..0), "title: expected a text, found none".into()),
         }
         article.id = table.get("id").and_then(|value| self.id("id", value));
         article
+    }
+
+    /// Refuses values that other readers of TOML could take otherwise, or not at all.
+    fn limits(&mut self, value: &Field<'_>, depth: usize) {
+        match value.get_ref() {
+            DeValue::Array(_) | DeValue::Table(_) if depth > MAX_DEPTH => {
+                self.fault(&value.span(), format!("nested more than {MAX_DEPTH} deep"));
+            }
+            DeValue::Array(items) => items.iter().for_each(|item| self.limits(item, depth + 1)),
+            DeValue::Table(table) => table.iter().for_each(|(_, value)| self.limits(value, depth + 1)),
+            DeValue::Integer(number) if i64::from_str_radix(number.as_str(), number.radix()).is_err() => {
+                self.fault(&value.span(), format!("expected an integer of 64 bits, found {}", number.as_str()));
+            }
+            DeValue::Datetime(date) => {
+                let exists = date.date.is_none_or(|date| date.year > 0);
+                if !exists || date.time.is_some_and(|time| time.second.is_some_and(|second| second > 59)) {
+                    self.fault(&value.span(), format!("expected a date that exists, found {date}"));
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Reads everything else.
@@ -162,6 +188,8 @@ impl Reader<'_> {
             self.mismatch(key, expected, value);
             return None;
         };
+        // TOML leaves open which of the two a line end in a text is.
+        let text = text.replace("\r\n", "\n");
         if let Some(c) = text.chars().find(|c| c.is_control() && !matches!(c, '\t' | '\n')) {
             self.fault(
                 &value.span(),
@@ -169,7 +197,7 @@ impl Reader<'_> {
             );
             return None;
         }
-        Some(text.to_string())
+        Some(text)
     }
 
     /// A string that is not blank.
@@ -390,6 +418,28 @@ mod tests {
         assert!(fault("title = \"\\u001b[31m\"").contains("U+001B"));
         assert!(fault(&format!("title = \"{}\"", "x".repeat(300_000))).contains("bytes long"));
         assert!(fault(&format!("title = \"a\"\nextra.x = {}1{}", "[".repeat(500), "]".repeat(500))).contains("recurs"));
+    }
+
+    #[test]
+    fn what_readers_of_toml_take_differently_has_one_answer_here() {
+        for good in [
+            "\u{feff}title = \"a\"\n",
+            "title = \"\"\"a\r\nb\"\"\"\r\n",
+            "title = \"a\"\nextra.x = 9223372036854775807\n",
+            "title = \"a\"\nextra.x = 0xffff\n",
+            &format!("title = \"a\"\nx = {}1{}", "[".repeat(64), "]".repeat(64)),
+        ] {
+            assert!(Article::read_id(good.as_bytes()).is_ok(), "{good}: {:?}", Article::read_id(good.as_bytes()));
+        }
+        assert_eq!(Article::read(b"title = \"\"\"a\r\nb\"\"\"").unwrap().title, "a\nb");
+        for bad in [
+            "title = \"a\"\nextra.x = 9223372036854775808\n",
+            "title = \"a\"\nx = 0000-01-01\n",
+            "title = \"a\"\nx = 2016-12-31T23:59:60Z\n",
+            &format!("title = \"a\"\nx = {}1{}", "[".repeat(65), "]".repeat(65)),
+        ] {
+            assert!(Article::read_id(bad.as_bytes()).is_err(), "{bad}");
+        }
     }
 
     #[test]
