@@ -41,8 +41,24 @@ LIST = FILES * (64 + 2 + 5 + 1024 + 1)  # no checksum list, and no times.txt, is
 PIECE = FILES * 20 + BLOCK * (1 + 512 + 1)  # no piece of the index is longer
 NUMBER = "(?:0|[1-9][0-9]{0,18})"
 CONTROL = "\0-\x1f\x7f-\x9f"
-WHITE = "".join(map(chr, [*range(9, 14), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B),
-                          0x2028, 0x2029, 0x202F, 0x205F, 0x3000]))  # fmt: skip
+WHITE = "".join(
+    map(
+        chr,
+        [
+            *range(9, 14),
+            0x20,
+            0x85,
+            0xA0,
+            0x1680,
+            *range(0x2000, 0x200B),
+            0x2028,
+            0x2029,
+            0x202F,
+            0x205F,
+            0x3000,
+        ],
+    )
+)
 sha256 = hashlib.sha256
 
 
@@ -52,8 +68,10 @@ class Damage(Exception):
 
 class Findings(list):
     def add(self, code, place):
-        place = place.decode("utf-8", "backslashreplace") if isinstance(place, bytes) else place
-        self.append([code, str(place)])
+        if isinstance(place, bytes):
+            place = place.decode("utf-8", "backslashreplace")
+        if len(self) < 1000:  # the verdict is long since clear
+            self.append([code, place])
 
     def ok(self):
         return all(code == "signature-untrusted" for code, _ in self)
@@ -124,7 +142,7 @@ def is_signed(key, signature, message):
 def is_time(text, digits=0):
     form = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d" + (rf"\.\d{{{digits}}}" if digits else "") + "Z"
     try:
-        return bool(re.fullmatch(form, text, re.A) and datetime.datetime.fromisoformat(text[:19]))
+        return bool(re.fullmatch(form, text, re.ASCII) and datetime.datetime.fromisoformat(text[:19]))
     except ValueError:
         return False
 
@@ -135,14 +153,19 @@ COMMENT = re.compile("vellum/1\tmanifest\tarchive:([^\t]*)\tsha256:([0-9a-f]{64}
 ORIGIN = re.compile("(?!-$)[!#-&(-*,-\\[\\]-~]{1,255}")
 
 
+def fits_archive(spoken, archive):
+    """A signature speaks of the manifest's archive, or of any, or none, if the manifest names none."""
+    return spoken == archive if archive else spoken == "-" or bool(ORIGIN.fullmatch(spoken))
+
+
 def check_signatures(found, manifest, signatures, keys, unsigned):
     """Checks the .minisig files of the manifest's bytes: [(key id as the file's name has it, bytes)…]."""
-    archive, good = parse_manifest(manifest)["archive"], 0
+    archive, digest, good = parse_manifest(manifest)["archive"], sha256(manifest).hexdigest(), 0
     if len(signatures) > SIGNATURES:
         found.add("over-limit", f"{len(signatures)} signatures")
     if not signatures and not unsigned:
         found.add("unsigned", "no signature")
-    for name, data in signatures:
+    for name, data in signatures[:SIGNATURES]:
         place = f"manifest.toml.{name}.minisig"
         if len(data) > MINISIG:
             found.add("over-limit", place)
@@ -158,15 +181,21 @@ def check_signatures(found, manifest, signatures, keys, unsigned):
         except (ValueError, AttributeError):
             found.add("signature-form", place)
             continue
-        digest, signed = hashlib.blake2b(manifest).digest(), signature + comment.encode()
         candidates = [key for key_id, key in keys if key_id == ident]
-        fits = any(is_signed(k, signature, digest) and is_signed(k, last, signed) for k in candidates)
+        fits = any(
+            is_signed(key, signature, hashlib.blake2b(manifest).digest())
+            and is_signed(key, last, signature + comment.encode())
+            for key in candidates
+        )
         spoken = COMMENT.fullmatch(comment)
         if candidates and not fits:
             found.add("signature-bad", place)
-        elif not spoken or spoken[2] != sha256(manifest).hexdigest() or not is_time(spoken[3]) or (
-            spoken[1] != archive if archive else spoken[1] != "-" and not ORIGIN.fullmatch(spoken[1])
-        ):  # fmt: skip
+        elif (
+            not spoken
+            or not fits_archive(spoken[1], archive)
+            or spoken[2] != digest
+            or not is_time(spoken[3])
+        ):
             found.add("signature-comment", place)
         elif candidates:
             good += 1
@@ -230,28 +259,38 @@ def parse_manifest(data):
     return manifest
 
 
-FORBIDDEN = re.compile(f"^[A-Za-z]:|[{CONTROL}\u2028\u2029\\\\]")
+NOT_IN_PATHS = re.compile(
+    rf"\A[A-Za-z]:|[{CONTROL}\u2028\u2029\\]"  # a drive; control characters, line ends, backslash
+    rf"|(?:\A|/)(?:[/{WHITE}]|\.\.?(?:/|\Z)|\Z)|[{WHITE}](?:/|\Z)"  # parts: empty, dots, white ends
+)
+
+
+NOT_IN_TEXTS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f]")  # control characters but tab and line feed
 
 
 def is_path(raw, limit=1024):
     try:
-        text = raw.decode()
+        wrong = NOT_IN_PATHS.search(raw.decode())
     except UnicodeDecodeError:
         return False
-    return 1 <= len(raw) <= limit and not FORBIDDEN.search(text) and all(
-        1 <= len(part.encode()) <= 255 and part not in (".", "..") and part == part.strip(WHITE)
-        for part in text.split("/")
-    )  # fmt: skip
+    return not wrong and len(raw) <= limit and max(map(len, raw.split(b"/"))) <= 255
 
 
 def parse_metadata(data):
     """The id in an article.toml, None if its path is its id; a ValueError if it breaks a rule."""
     table = tomli.loads(data.decode())
     title, ident = table.get("title"), table.get("id", "x")
-    if not isinstance(title, str) or not title.strip(WHITE) or re.search(f"[{CONTROL}]", re.sub("[\t\n]", "", title)):
+    if not isinstance(title, str) or not title.strip(WHITE) or NOT_IN_TEXTS.search(title):
         raise ValueError("title")
     if not isinstance(ident, str) or not is_path(ident.encode(), 512):
         raise ValueError("id")
+    values = [table]
+    while values:  # TOML: a number that does not fit 64 bits is an error
+        value = values.pop()
+        if isinstance(value, dict | list):
+            values += value.values() if isinstance(value, dict) else value
+        elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ValueError("a number of more than 64 bits")
     return ident.encode() if "id" in table else None
 
 
@@ -262,19 +301,23 @@ def parse_list(data, place):
     """The digest of each path of a checksum list, or of some lines of it."""
     if data.count(b"\n") > FILES:
         raise Damage("over-limit", place)
-    matches = [LIST_LINE.fullmatch(line) for line in data.split(b"\n")[:-1]]
-    if not data.endswith(b"\n") or not all(matches):
-        raise Damage("checksums", place)
-    digests = {match[2]: match[1].decode() for match in matches}
-    if len(digests) != len(matches):
-        raise Damage("checksums", f"{place}: a path stands twice")
+    *lines, rest = data.split(b"\n")
+    digests = {}
+    for number, line in enumerate(lines, 1):
+        match = LIST_LINE.fullmatch(line)
+        if not match or match[2] in digests:
+            raise Damage("checksums", f"{place}: line {number}")
+        digests[match[2]] = match[1].decode()
+    if rest or not digests:
+        raise Damage("checksums", f"{place}: its end")
     return digests
 
 
 class Article:
     def __init__(self, path):
-        self.path, self.files, self.lines = path, [], b""
-        self.metadata = path + b"/article.toml"
+        self.path, self.metadata = path, path + b"/article.toml"
+        self.files = {}  # path: digest
+        self.lines = b""
 
     def content(self):
         return [path for path in self.files if path != self.metadata]
@@ -293,12 +336,13 @@ def group(digests):
         if path in articles:
             inside.append(path)
         elif inside:
-            articles[inside[-1]].files.append(path)
+            articles[inside[-1]].files[path] = digests[path]
         else:
             homeless.append(path)
     ordered = [articles[folder] for folder in sorted(articles)]
     for article in ordered:
-        article.lines = b"".join(b"%s  data/%s\n" % (digests[p].encode(), p) for p in article.files)
+        lines = [b"%s  data/%s\n" % (digest.encode(), path) for path, digest in article.files.items()]
+        article.lines = b"".join(lines)
     return ordered, homeless
 
 
@@ -312,7 +356,8 @@ def tree(hashes):
 
 # ---------------------------------------------------------------- frames and tar
 
-Member = namedtuple("Member", "path size at body next")  # the header is at `at`, the content at `body`
+# The header of a member begins at `at`, its content at `body`, the next member at `next`.
+Member = namedtuple("Member", "path size at body next")
 DECODER = zstandard.ZstdDecompressor()
 
 
@@ -321,8 +366,8 @@ def unpack(frame, size, place):
     if size > FRAME or len(frame) > size + size // 128 + 1024:
         raise Damage("over-limit", place)
     try:
-        if frame[:4] != b"\x28\xb5\x2f\xfd" or frame[4] & 0b00001111 != 0b0100:  # checksum, and no more
-            raise Damage("frame", place)
+        if frame[:4] != b"\x28\xb5\x2f\xfd" or frame[4] & 0b1111 != 0b0100:
+            raise Damage("frame", place)  # of reserved bit, checksum and dictionary, only the checksum
         form = zstandard.get_frame_parameters(frame)
         if form.window_size > FRAME or form.content_size == zstandard.CONTENTSIZE_UNKNOWN:
             raise Damage("frame", place)
@@ -341,9 +386,11 @@ def padding(size):
 
 
 def ustar(name, size, kind=b"0", prefix=b""):
-    head = struct.pack("100s8s8s8s12s12s8sc100s8s64s8s8s155s12x", name, b"0000644", b"0000000", b"0000000",
-                       b"%011o" % size, b"0" * 11, b" " * 8, kind, b"", b"ustar\x0000", b"", b"0000000",
-                       b"0000000", prefix)  # fmt: skip
+    head = struct.pack(
+        "100s 8s 8s 8s 12s 12s 8s 1s 100s 8s 64s 8s 8s 155s 12x",
+        *(name, b"0000644", b"0000000", b"0000000", b"%011o" % size, b"00000000000", b" " * 8, kind),
+        *(b"", b"ustar\x0000", b"", b"0000000", b"0000000", prefix),
+    )
     return head[:148] + b"%06o\0 " % sum(head) + head[156:]
 
 
@@ -354,15 +401,15 @@ def header(path, size):
     if path.isascii() and len(path) > 100 and 1 <= slash <= 155 and slash + 1 < len(path):
         prefix, name = path[:slash], path[slash + 1 :]
     elif not path.isascii() or len(path) > 100:
-        name = bytes(byte if byte < 128 else ord("_") for byte in path[:100])
+        name = re.sub(rb"[\x80-\xff]", b"_", path[:100])
         records += record(b"path", path)
     if size > 0o77777777777:
         records += record(b"size", b"%d" % size)
         size = 0
+    last = ustar(name, size, prefix=prefix)
     if not records:
-        return ustar(name, size, prefix=prefix)
-    return ustar(b"pax_header", len(records), b"x") + records + bytes(padding(len(records))) + ustar(
-        name, size, prefix=prefix)  # fmt: skip
+        return last
+    return ustar(b"pax_header", len(records), b"x") + records + bytes(padding(len(records))) + last
 
 
 def record(key, value):
@@ -482,7 +529,7 @@ class Bundle:
             raise Damage("tar", "end of the tar")
         members = list(self.members(self.last, end))
         contents = [self.digest(member, FRAME)[1] for member in members]
-        manifests = [c for m, c in zip(members, contents) if m.path.partition(b"/")[2] == b"manifest.toml"]
+        manifests = [c for m, c in zip(members, contents) if m.path.endswith(b"/manifest.toml")]
         if not manifests:
             raise Damage("manifest", "no manifest.toml in the last frame")
         self.signed = manifests[0]
@@ -494,7 +541,9 @@ class Bundle:
                 found.add("extra", member.path)
             tags.setdefault(name, content)
         self.signatures = [(n[14:-8], data) for n, data in tags.items() if n.endswith(".minisig")]
-        names = TAGS + [f"manifest.toml.{name}.minisig" for name, _ in sorted(self.signatures)] + ["index/head"]
+        names = (
+            TAGS + [f"manifest.toml.{name}.minisig" for name, _ in sorted(self.signatures)] + ["index/head"]
+        )
         if [name for name in tags if name in names] != [name for name in names if name in tags]:
             found.add("tar", "the order of the last frame")
         self.head = tags.get("index/head")
@@ -518,125 +567,160 @@ class Bundle:
 
 # ---------------------------------------------------------------- verifying a whole bundle
 
-def verify(name, file, keys, unsigned, found):
+
+def verify(file, keys, unsigned, found):
     bundle = Bundle(file, found)
-    manifest = bundle.manifest
+    name = os.path.basename(file.name)
     if re.fullmatch(HEX + r"\.tar\.zst", name) and name[:64] != sha256(bundle.signed).hexdigest():
         found.add("file-name", name)
     check_signatures(found, bundle.signed, bundle.signatures, keys, unsigned)
+    walk = Walk(bundle, found)
+    digests = check_list(walk, bundle.manifest, found)
+    articles, homeless = group(digests)
+    check_articles(digests, articles, homeless, bundle.manifest, found)
+    check_members(walk, digests, articles, homeless, bundle.manifest, found)
+    check_ids(walk, articles, bundle, found)
 
-    # Every frame, header, content and padding, in one walk; what is large is kept as a digest.
-    order, seen, digests, kept, ids, generated = [], {}, {}, {}, {}, set()
-    for number, member in enumerate(bundle.members(0, bundle.last)):
-        if number >= FILES + 2 + ARTICLES // BLOCK:
-            raise Damage("over-limit", "members of the tar")
-        path = bundle.inner(member)
-        is_metadata = path.startswith(b"data/") and path.endswith(b"/article.toml")
-        limit = METADATA if is_metadata else LIST if path in (b"manifest-sha256.txt", b"times.txt") else 0
-        digest, data = bundle.digest(member, limit)
-        if path in seen:
-            found.add("extra", path + b": a second time")
-            continue
-        seen[path], digests[path] = member, digest
-        order.append(path)
-        if not is_metadata:
-            kept[path] = data
-        elif data is None:
+
+class Walk:
+    """All of the tar before its last frame: every frame, header, content and padding (step 5)."""
+
+    def __init__(self, bundle, found):
+        self.members = {}  # path in the top folder: member, in the order of the tar
+        self.digests = {}  # path in the top folder: SHA-256 of the content
+        self.lists = {}  # the checksum list and times.txt, None if they are too long
+        self.ids = {}  # path of an article.toml that is right: the id in it or None
+        self.generated = set()  # paths of those which a packer has made
+        for number, member in enumerate(bundle.members(0, bundle.last)):
+            if number >= FILES + 2 + ARTICLES // BLOCK:
+                raise Damage("over-limit", "members of the tar")
+            path, limit = bundle.inner(member), 0
+            if path in (b"manifest-sha256.txt", b"times.txt"):
+                limit = LIST
+            elif path.startswith(b"data/") and path.endswith(b"/article.toml"):
+                limit = METADATA
+            digest, content = bundle.digest(member, limit)
+            if path in self.members:
+                found.add("extra", path + b": a second time")
+                continue
+            self.members[path], self.digests[path] = member, digest
+            if limit == LIST:
+                self.lists[path] = content
+            elif limit == METADATA:
+                self.metadata(path[5:], content, found)
+
+    def metadata(self, path, content, found):
+        if content is None:
             found.add("over-limit", path)
-        else:
-            try:
-                ids[path[5:]] = parse_metadata(data)
-            except (ValueError, RecursionError) as error:
-                found.add("metadata", path + b": " + str(error).encode())
-            if data.startswith(b"# generated by vellum derive/1\n"):
-                generated.add(path[5:])
+            return
+        try:
+            self.ids[path] = parse_metadata(content)
+        except (ValueError, RecursionError) as error:
+            found.add("metadata", path + b": " + str(error).encode())
+        if content.startswith(b"# generated by vellum derive/1\n"):
+            self.generated.add(path)
 
-    # The checksum list, and the articles that it makes.
-    if b"manifest-sha256.txt" not in seen:
-        raise Damage("checksums", "manifest-sha256.txt")
-    if digests[b"manifest-sha256.txt"] != manifest["checksums"][7:]:
-        found.add("checksums", "manifest-sha256.txt: not the one that the manifest names")
-    if kept[b"manifest-sha256.txt"] is None:
-        raise Damage("over-limit", "manifest-sha256.txt")
-    listed = parse_list(kept[b"manifest-sha256.txt"], "manifest-sha256.txt")
-    for path in listed:
+
+def check_list(walk, manifest, found):
+    """Step 4: the checksum list, and times.txt with it."""
+    name = b"manifest-sha256.txt"
+    if name not in walk.members:
+        raise Damage("checksums", name)
+    if walk.lists[name] is None:
+        raise Damage("over-limit", name)
+    if walk.digests[name] != manifest["checksums"][7:]:
+        found.add("checksums", name + b": not the one that the manifest names")
+    digests = parse_list(walk.lists[name], name)
+    if manifest["times"]:
+        named = walk.digests.get(b"times.txt") == manifest["times"][7:]
+        if not named or not are_times(walk.lists[b"times.txt"], digests, walk.generated):
+            found.add("tag-file", b"times.txt")
+    return digests
+
+
+def check_articles(digests, articles, homeless, manifest, found):
+    """Step 4: every path, the one order, the articles and the counts."""
+    for path in digests:
         if not is_path(path):
             found.add("path", path)
-    ordered = sorted(path + b"/" for path in listed)
-    for path, after in zip(ordered, ordered[1:]):
-        if after.startswith(path):
-            found.add("path", path[:-1] + b": a file and a folder")
-    articles, homeless = group(listed)
     for path in homeless:
         found.add("path", path + b": belongs to no article")
-    if not homeless and list(listed) != [path for article in articles for path in article.files]:
-        found.add("checksums", "manifest-sha256.txt: not in the one order")
-    for key, count in ("articles", len(articles)), ("files", len(listed)):
-        if count != manifest[key]:
-            found.add("manifest", f"manifest.toml: {key}")
-    if len(articles) > ARTICLES:
-        found.add("over-limit", f"{len(articles)} articles")
-
-    # The tar holds exactly these files, and the other members, in their order.
-    data = {path[5:]: digest for path, digest in digests.items() if path.startswith(b"data/")}
-    for path, digest in listed.items():
-        if path not in data:
-            found.add("missing", path)
-        elif data[path] != digest:
-            found.add("content", path)
-    expected = [b"data/" + path for article in articles for path in article.content()]
-    expected += [b"data/" + article.metadata for article in articles] + [b"manifest-sha256.txt"]
-    expected += [b"times.txt"] if manifest["times"] else []
-    expected += [b"index/%d" % n for n in range(-(-len(articles) // BLOCK))]
-    allowed = {*expected, *(b"data/" + path for path in homeless)}
-    for path in order:
-        if path not in allowed:
-            found.add("extra", path)
-    if not homeless and [p for p in order if p in allowed] != [p for p in expected if p in seen]:
-        found.add("tar", "the order of the members")
-    if sum(seen[b"data/" + path].size for path in data) != manifest["bytes"]:
-        found.add("manifest", "manifest.toml: bytes")
-    if manifest["times"]:
-        good = digests.get(b"times.txt") == manifest["times"][7:]
-        if not good or not are_times(kept[b"times.txt"], list(listed), generated):
-            found.add("tag-file", "times.txt")
-
-    # Ids, tree and index.
-    names = {}
+    folders = sorted(path + b"/" for path in digests)
+    for folder, following in zip(folders, folders[1:]):
+        if following.startswith(folder):
+            found.add("path", folder + b": a file and a folder")
     for article in articles:
         if not article.content():
             found.add("metadata", article.path + b": no content")
-        ident = ids.get(article.metadata, b"") or article.path
+    if not homeless and list(digests) != [path for article in articles for path in article.files]:
+        found.add("checksums", "manifest-sha256.txt: not in the one order")
+    for key, count, limit in ("articles", len(articles), ARTICLES), ("files", len(digests), FILES):
+        if count != manifest[key]:
+            found.add("manifest", f"manifest.toml: {key}")
+        if count > limit:
+            found.add("over-limit", f"{count} {key}")
+
+
+def check_members(walk, digests, articles, homeless, manifest, found):
+    """The tar holds what the list names and the manifest asks for, in the one order, nothing else."""
+    size = 0
+    for path, member in walk.members.items():
+        size += member.size if path.startswith(b"data/") else 0
+    if size != manifest["bytes"]:
+        found.add("manifest", "manifest.toml: bytes")
+    for path, digest in digests.items():
+        if b"data/" + path not in walk.members:
+            found.add("missing", path)
+        elif walk.digests[b"data/" + path] != digest:
+            found.add("content", path)
+    expected = [b"data/" + path for article in articles for path in article.content()]
+    expected += [b"data/" + article.metadata for article in articles]
+    expected += [b"manifest-sha256.txt"] + [b"times.txt"] * bool(manifest["times"])
+    expected += [b"index/%d" % number for number in range(-(-len(articles) // BLOCK))]
+    known = set(expected)
+    for path in walk.members.keys() - known - {b"data/" + path for path in homeless}:
+        found.add("extra", path)
+    if [p for p in walk.members if p in known] != [p for p in expected if p in walk.members]:
+        found.add("tar", "the order of the members")
+
+
+def check_ids(walk, articles, bundle, found):
+    """Steps 6 and 7: unique ids, the article tree, the index."""
+    names = {}
+    for article in articles:
+        ident = walk.ids.get(article.metadata) or article.path
         if len(ident) > 512:
             found.add("metadata", article.path + b": an id of more than 512 bytes")
-        elif names.setdefault(ident, article) is not article:
+        if names.setdefault(ident, article) is not article:
             found.add("metadata", article.path + b": an id of two articles")
-    if len(names) != len(articles) or not all(a.metadata in ids and a.content() for a in articles):
-        return  # not every article has an id and a place
-    if tree([article.leaf(ident) for ident, article in names.items()]).hex() != manifest["root"][7:]:
+    if not articles or len(names) < len(articles) or any(a.metadata not in walk.ids for a in articles):
+        return  # not every article has an id
+    if tree([article.leaf(ident) for ident, article in names.items()]).hex() != bundle.manifest["root"][7:]:
         found.add("tree", "manifest.toml: root")
-    for path in expected:
-        if path not in seen and path.startswith(b"index/"):
-            found.add("index", path)
-    if any(path not in seen for path in expected):
-        return
-    head, pieces = make_index(list(names.items()), seen)
-    for number, piece in enumerate(pieces):
-        if digests[b"index/%d" % number] != sha256(piece).hexdigest():
-            found.add("index", f"index/{number}")
+    pieces = [b"index/%d" % number for number in range(-(-len(articles) // BLOCK))]
+    for piece in pieces:
+        if piece not in walk.members:
+            found.add("index", piece)
+    files = [b"data/" + path for article in articles for path in article.files]
+    if not walk.members.keys() >= {*files, *pieces} or not all(article.content() for article in articles):
+        return  # not every file has a place
+    head, contents = make_index(list(names.items()), walk.members)
+    for piece, content in zip(pieces, contents):
+        if walk.digests[piece] != sha256(content).hexdigest():
+            found.add("index", piece)
     if bundle.head not in (head, None):
         found.add("index", "index/head")
 
 
 def are_times(data, paths, generated):
-    """Whether these are times.txt's lines: in the order of the list, one a file, none of a generated one."""
+    """Whether times.txt has lines in the order of the list, one a file, none for what was generated."""
     following = iter(paths)
-    lines = data.split(b"\n") if data is not None else [b"?"]
-    for line in lines[:-1]:
+    *lines, rest = data.split(b"\n") if data is not None else [b"too long"]
+    for line in lines:
         time, _, path = line.partition(b"  data/")
         if not is_time(time.decode("latin-1"), 9) or path in generated or path not in following:
             return False  # `in` goes on with the iterator, so an earlier path is not found
-    return lines[-1] == b""
+    return rest == b""
 
 
 def make_index(articles, seen):
@@ -650,7 +734,10 @@ def make_index(articles, seen):
             sizes = b" ".join(b"%d" % seen[b"data/" + path].size for path in article.files)
             piece += sizes + (b"\t" + ident if ident != article.path else b"") + b"\n"
         first = block[0][1]
-        places = [seen[p].at for p in (b"data/" + first.content()[0], b"data/" + first.metadata, b"index/%d" % len(pieces))]
+        places = [
+            seen[p].at
+            for p in (b"data/" + first.content()[0], b"data/" + first.metadata, b"index/%d" % len(pieces))
+        ]
         root = tree([article.leaf(ident) for ident, article in block]).hex().encode()
         head.append(b"block %d %d %d %d %s %s" % (begin, *places, root, first.path))
         other = [sha256(ident).hexdigest()[:4] for ident, article in block if ident != article.path]
@@ -663,51 +750,57 @@ def make_index(articles, seen):
 # ---------------------------------------------------------------- reading one article
 
 Block = namedtuple("Block", "list content metadata piece hash path ids")
-BLOCK_LINE = re.compile(
-    rb"block (N) (N) (N) (N) ([0-9a-f]{64}) ([^\n]+)\n(?:ids ((?:[0-9a-f]{4})+)\n)?".replace(b"N", NUMBER.encode())
+LIST_OF_HEAD = re.compile(f"vellum-index/1\nlist ({NUMBER}) ({NUMBER})\n".encode())
+BLOCK_OF_HEAD = re.compile(
+    f"block ({NUMBER}) ({NUMBER}) ({NUMBER}) ({NUMBER}) ({HEX}) ([^\n]+)\n(?:ids ((?:[0-9a-f]{{4}})+)\n)?".encode()
 )
-HEAD_FORM = re.compile(rb"vellum-index/1\nlist (N) (N)\n((?:%b)+)".replace(b"N", NUMBER.encode()) % re.sub(
-    rb"\((?!\?)", b"(?:", BLOCK_LINE.pattern))  # fmt: skip
+PIECE_LINE = re.compile(f"({NUMBER}(?: {NUMBER})*)(?:\t([^\t\n]+))?".encode())
 
 
 class Index:
     """Finds articles through the index, and believes it only as far as the root of the tree goes."""
 
     def __init__(self, bundle):
-        self.bundle, self.known = bundle, {}
-        match = HEAD_FORM.fullmatch(bundle.head or b"")
-        if not match:
-            raise Damage("index", "index/head")
-        self.list_at, self.list_size = int(match[1]), int(match[2])
-        self.blocks = [Block(*map(int, m[:4]), bytes.fromhex(m[4].decode()), m[5], m[6] and re.findall(b"....", m[6]))
-                       for m in (found.groups() for found in BLOCK_LINE.finditer(match[3]))]  # fmt: skip
-        if len(self.blocks) != -(-bundle.manifest["articles"] // BLOCK) or self.list_size > LIST:
+        self.bundle, self.known, self.blocks = bundle, {}, []
+        self.top = bundle.manifest["name"].encode() + b"/"
+        head = bundle.head or b""
+        match = LIST_OF_HEAD.match(head)
+        if match:
+            self.list_at, self.list_size = int(match[1]), int(match[2])
+        while match and match.end() < len(head):
+            match = BLOCK_OF_HEAD.match(head, match.end())
+            if match:
+                *places, root, path, ids = match.groups()
+                ids = re.findall(b"....", ids or b"")
+                self.blocks.append(Block(*map(int, places), bytes.fromhex(root.decode()), path, ids))
+        if not match or len(self.blocks) != -(-bundle.manifest["articles"] // BLOCK):
             raise Damage("index", "index/head")
 
     def block(self, number):
-        """[(id, article, sizes)…] of one block: id, path and digests are the publisher's."""
+        """[(id, article, {path: size})…] of a block: ids, paths and digests are the publisher's."""
         if number in self.known:
             return self.known[number]
-        bundle, block, name = self.bundle, self.blocks[number], self.bundle.manifest["name"].encode()
-        begin, end = block.list, [*self.blocks, Block(self.list_size, 0, 0, 0, b"", b"", None)][number + 1].list
-        if not 0 <= begin < end <= self.list_size:
+        bundle, block = self.bundle, self.blocks[number]
+        end = self.blocks[number + 1].list if number + 1 < len(self.blocks) else self.list_size
+        if not block.list < end <= min(self.list_size, LIST):
             raise Damage("index", "index/head")
-        start = self.list_at + len(header(name + b"/manifest-sha256.txt", self.list_size))
-        lines = bundle.take(start + begin, end - begin)
-        articles, homeless = group(parse_list(lines, f"block {number}"))
+        start = self.list_at + len(header(self.top + b"manifest-sha256.txt", self.list_size))
+        lines = bundle.take(start + block.list, end - block.list)
+        articles, _ = group(parse_list(lines, f"block {number}"))
         member = bundle.member(block.piece, bundle.last)
-        if member.path != name + b"/index/%d" % number or member.size > PIECE:
+        if member.path != self.top + b"index/%d" % number or member.size > PIECE:
             raise Damage("index", f"index/{number}")
-        piece = bundle.take(member.body, member.size)
-        line = rb"(N(?: N)*)(?:\t([^\t\n]+))?\n".replace(b"N", NUMBER.encode())
-        entries = re.findall(line, piece) if re.fullmatch(b"(?:%b)+" % line, piece) else []
+        *piece, rest = bundle.take(member.body, member.size).split(b"\n")
+        entries = [PIECE_LINE.fullmatch(line) for line in piece]
         count = min(BLOCK, bundle.manifest["articles"] - number * BLOCK)
-        if homeless or lines != b"".join(a.lines for a in articles) or not len(entries) == len(articles) == count:
-            raise Damage("index", f"block {number}")
+        if rest or not all(entries) or not len(entries) == len(articles) == count:
+            raise Damage("index", f"index/{number}")
         result = []
-        for article, (sizes, ident) in zip(articles, entries):
-            sizes = dict(zip(article.files, map(int, sizes.split()), strict=True))
-            result.append((ident or article.path, article, sizes))
+        for article, entry in zip(articles, entries):
+            sizes = list(map(int, entry[1].split()))
+            if len(sizes) != len(article.files) or not article.content():
+                raise Damage("index", f"index/{number}")
+            result.append((entry[2] or article.path, article, dict(zip(article.files, sizes))))
         hashes = [block.hash for block in self.blocks]
         hashes[number] = tree([article.leaf(ident) for ident, article, _ in result])
         if tree(hashes).hex() != bundle.manifest["root"][7:]:
@@ -722,7 +815,7 @@ class Index:
     def find(self, wanted):
         """The place of the file with this path, or of the only content file of this article."""
         short = sha256(wanted).hexdigest()[:4].encode()
-        numbers = [n for n, block in enumerate(self.blocks) if block.ids and short in block.ids]
+        numbers = [number for number, block in enumerate(self.blocks) if short in block.ids]
         for number in [*numbers, self.by_path(wanted)]:
             for ident, article, _ in self.block(number):
                 if ident == wanted:
@@ -737,21 +830,22 @@ class Index:
         raise Damage("missing", wanted)
 
     def place(self, number, article, path=None):
-        content = article.content()
-        if path is None and len(content) == 1:
-            path = content[0]
+        """The member of a file of this block, and the digest that it must have."""
+        if path is None and len(article.content()) == 1:
+            path = article.content()[0]
         if path not in article.files:
             raise Damage("missing", path or article.path + b": not one content file")
-        top = self.bundle.manifest["name"].encode() + b"/data/"
-        at = self.blocks[number].content if path in content else self.blocks[number].metadata
+        is_content = path != article.metadata
+        at = self.blocks[number].content if is_content else self.blocks[number].metadata
         for _, other, sizes in self.block(number):
-            for file in other.content() if path in content else [other.metadata]:
+            for file in other.content() if is_content else [other.metadata]:
                 if file == path:
                     member = self.bundle.member(at, self.bundle.last)
-                    if member.path != top + path or member.size != sizes[path]:
+                    if member.path != self.top + b"data/" + path:
                         raise Damage("index", path)
-                    return member, re.search(rb"(?m)^([0-9a-f]{64})  data/%b$" % re.escape(path), article.lines)[1]
-                at += len(header(top + file, sizes[file])) + sizes[file] + padding(sizes[file])
+                    return member, article.files[path]
+                at += len(header(self.top + b"data/" + file, sizes[file]))
+                at += sizes[file] + padding(sizes[file])
 
 
 def cat(file, wanted, keys, unsigned, found, out):
@@ -765,13 +859,14 @@ def cat(file, wanted, keys, unsigned, found, out):
         for part in bundle.read(member.body, member.size):
             total.update(part)
             copy.write(part)
-        if total.hexdigest().encode() != digest:
+        if total.hexdigest() != digest:
             raise Damage("content", wanted)
         copy.seek(0)
         shutil.copyfileobj(copy, out)
 
 
 # ---------------------------------------------------------------- the proof of one article
+
 
 def root_of_path(leaf, number, size, path):
     """RFC 9162, 2.1.3.2: where a leaf's path leads, or None if it is not a path of such a tree."""
@@ -830,6 +925,7 @@ def check_proof(proof, document, keys, unsigned, found):
 
 # ---------------------------------------------------------------- the command line
 
+
 def judge(path, check):
     """Runs a check on an open file and prints the verdict."""
     found, more = Findings(), {}
@@ -847,9 +943,16 @@ def judge(path, check):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, *names in ("verify", "files"), ("corpus", "dir"), ("cat", "file", "wanted"), ("prove-check", "proof", "document"):
+    for name, *names in (
+        ("verify", "files"),
+        ("corpus", "dir"),
+        ("cat", "file", "wanted"),
+        ("prove-check", "proof", "document"),
+    ):
         command = commands.add_parser(name)
         command.add_argument("--key", type=parse_key, action="append", default=[], help="a key to trust")
         command.add_argument("--unsigned", action="store_true", help="do not ask who has signed")
@@ -869,12 +972,22 @@ def main():
             print(json.dumps(found), file=sys.stderr)
         return 0 if found.ok() else 1
     if args.command == "prove-check":
-        with open(args.proof, "rb") as file:
-            proof = file.read()
-        return 0 if judge(args.document, lambda f, found: check_proof(proof, f, args.key, args.unsigned, found)) else 1
-    files = args.files if args.command == "verify" else sorted(
-        os.path.join(folder, name) for folder, _, names in os.walk(args.dir) for name in names)  # fmt: skip
-    good = [judge(path, lambda f, found: verify(os.path.basename(path), f, args.key, args.unsigned, found)) for path in files]
+
+        def check(document, found):
+            with open(args.proof, "rb") as proof:
+                return check_proof(proof.read(2 * LINES), document, args.key, args.unsigned, found)
+
+        files = [args.document]
+    else:
+
+        def check(file, found):
+            return verify(file, args.key, args.unsigned, found)
+
+        below = args.command == "corpus" and os.walk(args.dir)
+        files = (
+            sorted(os.path.join(d, name) for d, _, names in below for name in names) if below else args.files
+        )
+    good = [judge(path, check) for path in files]
     return 0 if all(good) else 1
 
 
