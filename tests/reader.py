@@ -148,9 +148,23 @@ def is_time(text, digits=0):
 
 
 MINISIG_FORM = re.compile("untrusted comment: [^\n]*\n([^\n]{100})\ntrusted comment: ([^\n]*)\n([^\n]{88})\n")
-ANY = "*"  # in a proof a signature has no name
 COMMENT = re.compile("vellum/1\tmanifest\tarchive:([^\t]*)\tsha256:([0-9a-f]{64})\ttime:([^\t]*)")
 ORIGIN = re.compile("(?!-$)[!#-&(-*,-\\[\\]-~]{1,255}")
+ANY = "*"  # in a proof a signature has no name
+
+
+def parse_minisig(data, name):
+    """Key id, signature, trusted comment and global signature; a ValueError if its form is wrong."""
+    match = MINISIG_FORM.fullmatch(data.decode())
+    if not match:
+        raise ValueError("not a minisign signature")
+    first, last = unbase64(match[1]), unbase64(match[3])
+    ident, signature = first[2:10], first[10:]
+    if first[:2] != b"ED" or len(signature) != 64 or len(last) != 64:
+        raise ValueError("not a prehashed signature")
+    if name not in (ident[::-1].hex().upper(), ANY):
+        raise ValueError("not named for its key")
+    return ident, signature, match[2], last
 
 
 def fits_archive(spoken, archive):
@@ -160,7 +174,8 @@ def fits_archive(spoken, archive):
 
 def check_signatures(found, manifest, signatures, keys, unsigned):
     """Checks the .minisig files of the manifest's bytes: [(key id as the file's name has it, bytes)…]."""
-    archive, digest, good = parse_manifest(manifest)["archive"], sha256(manifest).hexdigest(), 0
+    archive, good = parse_manifest(manifest)["archive"], 0
+    digest, hashed = sha256(manifest).hexdigest(), hashlib.blake2b(manifest).digest()
     if len(signatures) > SIGNATURES:
         found.add("over-limit", f"{len(signatures)} signatures")
     if not signatures and not unsigned:
@@ -171,31 +186,20 @@ def check_signatures(found, manifest, signatures, keys, unsigned):
             found.add("over-limit", place)
             continue
         try:
-            first, comment, last = MINISIG_FORM.fullmatch(data.decode()).groups()
-            first, last = unbase64(first), unbase64(last)
-            ident, signature = first[2:10], first[10:]
-            if first[:2] != b"ED" or len(first) != 74 or len(last) != 64:
-                raise ValueError("not a prehashed signature")
-            if name not in (ident[::-1].hex().upper(), ANY):
-                raise ValueError("not named for its key")
-        except (ValueError, AttributeError):
+            ident, signature, comment, last = parse_minisig(data, name)
+        except ValueError:
             found.add("signature-form", place)
             continue
         candidates = [key for key_id, key in keys if key_id == ident]
         fits = any(
-            is_signed(key, signature, hashlib.blake2b(manifest).digest())
-            and is_signed(key, last, signature + comment.encode())
+            is_signed(key, signature, hashed) and is_signed(key, last, signature + comment.encode())
             for key in candidates
         )
-        spoken = COMMENT.fullmatch(comment)
+        said = COMMENT.fullmatch(comment)
+        said = said and fits_archive(said[1], archive) and said[2] == digest and is_time(said[3])
         if candidates and not fits:
             found.add("signature-bad", place)
-        elif (
-            not spoken
-            or not fits_archive(spoken[1], archive)
-            or spoken[2] != digest
-            or not is_time(spoken[3])
-        ):
+        elif not said:
             found.add("signature-comment", place)
         elif candidates:
             good += 1
@@ -534,18 +538,18 @@ class Bundle:
             raise Damage("manifest", "no manifest.toml in the last frame")
         self.signed = manifests[0]
         self.manifest = manifest = parse_manifest(self.signed)
+        signatures = []
         for member, content in zip(members, contents):
             name = self.inner(member).decode("utf-8", "backslashreplace")
-            signature = re.fullmatch(r"manifest\.toml\.(.*)\.minisig", name)
-            if name in tags or not (name in TAGS or name == "index/head" or signature):
+            if re.fullmatch(r"manifest\.toml\..*\.minisig", name) and name not in tags:
+                signatures.append(name)
+            elif name in tags or name not in (*TAGS, "index/head"):
                 found.add("extra", member.path)
-            tags.setdefault(name, content)
-        self.signatures = [(n[14:-8], data) for n, data in tags.items() if n.endswith(".minisig")]
-        names = (
-            TAGS + [f"manifest.toml.{name}.minisig" for name, _ in sorted(self.signatures)] + ["index/head"]
-        )
-        if [name for name in tags if name in names] != [name for name in names if name in tags]:
+                continue
+            tags[name] = content
+        if list(tags) != [name for name in (*TAGS, *sorted(signatures), "index/head") if name in tags]:
             found.add("tar", "the order of the last frame")
+        self.signatures = [(name[14:-8], tags[name]) for name in signatures]
         self.head = tags.get("index/head")
         if self.head is None:
             found.add("index", "index/head")
@@ -578,7 +582,7 @@ def verify(file, keys, unsigned, found):
     digests = check_list(walk, bundle.manifest, found)
     articles, homeless = group(digests)
     check_articles(digests, articles, homeless, bundle.manifest, found)
-    check_members(walk, digests, articles, homeless, bundle.manifest, found)
+    check_members(walk, digests, articles, bundle.manifest, found)
     check_ids(walk, articles, bundle, found)
 
 
@@ -616,7 +620,7 @@ class Walk:
         try:
             self.ids[path] = parse_metadata(content)
         except (ValueError, RecursionError) as error:
-            found.add("metadata", path + b": " + str(error).encode())
+            found.add("metadata", path + b": " + repr(error).encode())
         if content.startswith(b"# generated by vellum derive/1\n"):
             self.generated.add(path)
 
@@ -661,7 +665,7 @@ def check_articles(digests, articles, homeless, manifest, found):
             found.add("over-limit", f"{count} {key}")
 
 
-def check_members(walk, digests, articles, homeless, manifest, found):
+def check_members(walk, digests, articles, manifest, found):
     """The tar holds what the list names and the manifest asks for, in the one order, nothing else."""
     size = 0
     for path, member in walk.members.items():
@@ -678,8 +682,9 @@ def check_members(walk, digests, articles, homeless, manifest, found):
     expected += [b"manifest-sha256.txt"] + [b"times.txt"] * bool(manifest["times"])
     expected += [b"index/%d" % number for number in range(-(-len(articles) // BLOCK))]
     known = set(expected)
-    for path in walk.members.keys() - known - {b"data/" + path for path in homeless}:
-        found.add("extra", path)
+    for path in walk.members:
+        if path not in known and not (path.startswith(b"data/") and path[5:] in digests):
+            found.add("extra", path)
     if [p for p in walk.members if p in known] != [p for p in expected if p in walk.members]:
         found.add("tar", "the order of the members")
 
@@ -688,12 +693,14 @@ def check_ids(walk, articles, bundle, found):
     """Steps 6 and 7: unique ids, the article tree, the index."""
     names = {}
     for article in articles:
-        ident = walk.ids.get(article.metadata) or article.path
+        if article.metadata not in walk.ids:
+            continue  # it has no id
+        ident = walk.ids[article.metadata] or article.path
         if len(ident) > 512:
             found.add("metadata", article.path + b": an id of more than 512 bytes")
         if names.setdefault(ident, article) is not article:
             found.add("metadata", article.path + b": an id of two articles")
-    if not articles or len(names) < len(articles) or any(a.metadata not in walk.ids for a in articles):
+    if not articles or len(names) < len(articles):
         return  # not every article has an id
     if tree([article.leaf(ident) for ident, article in names.items()]).hex() != bundle.manifest["root"][7:]:
         found.add("tree", "manifest.toml: root")
@@ -734,10 +741,8 @@ def make_index(articles, seen):
             sizes = b" ".join(b"%d" % seen[b"data/" + path].size for path in article.files)
             piece += sizes + (b"\t" + ident if ident != article.path else b"") + b"\n"
         first = block[0][1]
-        places = [
-            seen[p].at
-            for p in (b"data/" + first.content()[0], b"data/" + first.metadata, b"index/%d" % len(pieces))
-        ]
+        firsts = b"data/" + first.content()[0], b"data/" + first.metadata, b"index/%d" % len(pieces)
+        places = [seen[path].at for path in firsts]
         root = tree([article.leaf(ident) for ident, article in block]).hex().encode()
         head.append(b"block %d %d %d %d %s %s" % (begin, *places, root, first.path))
         other = [sha256(ident).hexdigest()[:4] for ident, article in block if ident != article.path]
@@ -752,7 +757,8 @@ def make_index(articles, seen):
 Block = namedtuple("Block", "list content metadata piece hash path ids")
 LIST_OF_HEAD = re.compile(f"vellum-index/1\nlist ({NUMBER}) ({NUMBER})\n".encode())
 BLOCK_OF_HEAD = re.compile(
-    f"block ({NUMBER}) ({NUMBER}) ({NUMBER}) ({NUMBER}) ({HEX}) ([^\n]+)\n(?:ids ((?:[0-9a-f]{{4}})+)\n)?".encode()
+    f"block ({NUMBER}) ({NUMBER}) ({NUMBER}) ({NUMBER}) ({HEX}) ([^\n]+)\n".encode()
+    + rb"(?:ids ((?:[0-9a-f]{4})+)\n)?"
 )
 PIECE_LINE = re.compile(f"({NUMBER}(?: {NUMBER})*)(?:\t([^\t\n]+))?".encode())
 
@@ -906,7 +912,7 @@ def check_proof(proof, document, keys, unsigned, found):
     listed = parse_list(lines, "lines")
     articles = [article for article in group(listed)[0] if article.lines == lines]
     match = re.fullmatch(f"({NUMBER})\n((?:{HEX}\n)*)".encode(), path)
-    if len(articles) != 1 or not all(map(is_path, listed)):
+    if len(articles) != 1 or not articles[0].content() or not all(map(is_path, listed)):
         raise Damage("checksums", "lines")
     hashes = [bytes.fromhex(line) for line in match[2].decode().split()] if match else []
     if not match or int(match[1]) >= manifest["articles"]:
@@ -927,68 +933,55 @@ def check_proof(proof, document, keys, unsigned, found):
 
 
 def judge(path, check):
-    """Runs a check on an open file and prints the verdict."""
-    found, more = Findings(), {}
+    """The findings of a check of a file, and what else it says."""
+    found, more = Findings(), None
     try:
         with open(path, "rb") as file:
-            more = check(file, found) or {}
+            more = check(file, found)
     except Damage as damage:
         found.add(*damage.args)
     except OSError as error:
         found.add("unreadable", str(error))
     except Exception as bug:  # one bundle must not keep the others from their verdicts
         found.add("bug-in-reader", repr(bug))
-    print(json.dumps({"file": path, "ok": found.ok(), "findings": found, **more}), flush=True)
-    return found.ok()
+    return found, {"file": path, "ok": found.ok(), "findings": found, **(more or {})}
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, *names in (
-        ("verify", "files"),
-        ("corpus", "dir"),
-        ("cat", "file", "wanted"),
-        ("prove-check", "proof", "document"),
-    ):
+    arguments = {"verify": ["files"], "corpus": ["dir"], "cat": ["file", "wanted"]}
+    for name, names in {**arguments, "prove-check": ["proof", "document"]}.items():
         command = commands.add_parser(name)
         command.add_argument("--key", type=parse_key, action="append", default=[], help="a key to trust")
         command.add_argument("--unsigned", action="store_true", help="do not ask who has signed")
         for argument in names:
             command.add_argument(argument, nargs="+" if argument == "files" else None)
     args = parser.parse_args()
-    if args.command == "cat":
-        found = Findings()
-        try:
-            with open(args.file, "rb") as file:
-                cat(file, os.fsencode(args.wanted), args.key, args.unsigned, found, sys.stdout.buffer)
-        except Damage as damage:
-            found.add(*damage.args)
-        except OSError as error:
-            found.add("unreadable", str(error))
-        if not found.ok():
-            print(json.dumps(found), file=sys.stderr)
-        return 0 if found.ok() else 1
-    if args.command == "prove-check":
 
-        def check(document, found):
+    def check(file, found):
+        policy = args.key, args.unsigned, found
+        if args.command == "cat":
+            return cat(file, os.fsencode(args.wanted), *policy, sys.stdout.buffer)
+        if args.command == "prove-check":
             with open(args.proof, "rb") as proof:
-                return check_proof(proof.read(2 * LINES), document, args.key, args.unsigned, found)
+                return check_proof(proof.read(2 * LINES), file, *policy)
+        return verify(file, *policy)
 
-        files = [args.document]
+    if args.command == "verify":
+        files = args.files
+    elif args.command == "corpus":
+        files = [os.path.join(folder, name) for folder, _, names in os.walk(args.dir) for name in names]
+        files = sorted(filter(os.path.isfile, files))
     else:
-
-        def check(file, found):
-            return verify(file, args.key, args.unsigned, found)
-
-        below = args.command == "corpus" and os.walk(args.dir)
-        files = (
-            sorted(os.path.join(d, name) for d, _, names in below for name in names) if below else args.files
-        )
-    good = [judge(path, check) for path in files]
-    return 0 if all(good) else 1
+        files = [args.file if args.command == "cat" else args.document]
+    good = bool(files)
+    for path in files:
+        found, verdict = judge(path, check)
+        if args.command != "cat" or not found.ok():
+            print(json.dumps(verdict), file=sys.stderr if args.command == "cat" else sys.stdout)
+        good = good and found.ok()
+    return 0 if good else 1
 
 
 if __name__ == "__main__":
