@@ -40,25 +40,9 @@ MANIFEST, METADATA, MINISIG, LINES = 4_096, 262_144, 9_404, 16 * 1024 * 1024
 LIST = FILES * (64 + 2 + 5 + 1024 + 1)  # no checksum list, and no times.txt, is longer
 PIECE = FILES * 20 + BLOCK * (1 + 512 + 1)  # no piece of the index is longer
 NUMBER = "(?:0|[1-9][0-9]{0,18})"
-CONTROL = "\0-\x1f\x7f-\x9f"
-WHITE = "".join(
-    map(
-        chr,
-        [
-            *range(9, 14),
-            0x20,
-            0x85,
-            0xA0,
-            0x1680,
-            *range(0x2000, 0x200B),
-            0x2028,
-            0x2029,
-            0x202F,
-            0x205F,
-            0x3000,
-        ],
-    )
-)
+CONTROL = r"\0-\x1f\x7f-\x9f"
+WHITE = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+HEX = "[0-9a-f]{64}"
 sha256 = hashlib.sha256
 
 
@@ -149,7 +133,8 @@ def is_time(text, digits=0):
 
 MINISIG_FORM = re.compile("untrusted comment: [^\n]*\n([^\n]{100})\ntrusted comment: ([^\n]*)\n([^\n]{88})\n")
 COMMENT = re.compile("vellum/1\tmanifest\tarchive:([^\t]*)\tsha256:([0-9a-f]{64})\ttime:([^\t]*)")
-ORIGIN = re.compile("(?!-$)[!#-&(-*,-\\[\\]-~]{1,255}")
+VISIBLE = r"[!#-&(-*,-\[\]-~]"  # without + " ' and backslash
+ORIGIN = rf"(?!-(?!{VISIBLE})){VISIBLE}{{1,255}}"
 ANY = "*"  # in a proof a signature has no name
 
 
@@ -169,7 +154,7 @@ def parse_minisig(data, name):
 
 def fits_archive(spoken, archive):
     """A signature speaks of the manifest's archive, or of any, or none, if the manifest names none."""
-    return spoken == archive if archive else spoken == "-" or bool(ORIGIN.fullmatch(spoken))
+    return spoken == archive if archive else spoken == "-" or bool(re.fullmatch(ORIGIN, spoken))
 
 
 def check_signatures(found, manifest, signatures, keys, unsigned):
@@ -211,10 +196,9 @@ def check_signatures(found, manifest, signatures, keys, unsigned):
 
 # ---------------------------------------------------------------- manifest, lists, metadata
 
-HEX = "[0-9a-f]{64}"
 MANIFEST_KEYS = [  # key, whether it must be there, the form of its value
     ("format", True, '"vellum-manifest/1"'),
-    ("archive", False, f'"{ORIGIN.pattern.replace("$", chr(34))}"'),
+    ("archive", False, f'"{ORIGIN}"'),
     ("name", True, '"[a-z0-9][a-z0-9._-]{0,63}"'),
     ("title", True, rf'"(?:[^"\\{CONTROL}\u2028\u2029]|\\["\\])+"'),
     ("articles", True, NUMBER),
@@ -269,7 +253,7 @@ NOT_IN_PATHS = re.compile(
 )
 
 
-NOT_IN_TEXTS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f]")  # control characters but tab and line feed
+TEXT = re.compile(rf"(?s)(?=.*[^{WHITE}])(?:[\t\n]|[^{CONTROL}])+")  # not blank; two control characters
 
 
 def is_path(raw, limit=1024):
@@ -284,7 +268,7 @@ def parse_metadata(data):
     """The id in an article.toml, None if its path is its id; a ValueError if it breaks a rule."""
     table = tomli.loads(data.decode())
     title, ident = table.get("title"), table.get("id", "x")
-    if not isinstance(title, str) or not title.strip(WHITE) or NOT_IN_TEXTS.search(title):
+    if not isinstance(title, str) or not TEXT.fullmatch(title):
         raise ValueError("title")
     if not isinstance(ident, str) or not is_path(ident.encode(), 512):
         raise ValueError("id")
