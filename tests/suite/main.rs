@@ -1,7 +1,6 @@
 //! All tests of the built library and binary, in one binary: each further one would be linked with every dependency again.
 
 mod archive;
-mod attacks;
 mod catalog;
 mod changes;
 mod cli;
@@ -12,9 +11,10 @@ mod keys;
 mod kill;
 mod library;
 mod log;
+mod mends;
 mod mirror;
-mod old_archives;
 mod oracles;
+mod people;
 mod readme;
 mod scene;
 mod server;

@@ -1,8 +1,5 @@
 //! What people ran into when they followed, pushed, cosigned and rewrote archives, each as the test that would have found it.
 
-mod scene;
-mod server;
-
 use std::fs;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -12,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 
-use scene::{Said, Scene, installed, key, options, said, same_tree, tool, trusted};
-use server::{Answer, Server};
+use crate::scene::{Said, Scene, installed, key, options, said, same_tree, tool, trusted};
+use crate::server::{Answer, Server};
 use vellum::archive::catalog::Catalog;
 use vellum::archive::policies::Pin;
 use vellum::archive::{Archive, DOCUMENTS, Lock, Publication, Writer, layout};

@@ -1,14 +1,12 @@
 //! What a person meets who is in a hurry, is deceived, or has an unlucky folder: each verb refuses, reports or goes on.
 
-mod scene;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use scene::{Said, Scene};
+use crate::scene::{Said, Scene};
 
 /// Another person's key pair in `FILE.key` and `FILE.pub`; returns the line of its public half.
 fn pair(scene: &Scene, file: &str) -> String {
@@ -94,7 +92,7 @@ fn a_pass_phrase_that_is_empty_or_not_utf_8_or_begins_with_a_byte_order_mark_is_
             assert!(said.stderr.contains(rule) && said.stderr.contains(file), "{args:?} {}", said.stderr);
             let mut command = scene.command(&args);
             command.env("VELLUM_PASSPHRASE", std::ffi::OsString::from_vec(phrase.clone()));
-            let said = scene::said(command.output().unwrap());
+            let said = crate::scene::said(command.output().unwrap());
             assert_eq!(said.code, 2, "{args:?} {}", said.stderr);
             assert!(said.stderr.contains(rule) && said.stderr.contains("VELLUM_PASSPHRASE"), "{}", said.stderr);
         }
