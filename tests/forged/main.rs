@@ -23,7 +23,7 @@ use std::fs;
 use std::path::Path;
 
 use forge::{Forged, Stage, Work};
-use judge::{Case, Court, Verb, on_two_threads, reader_by_others, some_verbs};
+use judge::{Case, Court, Others, Verb, Verdict, on_two_threads, reader_by_others, some_verbs};
 use lies::{Expect, Lie};
 use random::Random;
 
@@ -66,8 +66,13 @@ fn judge_lies(lies: &[Lie]) {
     let judged = on_two_threads(lies.len(), |number| {
         let (lie, mut faults) = (&lies[number], Vec::new());
         let case = case(lie);
-        let verbs: &[Verb] = if lie.heavy && !long() { &[Verb::Salvage] } else { &Verb::ALL };
-        let (verdict, broken) = court.judge(&case, verbs);
+        let verbs = match (lie.heavy, &lie.expect) {
+            _ if long() => Verb::ALL.to_vec(),
+            (true, _) => vec![Verb::Salvage],
+            (false, Expect::Yes) => Verb::ALL.to_vec(),
+            (false, _) => some_verbs(&mut Random::new(number as u64), 2),
+        };
+        let (verdict, broken) = court.judge(&case, &verbs);
         faults.extend(broken);
         match &lie.expect {
             Expect::Yes if !verdict.ok => faults.push(format!("is refused: {:?}", verdict.codes())),
@@ -80,21 +85,22 @@ fn judge_lies(lies: &[Lie]) {
         (case.file_name, verdict, faults)
     });
     let mut faults = Vec::new();
-    let others = reader_by_others(&court.corpus());
+    let others = reader_by_others(&court.corpus(), &mut faults);
     for (lie, (file, verdict, of_it)) in lies.iter().zip(judged) {
         faults.extend(of_it.into_iter().map(|fault| format!("{}: {fault}", lie.name)));
-        if let Some((ok, findings)) = others.as_ref().and_then(|others| others.get(&file))
-            && *ok != verdict.ok
-            && lie.expect != Expect::Any
-        {
-            let codes = verdict.codes();
-            faults.push(format!(
-                "{}: verify says {} {codes:?}, the reader by others {ok} {findings:?}",
-                lie.name, verdict.ok
-            ));
+        if lie.expect != Expect::Any {
+            faults.extend(divided(&lie.name, &verdict, &others, &file));
         }
     }
     settle(court, faults);
+}
+
+/// A fault where the two readers give two answers.
+fn divided(name: &str, verdict: &Verdict, others: &Others, file: &str) -> Option<String> {
+    let (ok, findings) = others.get(file)?;
+    let say =
+        || format!("{name}: verify says {} {:?}, the reader by others {ok} {findings:?}", verdict.ok, verdict.codes());
+    (*ok != verdict.ok).then(say)
 }
 
 #[test]
@@ -123,18 +129,10 @@ fn no_mutation_breaks_a_verb_or_divides_the_readers() {
         (case, verdict, faults)
     });
     let mut faults = Vec::new();
-    let others = reader_by_others(&court.corpus());
+    let others = reader_by_others(&court.corpus(), &mut faults);
     for (case, verdict, of_it) in judged {
         faults.extend(of_it.into_iter().map(|fault| format!("{}: {fault}", case.name)));
-        if let Some((ok, findings)) = others.as_ref().and_then(|others| others.get(&case.file_name))
-            && *ok != verdict.ok
-        {
-            let codes = verdict.codes();
-            faults.push(format!(
-                "{}: verify says {} {codes:?}, the reader by others {ok} {findings:?}",
-                case.name, verdict.ok
-            ));
-        }
+        faults.extend(divided(&case.name, &verdict, &others, &case.file_name));
     }
     settle(court, faults);
 }

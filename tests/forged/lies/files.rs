@@ -166,9 +166,9 @@ fn sizes_and_names(t: &mut Table) {
         for ending in ["data/a/z.txt", "data/d/article.toml", "manifest-sha256.txt", "index/0"] {
             let codes: &[&str] =
                 if name == "name-out-of-the-folder" || name == "name-absolute" || name == "name-of-another" {
-                    &["tar", "top-folder", "extra", "missing"]
+                    &["tar", "top-folder", "extra", "missing", "checksums", "index"]
                 } else {
-                    &["tar", "index", "truncated", "missing", "extra", "over-limit"]
+                    &["tar", "index", "truncated", "missing", "extra", "over-limit", "content", "checksums"]
                 };
             t.no(format!("tar-{}-size-or-name-{name}", ending.replace('/', "-")), codes, Stage::Members, move |w| {
                 change(member(w, Stage::Members, ending));
@@ -310,12 +310,12 @@ fn members(t: &mut Table) {
             member.path = [b"others/", &member.path[7..]].concat();
         }
     });
-    t.no("top-folder-of-more-parts", &["top-folder", "tar", "extra"], Stage::Members, |w| {
+    t.no("top-folder-of-more-parts", &["top-folder", "tar", "extra", "checksums"], Stage::Members, |w| {
         for member in &mut w.members {
             member.path = [b"forged/", &member.path[..]].concat();
         }
     });
-    t.no("top-folder-absent", &["top-folder", "tar", "extra"], Stage::Members, |w| {
+    t.no("top-folder-absent", &["top-folder", "tar", "extra", "checksums"], Stage::Members, |w| {
         for member in &mut w.members {
             member.path.drain(..7);
         }

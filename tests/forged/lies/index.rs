@@ -119,7 +119,7 @@ fn list(t: &mut Table) {
     t.no("list-of-huge-line", &["checksums", "path", "over-limit"], Stage::List, |w| {
         w.list.splice(66..66, std::iter::repeat_n(b'x', 3 << 20));
     });
-    t.no("list-of-line-feeds", CHECKSUMS, Stage::List, |w| w.list = vec![b'\n'; 4 << 20]);
+    t.no("list-of-line-feeds", &["checksums", "over-limit"], Stage::List, |w| w.list = vec![b'\n'; 4 << 20]);
     t.no("list-exchanged-after-signing", CHECKSUMS, Stage::Members, |w| {
         let place =
             w.members.iter_mut().find(|member| member.path.ends_with(b"manifest-sha256.txt")).expect("the list");

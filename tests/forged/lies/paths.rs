@@ -91,7 +91,7 @@ fn grammar(t: &mut Table) {
         });
     }
     for &(name, path) in BAD_TEXT {
-        let codes = &["path", "checksums"];
+        let codes = &["path", "checksums", "tar"];
         t.no(format!("path-article-{name}"), codes, Stage::Input, move |w| w.articles.push(Article::new(path)));
         t.no(format!("path-file-{name}"), codes, Stage::Input, move |w| {
             w.articles.push(Article::bare("n").file(path, "x"));
@@ -137,12 +137,12 @@ fn limits(t: &mut Table) {
         w.articles.push(Article::new("p".repeat(256)));
     });
     for (len, good) in [(1023, true), (1024, true), (1025, false), (5000, false)] {
-        let expect = if good { Expect::Yes } else { Expect::No(&["path", "over-limit"]) };
+        let expect = if good { Expect::Yes } else { Expect::No(&["path", "over-limit", "tar"]) };
         t.add(format!("path-of-{len}"), expect, Stage::Input, move |w| {
             w.articles.push(Article::bare("n").file(long(len - 2), "x"));
         });
     }
-    t.no("path-of-70000", &["path", "over-limit", "checksums"], Stage::Input, |w| {
+    t.no("path-of-70000", &["path", "over-limit", "checksums", "tar"], Stage::Input, |w| {
         w.articles.push(Article::bare("n").file("p/".repeat(34_999) + "p", "x"));
     });
     for len in [512, 1000] {

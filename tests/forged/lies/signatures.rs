@@ -127,7 +127,7 @@ fn form(t: &mut Table) {
     t.no("signature-of-small-letters", FORM, Stage::Signatures, changed(|s| s.algorithm = *b"ed"));
     t.no("signature-key-id-off", FORM, Stage::Signatures, changed(|s| s.id[3] ^= 1));
     for (name, from, to) in [
-        ("crlf", "manifest\n", "manifest\r\n"),
+        ("crlf", "\ntrusted comment: ", "\r\ntrusted comment: "),
         ("prefix-of-untrusted", "untrusted comment: ", "untrusted comment:"),
         ("prefix-of-trusted", "\ntrusted comment: ", "\ntrusted comment:"),
         ("blank-line", "\ntrusted comment: ", "\n\ntrusted comment: "),
@@ -135,6 +135,7 @@ fn form(t: &mut Table) {
     ] {
         t.no(format!("signature-text-{name}"), FORM, Stage::Signatures, text(move |text| replace_once(text, from, to)));
     }
+    t.agree("signature-untrusted-comment-carriage-return", Stage::Signatures, changed(|s| s.untrusted.push(b'\r')));
     t.no("signature-text-empty", FORM, Stage::Signatures, text(Vec::clear));
     t.no("signature-text-line-more", FORM, Stage::Signatures, text(|text| text.extend(b"more\n")));
     t.no("signature-text-line-feed-more", FORM, Stage::Signatures, text(|text| text.push(b'\n')));
