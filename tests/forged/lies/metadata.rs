@@ -36,7 +36,13 @@ fn metadata(t: &mut Table) {
     t.no("metadata-bare-carriage-return", codes, Stage::Input, with("title = \"A\"\rid = \"x\"\n"));
     t.no("metadata-nul", codes, Stage::Input, with("title = \"A\"\n\0"));
     t.no("metadata-control-in-comment", codes, Stage::Input, with("title = \"A\"\n# \u{1}\n"));
-    t.agree("metadata-byte-order-mark", Stage::Input, with("\u{feff}title = \"A\"\n"));
+    t.yes("metadata-byte-order-mark", Stage::Input, with("\u{feff}title = \"A\"\n"));
+    t.no("metadata-byte-order-mark-twice", codes, Stage::Input, with("\u{feff}\u{feff}title = \"A\"\n"));
+    t.no("metadata-byte-order-mark-inside", codes, Stage::Input, with("title = \"A\"\n\u{feff}"));
+    t.yes("title-of-lines-with-crlf", Stage::Input, with("title = \"\"\"A\r\nB\"\"\"\r\n"));
+    t.yes("title-of-literal-lines-with-crlf", Stage::Input, with("title = '''A\r\nB'''\r\n"));
+    // Escaped, they are no line end of the file; the text says "in a text".
+    t.agree("title-with-escaped-crlf", Stage::Input, with("title = \"A\\r\\nB\"\n"));
     t.yes("metadata-crlf", Stage::Input, with("title = \"A\"\r\n"));
     t.yes("metadata-without-last-line-feed", Stage::Input, with("title = \"A\""));
     t.no("title-absent", codes, Stage::Input, with("language = \"en\"\n"));
@@ -55,7 +61,8 @@ fn metadata(t: &mut Table) {
         ("control-01", "\"A\\u0001\""),
         ("escape", "\"A\\u001b[31m\""),
         ("nul", "\"A\\u0000\""),
-        ("carriage-return", "\"A\\r\\n\""),
+        ("carriage-return", "\"A\\rB\""),
+        ("carriage-return-last", "\"A\\r\""),
         ("delete", "\"A\\u007f\""),
         ("next-line", "\"A\\u0085B\""),
         ("control-9f", "\"A\\u009f\""),
@@ -112,27 +119,70 @@ fn other_keys(t: &mut Table) {
     ] {
         t.yes(format!("metadata-{name}"), Stage::Input, with(format!("title = \"A\"\n{line}\n")));
     }
-    for (name, value) in [
-        ("deep-arrays-50", format!("{}1{}", "[".repeat(50), "]".repeat(50))),
-        ("deep-arrays-100000", format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000))),
-        ("deep-tables-20000", format!("{}1{}", "{a=".repeat(20_000), "}".repeat(20_000))),
-        ("deep-open-arrays", "[".repeat(200_000)),
-        ("number-beyond-64-bits", "99999999999999999999".to_owned()),
-        ("leap-second", "2026-06-30T23:59:60Z".to_owned()),
-        ("year-0000", "0000-01-01".to_owned()),
-        ("thirtieth-of-february", "2026-02-30".to_owned()),
+    let arrays = |n: usize| format!("{}1{}", "[".repeat(n), "]".repeat(n));
+    let tables = |n: usize| format!("{}1{}", "{a=".repeat(n), "}".repeat(n));
+    let limit: &[&str] = &["metadata", "over-limit"];
+    let (yes, no) = (|| Expect::Yes, || Expect::No(&["metadata", "over-limit"]));
+    for (name, value, expect) in [
+        ("arrays-1", arrays(1), yes()),
+        ("arrays-60", arrays(60), yes()),
+        // Whether the table at the root counts, and the tables around, is for the readers to agree on.
+        ("arrays-61", arrays(61), Expect::Agree),
+        ("arrays-62", arrays(62), Expect::Agree),
+        ("arrays-63", arrays(63), Expect::Agree),
+        ("arrays-64", arrays(64), Expect::Agree),
+        ("arrays-65", arrays(65), no()),
+        ("arrays-100000", arrays(100_000), no()),
+        ("tables-60", tables(60), yes()),
+        ("tables-62", tables(62), Expect::Agree),
+        ("tables-63", tables(63), Expect::Agree),
+        ("tables-65", tables(65), no()),
+        ("tables-20000", tables(20_000), no()),
+        ("open-arrays", "[".repeat(200_000), no()),
+        ("integer-of-63-bits", "9223372036854775807".to_owned(), yes()),
+        ("integer-most-negative", "-9223372036854775808".to_owned(), yes()),
+        ("integer-2-to-63", "9223372036854775808".to_owned(), Expect::Agree),
+        ("integer-of-16-hex-digits", "0xffffffffffffffff".to_owned(), Expect::Agree),
+        ("integer-2-to-64", "18446744073709551616".to_owned(), no()),
+        ("integer-too-negative", "-9223372036854775809".to_owned(), no()),
+        ("integer-beyond-64-bits", "99999999999999999999".to_owned(), no()),
+        ("integer-of-1000-digits", "9".repeat(1000), no()),
+        ("float-beyond-range", "1e999".to_owned(), Expect::Agree),
+        ("fraction-of-12-digits", "2026-01-01T00:00:00.123456789012Z".to_owned(), Expect::Agree),
+        ("leap-second", "2026-06-30T23:59:60Z".to_owned(), no()),
+        ("second-60-of-a-time", "23:59:60".to_owned(), no()),
+        ("hour-24", "2026-06-30T24:00:00Z".to_owned(), no()),
+        ("month-13", "2026-13-01".to_owned(), no()),
+        ("day-0", "2026-01-00".to_owned(), no()),
+        ("year-0000", "0000-01-01".to_owned(), no()),
+        ("year-0001", "0001-01-01".to_owned(), yes()),
+        ("year-9999", "9999-12-31T23:59:59Z".to_owned(), yes()),
+        ("thirtieth-of-february", "2026-02-30".to_owned(), no()),
+        ("leap-day", "2024-02-29".to_owned(), yes()),
+        ("no-leap-day", "2026-02-29".to_owned(), no()),
+        ("century-without-leap-day", "1900-02-29".to_owned(), no()),
     ] {
         t.add(
             format!("toml-{name}"),
-            Expect::Any,
+            expect,
             Stage::Input,
             with(format!("title = \"A\"\nextra = {{ x = {value} }}\n")),
         );
     }
-    let dotted = format!("title = \"A\"\n{}x = 1\n", "x.".repeat(60_000));
-    t.add("toml-deep-dotted-key", Expect::Any, Stage::Input, with(dotted));
+    for (depth, expect) in [(60_usize, yes()), (63, Expect::Agree), (64, Expect::Agree), (66, no()), (60_000, no())] {
+        let dotted = format!("title = \"A\"\n{}x = 1\n", "x.".repeat(depth));
+        t.add(format!("toml-dotted-key-of-{depth}"), expect.clone(), Stage::Input, with(dotted));
+        let header = format!("title = \"A\"\n[{}x]\n", "x.".repeat(depth));
+        t.add(format!("toml-header-of-{depth}"), expect, Stage::Input, with(header));
+    }
+    t.no(
+        "toml-integer-too-long-in-an-unknown-key",
+        limit,
+        Stage::Input,
+        with("title = \"A\"\nx = 99999999999999999999\n"),
+    );
     let headers: String = (0..9_000).map(|n| format!("[t{n}.a.b.c.d.e]\n")).collect();
-    t.add("toml-many-tables", Expect::Any, Stage::Input, with(format!("title = \"A\"\n{headers}")));
+    t.yes("toml-many-tables", Stage::Input, with(format!("title = \"A\"\n{headers}")));
 }
 
 /// An article that states its id as written, and has it.
