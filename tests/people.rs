@@ -199,6 +199,21 @@ fn verify_goes_on_after_a_file_that_it_cannot_read_and_reports_all() {
 }
 
 #[test]
+fn verify_of_single_articles_of_an_archive_goes_on_and_speaks_json() {
+    let scene = Scene::with_key();
+    archive(&scene);
+    let articles = ["--article", "in/no/such", "--article", "in/nothing", "--article", "in/essays/tides"];
+    let said = scene.expect(1, &[&["verify"], &articles[..], &["library"]].concat());
+    assert!(said.stderr.contains("\"in/no/such\"") && said.stderr.contains("\"in/nothing\""), "{}", said.stderr);
+    assert!(said.stdout.contains("in/essays/tides: OK"), "{}", said.stdout);
+    let said = scene.expect(1, &[&["verify", "--json"], &articles[..], &["library"]].concat());
+    for line in said.stdout.lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap();
+    }
+    assert!(said.stdout.contains("\"article\":\"in/essays/tides\",\"whole\":true,\"logged\":true"), "{}", said.stdout);
+}
+
+#[test]
 fn damaged_articles_that_are_not_listed_are_counted() {
     let scene = Scene::with_key();
     for n in 0..30 {
