@@ -444,8 +444,11 @@ fn draft_leaves_version_control_and_archives_alone_and_goes_on_after_what_it_can
     assert!(said.stderr.contains("is an archive"), "{}", said.stderr);
 }
 
-/// What a file system holds below a folder: of each path its kind and mode, size, content, and when it was changed.
-fn snapshot(folder: &Path) -> BTreeMap<PathBuf, (u32, u64, Vec<u8>, (i64, i64))> {
+/// Kind and mode, size, content, and when it was changed.
+type State = (u32, u64, Vec<u8>, (i64, i64));
+
+/// What a file system holds below a folder.
+fn snapshot(folder: &Path) -> BTreeMap<PathBuf, State> {
     let mut all = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {

@@ -429,7 +429,7 @@ fn print(
 pub(super) fn print_findings(findings: &[Finding], ui: &Ui) -> Result<(), Failure> {
     for same in findings.chunk_by(|a, b| a.code == b.code) {
         for finding in same.iter().take(MAX_SHOWN) {
-            ui.print(&finding.to_string())?;
+            ui.print(finding)?;
         }
         if same.len() > MAX_SHOWN {
             ui.print(format!("{}: … and {} more; `--json` lists all", same[0].code, same.len() - MAX_SHOWN))?;
@@ -505,7 +505,7 @@ fn some(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
                     &JsonFinding { file: &shown, severity: finding.severity(), finding: &finding },
                 )?;
             } else {
-                ui.print(&finding.to_string())?;
+                ui.print(finding)?;
                 ui.print(format!("{shown}: NOT OK"))?;
             }
             Ok(false)
