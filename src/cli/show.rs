@@ -136,7 +136,7 @@ fn article(
         return Ok(Answer::Yes);
     }
     for line in String::from_utf8_lossy(&text).lines() {
-        ui.print(&line.replace('\t', "    "))?;
+        ui.print(line.replace('\t', "    "))?;
     }
     ui.print("")?;
     for line in lines {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
+use crate::archive::catalog::Catalog;
 use crate::collection::audit::{Audit, audit};
 use crate::collection::prove::is_logged;
 use crate::digest::Digest;
@@ -241,30 +242,69 @@ fn articles(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
     let opened = super::archive::open(path, &args.read, ui)?;
     let catalog = opened.catalog(ui)?;
     let mut good = true;
+    let mut last = None;
     for asked in &args.select.articles {
-        let (revision, _) = opened.find(&catalog, asked)?;
-        let (bundle, contents, _) = opened.bundle(&catalog, &revision, &args.read, ui)?;
-        let lines = contents.list.article_lines(&revision.path);
-        let text: String = lines.clone().map(|line| contents.list.line(line)).collect();
-        let (id, lines_digest) = (Digest::of(revision.id.as_bytes()), Digest::of(text.as_bytes()));
-        let leaf = crate::format::leaf::Leaf::Article { id, lines: lines_digest, bundle: revision.bundle };
-        let mut wanted = vec![false; contents.list.len()];
-        lines.clone().for_each(|line| wanted[line] = true);
-        let logged = is_logged(&opened.archive, &opened.checkpoint, revision.leaf, &leaf)?;
-        let whole = match prove(&bundle, &contents, Scope::Lines(&wanted), &Nobody, ui.threads(), ui) {
-            Ok(()) => true,
-            Err(crate::format::bundle::Error::Damaged(finding)) => {
-                ui.print(&finding.to_string())?;
-                false
+        match article(args, (path, &opened, &catalog), asked, ui) {
+            Ok(is_good) => good &= is_good,
+            Err(failure) if failure.ends_all() => return Err(failure),
+            // The other articles are looked at all the same; the last failure is told by the caller.
+            Err(failure) => {
+                if let Some(before) = last.replace(failure) {
+                    ui.failure(&before);
+                }
             }
-            Err(error) => return Err(error.into()),
-        };
-        good &= logged && whole;
+        }
+    }
+    last.map_or(Ok(good), Err)
+}
+
+/// Verifies one article of an archive.
+fn article(
+    args: &VerifyArgs,
+    (path, opened, catalog): (&Path, &Opened, &Catalog),
+    asked: &str,
+    ui: &Ui,
+) -> Result<bool, Failure> {
+    #[derive(Serialize)]
+    struct Json<'a> {
+        file: &'a str,
+        article: &'a str,
+        whole: bool,
+        logged: bool,
+        files: u64,
+    }
+    let shown = path.display().to_string();
+    let (revision, _) = opened.find(catalog, asked)?;
+    let (bundle, contents, _) = opened.bundle(catalog, &revision, &args.read, ui)?;
+    let lines = contents.list.article_lines(&revision.path);
+    let text: String = lines.clone().map(|line| contents.list.line(line)).collect();
+    let (id, lines_digest) = (Digest::of(revision.id.as_bytes()), Digest::of(text.as_bytes()));
+    let leaf = crate::format::leaf::Leaf::Article { id, lines: lines_digest, bundle: revision.bundle };
+    let mut wanted = vec![false; contents.list.len()];
+    lines.clone().for_each(|line| wanted[line] = true);
+    let logged = is_logged(&opened.archive, &opened.checkpoint, revision.leaf, &leaf)?;
+    let whole = match prove(&bundle, &contents, Scope::Lines(&wanted), &Nobody, ui.threads(), ui) {
+        Ok(()) => true,
+        Err(crate::format::bundle::Error::Damaged(finding)) if ui.json => {
+            let severity = finding.severity();
+            ui.print_json("finding", &JsonFinding { file: &shown, severity, finding: &finding })?;
+            false
+        }
+        Err(crate::format::bundle::Error::Damaged(finding)) => {
+            ui.print(&finding)?;
+            false
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let files = lines.len() as u64;
+    if ui.json {
+        ui.print_json("article", &Json { file: &shown, article: &revision.id, whole, logged, files })?;
+    } else {
         let word = if logged && whole { "OK" } else { "NOT OK" };
         let proof = if logged { "logged, the proof holds" } else { "NOT in the log as it is in its bundle" };
-        ui.print(format!("{}: {word}: {}, {proof}", asked, ui::count(lines.len() as u64, "file")))?;
+        ui.print(format!("{asked}: {word}: {}, {proof}", ui::count(files, "file")))?;
     }
-    Ok(good)
+    Ok(logged && whole)
 }
 
 /// Verifies a whole bundle and reports.
@@ -389,7 +429,7 @@ fn print(
 pub(super) fn print_findings(findings: &[Finding], ui: &Ui) -> Result<(), Failure> {
     for same in findings.chunk_by(|a, b| a.code == b.code) {
         for finding in same.iter().take(MAX_SHOWN) {
-            ui.print(&finding.to_string())?;
+            ui.print(finding)?;
         }
         if same.len() > MAX_SHOWN {
             ui.print(format!("{}: … and {} more; `--json` lists all", same[0].code, same.len() - MAX_SHOWN))?;
@@ -465,7 +505,7 @@ fn some(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
                     &JsonFinding { file: &shown, severity: finding.severity(), finding: &finding },
                 )?;
             } else {
-                ui.print(&finding.to_string())?;
+                ui.print(finding)?;
                 ui.print(format!("{shown}: NOT OK"))?;
             }
             Ok(false)

@@ -22,6 +22,14 @@ fn archive(scene: &Scene) -> String {
     made.stdout.trim().to_owned()
 }
 
+/// Lays a file below the current folder that has the line of a key as its name. The line may hold slashes: the file then lies in folders.
+fn plant(scene: &Scene, line: &str, text: &str) {
+    // No file has a name that ends with a slash.
+    if !line.ends_with('/') {
+        scene.write(line, text);
+    }
+}
+
 #[test]
 fn a_key_given_as_a_line_is_that_key_whatever_file_has_its_name() {
     let scene = Scene::with_key();
@@ -30,8 +38,7 @@ fn a_key_given_as_a_line_is_that_key_whatever_file_has_its_name() {
     let mine = fs::read_dir(scene.path("config/trusted")).unwrap().next().unwrap().unwrap().path();
     let mine = fs::read_to_string(mine).unwrap().lines().nth(1).unwrap().to_owned();
     let other = pair(&scene, "other");
-    // A line of base64 may hold slashes: the file then lies in folders.
-    scene.write(&other, format!("untrusted comment: x\n{mine}\n"));
+    plant(&scene, &other, &format!("untrusted comment: x\n{mine}\n"));
     scene.expect(1, &["verify", "--key", &other, &bundle]);
     scene.expect(0, &["verify", "--key", &mine, &bundle]);
     assert!(scene.expect(0, &["key", "show", &other]).stdout.contains(&other));
@@ -50,12 +57,12 @@ fn a_log_key_given_as_a_line_is_that_key_whatever_file_has_its_name() {
     let other = fs::read_dir(stranger.path("config/logs")).unwrap().flatten().map(|file| file.path());
     let other = other.into_iter().find(|path| path.extension().is_some_and(|e| e == "vkey")).unwrap();
     let other = fs::read_to_string(other).unwrap().trim().to_owned();
-    scene.write(&other, format!("{log}\n"));
+    plant(&scene, &other, &format!("{log}\n"));
     scene.expect(1, &["list", "--log-key", &other, "library"]);
     scene.expect(0, &["list", "--log-key", &log, "library"]);
     // The line of a signer's key is no name of a file that holds a log's key, either.
     let line = pair(&scene, "signer");
-    scene.write(&line, format!("{other}\n"));
+    plant(&scene, &line, &format!("{other}\n"));
     scene.expect(0, &["key", "trust", &line]);
     assert!(!fs::read_dir(scene.path("config/logs")).unwrap().flatten().any(|file| {
         file.path().extension().is_some_and(|ending| ending == "vkey")
@@ -194,6 +201,21 @@ fn verify_goes_on_after_a_file_that_it_cannot_read_and_reports_all() {
     assert!(said.stdout.contains("\"kind\":\"unverified\"") && said.stdout.contains("\"kind\":\"verdict\""));
     let said = scene.expect(2, &["verify", "--article", "essays/tides", "missing.tar.zst", &good]);
     assert!(said.stdout.contains(": OK: 1 article"), "{}", said.stdout);
+}
+
+#[test]
+fn verify_of_single_articles_of_an_archive_goes_on_and_speaks_json() {
+    let scene = Scene::with_key();
+    archive(&scene);
+    let articles = ["--article", "in/no/such", "--article", "in/nothing", "--article", "in/essays/tides"];
+    let said = scene.expect(1, &[&["verify"], &articles[..], &["library"]].concat());
+    assert!(said.stderr.contains("\"in/no/such\"") && said.stderr.contains("\"in/nothing\""), "{}", said.stderr);
+    assert!(said.stdout.contains("in/essays/tides: OK"), "{}", said.stdout);
+    let said = scene.expect(1, &[&["verify", "--json"], &articles[..], &["library"]].concat());
+    for line in said.stdout.lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap();
+    }
+    assert!(said.stdout.contains("\"article\":\"in/essays/tides\",\"whole\":true,\"logged\":true"), "{}", said.stdout);
 }
 
 #[test]
@@ -427,8 +449,11 @@ fn draft_leaves_version_control_and_archives_alone_and_goes_on_after_what_it_can
     assert!(said.stderr.contains("is an archive"), "{}", said.stderr);
 }
 
-/// What a file system holds below a folder: of each path its kind and mode, size, content, and when it was changed.
-fn snapshot(folder: &Path) -> BTreeMap<PathBuf, (u32, u64, Vec<u8>, (i64, i64))> {
+/// Kind and mode, size, content, and when it was changed.
+type State = (u32, u64, Vec<u8>, (i64, i64));
+
+/// What a file system holds below a folder.
+fn snapshot(folder: &Path) -> BTreeMap<PathBuf, State> {
     let mut all = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
