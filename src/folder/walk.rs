@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 use globset::GlobSet;
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
 
 use crate::format::checksums::METADATA;
 use crate::path::{self, EntryPath, PathFault};
@@ -82,9 +84,10 @@ impl Stat {
         out
     }
 
-    /// Returns when the file was last changed, if a timestamp can say it.
-    pub fn modified(&self) -> Option<Timestamp> {
-        Timestamp::new(self.modified.0, i32::try_from(self.modified.1).ok()?).ok()
+    /// Returns when the file was last changed, in UTC, if the calendar has it.
+    pub fn modified(&self) -> Option<DateTime> {
+        let time = Timestamp::new(self.modified.0, i32::try_from(self.modified.1).ok()?).ok()?;
+        Some(Offset::UTC.to_datetime(time)).filter(|time| time.year() > 0)
     }
 
     /// Says whether the file may have changed after `other`, by at least this many nanoseconds before, without its times telling.

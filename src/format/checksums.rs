@@ -8,7 +8,6 @@
 //! to which article follows from the list alone: to the one whose path is the longest that its own begins with.
 
 use std::cmp::Ordering;
-use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use crate::digest::Digest;
@@ -45,6 +44,46 @@ pub struct ChecksumList {
     owners: Vec<u32>,
     /// The articles, numbered as their first lines follow each other.
     articles: Vec<Stretch>,
+}
+
+/// The articles of a list in the one order, in whatever order their lines stand.
+struct Known<'a> {
+    /// Path, and the metadata's line.
+    articles: Vec<(&'a str, u32)>,
+    /// For each the nearest article whose folder it lies in.
+    above: Vec<Option<u32>>,
+}
+
+impl<'a> Known<'a> {
+    fn of(list: &'a ChecksumList) -> Self {
+        let metadata = |n| article_of_metadata(list.path(n)).map(|path| (path, n as u32));
+        let mut articles: Vec<_> = (0..list.len()).filter_map(metadata).collect();
+        articles.sort_by(|one, other| order::articles(one.0, other.0));
+        articles.dedup_by(|other, one| one.0 == other.0);
+        let mut above: Vec<Option<u32>> = Vec::with_capacity(articles.len());
+        for n in 0..articles.len() {
+            let mut nearest = n.checked_sub(1);
+            while let Some(at) = nearest.filter(|&at| !order::is_below(articles[n].0, articles[at].0)) {
+                nearest = above[at].map(|at| at as usize);
+            }
+            above.push(nearest.map(|at| at as u32));
+        }
+        Self { articles, above }
+    }
+
+    /// Finds the article that a folder's files belong to: of those that come before it the nearest that is a folder above it.
+    ///
+    /// The common part of two paths is measured once; which of the articles above each other are within it follows from their lengths.
+    fn owner(&self, folder: &str) -> Option<usize> {
+        let after = self.articles.partition_point(|(path, _)| order::articles(path, folder).is_le());
+        let mut at = after.checked_sub(1)?;
+        let common = self.articles[at].0.bytes().zip(folder.bytes()).take_while(|(one, other)| one == other).count();
+        let holds = |path: &str| path.len() <= common && matches!(folder.as_bytes().get(path.len()), None | Some(b'/'));
+        while !holds(self.articles[at].0) {
+            at = self.above[at]? as usize;
+        }
+        Some(at)
+    }
 }
 
 /// The lines of one article.
@@ -152,31 +191,23 @@ impl ChecksumList {
 
     /// Assigns every line to the article whose path is the longest that its own begins with.
     fn assign(&self) -> (Vec<u32>, Vec<Stretch>) {
-        // For each article its metadata's line, and its number once its first line has been met.
-        let mut known: HashMap<&str, (u32, u32)> = HashMap::new();
-        for n in 0..self.len() {
-            if let Some(article) = article_of_metadata(self.path(n)) {
-                known.entry(article).or_insert((n as u32, NONE));
-            }
-        }
+        let known = Known::of(self);
+        let mut numbers = vec![NONE; known.articles.len()];
         let mut owners = Vec::with_capacity(self.len());
-        let mut articles: Vec<Stretch> = Vec::with_capacity(known.len());
+        let mut articles: Vec<Stretch> = Vec::with_capacity(known.articles.len());
         let mut before: Option<(&str, u32)> = None;
         for n in 0..self.len() {
-            let below = &self.path(n)[DATA.len()..];
-            let folder = order::parent(below).unwrap_or_default();
+            let folder = order::parent(&self.path(n)[DATA.len()..]).unwrap_or_default();
             let owner = match before {
                 Some((same, owner)) if same == folder => owner,
-                _ => {
-                    let above = std::iter::once(folder).chain(order::folders(folder)).find(|at| known.contains_key(at));
-                    above.and_then(|path| known.get_mut(path)).map_or(NONE, |(metadata, number)| {
-                        if *number == NONE {
-                            *number = articles.len() as u32;
-                            articles.push(Stretch { metadata: *metadata, lines: n as u32..n as u32 });
-                        }
-                        *number
-                    })
-                }
+                _ => known.owner(folder).map_or(NONE, |known_as| {
+                    if numbers[known_as] == NONE {
+                        numbers[known_as] = articles.len() as u32;
+                        let metadata = known.articles[known_as].1;
+                        articles.push(Stretch { metadata, lines: n as u32..n as u32 });
+                    }
+                    numbers[known_as]
+                }),
             };
             if let Some(article) = articles.get_mut(owner as usize) {
                 article.lines.end = n as u32 + 1;
@@ -200,9 +231,7 @@ impl ChecksumList {
                 faults.push(ListFault::TooMany { what, found, limit });
             }
         }
-        let files: HashSet<&str> = (0..self.len()).map(|n| self.path(n)).collect();
         let mut content = vec![false; self.articles.len()];
-        let mut folder_before = "";
         for n in 0..self.len() {
             let path = self.path(n);
             let below = &path[DATA.len()..];
@@ -220,13 +249,12 @@ impl ChecksumList {
             if n > 0 && self.order(n - 1, n) != Ordering::Less {
                 faults.push(ListFault::Order { line: n + 1, path: owned() });
             }
-            let folder = order::parent(path).unwrap_or_default();
-            if folder != folder_before {
-                folder_before = folder;
-                let above = std::iter::once(folder).chain(order::folders(folder));
-                faults.extend(above.filter(|at| files.contains(at)).map(|at| ListFault::FileAndFolder(at.to_owned())));
-            }
         }
+        // With a slash at the end of each, what lies below a path comes right after it.
+        let mut paths: Vec<&str> = (0..self.len()).map(|n| self.path(n)).collect();
+        paths.sort_by(|one, other| order::articles(one, other));
+        let both = paths.windows(2).filter(|pair| order::is_below(pair[1], pair[0]));
+        faults.extend(both.map(|pair| ListFault::FileAndFolder(pair[0].to_owned())));
         let empty = self.articles().zip(content).filter(|(_, content)| !content);
         faults.extend(empty.map(|((path, _), _)| ListFault::NoContent(path.to_owned())));
         faults
@@ -380,7 +408,8 @@ mod tests {
 
     #[test]
     fn the_lines_of_an_article_are_one_stretch_also_around_another_article() {
-        let list = list(&["a-b/article.toml", "a-b/x", "a/article.toml", "a/b/z", "a/z", "a/b/c/article.toml", "a/b/c/y"]);
+        let list =
+            list(&["a-b/article.toml", "a-b/x", "a/article.toml", "a/b/z", "a/z", "a/b/c/article.toml", "a/b/c/y"]);
         assert_eq!(list.faults(), []);
         assert_eq!(list.articles().map(|(path, _)| path).collect::<Vec<_>>(), ["a-b", "a", "a/b/c"]);
         assert_eq!(list.article_lines("a"), 2..5);
@@ -395,7 +424,9 @@ mod tests {
         let cases: [(&[&str], Is); 7] = [
             (&[], |f| matches!(f, ListFault::Empty)),
             (&["a/article.toml", "a/y", "a/x"], |f| matches!(f, ListFault::Order { line: 3, .. })),
-            (&["a/article.toml", "a/x", "a-b/article.toml", "a-b/x"], |f| matches!(f, ListFault::Order { line: 3, .. })),
+            (&["a/article.toml", "a/x", "a-b/article.toml", "a-b/x"], |f| {
+                matches!(f, ListFault::Order { line: 3, .. })
+            }),
             (&["a/article.toml", "a/x", "b"], |f| matches!(f, ListFault::NoArticle(_))),
             (&["article.toml", "x"], |f| matches!(f, ListFault::NoArticle(_))),
             (&["a/article.toml"], |f| matches!(f, ListFault::NoContent(_))),
@@ -404,7 +435,7 @@ mod tests {
         for (paths, fault) in cases {
             assert!(list(paths).faults().iter().any(fault), "{paths:?}: {:?}", list(paths).faults());
         }
-        let outer = list(&["a/article.toml", "a/ x"]);
+        let outer = list(&["a/article.toml", "a/x "]);
         assert!(matches!(outer.faults()[..], [ListFault::Path { .. }]), "{:?}", outer.faults());
         let drive = list(&["c:/article.toml", "c:/x"]);
         assert!(drive.faults().iter().all(|fault| matches!(fault, ListFault::Path { fault: PathFault::Drive, .. })));

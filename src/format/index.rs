@@ -205,8 +205,8 @@ mod tests {
 
     fn blocks() -> impl Strategy<Value = Block> {
         let numbers = any::<[u64; 4]>();
-        (numbers, any::<[u8; 32]>(), "[a-z]{1,4}( [é/]?[a-z]{1,4})?", prop::collection::vec(any::<u16>(), 0..4)).prop_map(
-            |([list, content, metadata, piece], hash, first, ids)| Block {
+        (numbers, any::<[u8; 32]>(), "[a-z]{1,4}( [é/]?[a-z]{1,4})?", prop::collection::vec(any::<u16>(), 0..4))
+            .prop_map(|([list, content, metadata, piece], hash, first, ids)| Block {
                 list,
                 content,
                 metadata,
@@ -214,8 +214,7 @@ mod tests {
                 hash: Digest::from_bytes(hash),
                 first: EntryPath::parse(&first.replace(" /", "/")).unwrap(),
                 ids,
-            },
-        )
+            })
     }
 
     proptest! {

@@ -244,16 +244,18 @@ impl Manifest {
         if raw.format != FORMAT {
             return Err(ManifestFault::Format(shown(&raw.format)));
         }
-        let digest = |key, text: &str| {
-            text.parse::<Digest>().map_err(|_| ManifestFault::Value { key, found: shown(text) })
-        };
+        let digest =
+            |key, text: &str| text.parse::<Digest>().map_err(|_| ManifestFault::Value { key, found: shown(text) });
         let labelled = |key, text: &str| {
             Digest::from_labelled(text).map_err(|error| ManifestFault::Value { key, found: error.found })
         };
         let list = |key, texts: &[String]| {
             let entries = texts.iter().map(|text| digest(key, text)).collect::<Result<Vec<_>, _>>()?;
             if entries.len() > MAX_LIST_ENTRIES || !entries.is_sorted_by(|one, other| one < other) {
-                return Err(ManifestFault::Value { key, found: format!("{} entries, or not ascending", entries.len()) });
+                return Err(ManifestFault::Value {
+                    key,
+                    found: format!("{} entries, or not ascending", entries.len()),
+                });
             }
             Ok(entries)
         };

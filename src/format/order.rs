@@ -13,6 +13,11 @@ pub fn articles(one: &str, other: &str) -> Ordering {
     one[..same].cmp(&other[..same]).then(rest(one).cmp(&rest(other))).then(one.len().cmp(&other.len()))
 }
 
+/// Says whether a path lies in the folder `above`, at whatever depth.
+pub fn is_below(path: &str, above: &str) -> bool {
+    path.strip_prefix(above).is_some_and(|rest| rest.starts_with('/'))
+}
+
 /// Walks the folders that a path lies in, the deepest first: of `a/b/c` those are `a/b` and `a`.
 pub fn folders(path: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(parent(path), |folder| parent(folder))

@@ -3,8 +3,8 @@
 //! A skippable frame, so `zstd -d` passes over it. It has no checksum of its own: a reader takes it for a hint and holds every frame
 //! against it.
 
-/// The most frames a bundle may have: 8 TiB in frames of 2 MiB.
-pub const MAX_FRAMES: usize = 1 << 22;
+/// The most frames a bundle may have: 2 TiB in frames of 2 MiB.
+pub const MAX_FRAMES: usize = 1 << 20;
 /// Length of the table of a bundle with `n` frames is this, plus [`ENTRY_BYTES`] for each.
 pub const FIXED_BYTES: usize = HEADER_BYTES + FOOTER_BYTES;
 /// Length of one frame's entry, in bytes.

@@ -7,7 +7,7 @@
 //! A line a file at most, in the order of the checksum list. The manifest states its digest, so the times are signed; nothing else of a
 //! bundle depends on them.
 
-use jiff::Timestamp;
+use jiff::civil::DateTime;
 
 use super::checksums::{ChecksumList, MAX_FILES};
 
@@ -15,8 +15,6 @@ use super::checksums::{ChecksumList, MAX_FILES};
 pub const NAME: &str = "times.txt";
 /// The longest such file, in bytes: every file with the longest path.
 pub const MAX_TIMES_BYTES: u64 = MAX_FILES * 1100;
-
-const TIME_BYTES: usize = "2026-03-01T09:12:44.120000000Z".len();
 
 /// Why bytes are no `times.txt` of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -28,11 +26,11 @@ pub struct TimesFault {
     pub what: &'static str,
 }
 
-/// Reads the times of the files of a list: one for each line of the list that has one.
+/// Reads the times of the files of a list, in UTC: one for each line of the list that has one.
 ///
 /// # Errors
 /// Names the first line that is not as the format has it.
-pub fn decode(bytes: &[u8], list: &ChecksumList) -> Result<Vec<Option<Timestamp>>, TimesFault> {
+pub fn decode(bytes: &[u8], list: &ChecksumList) -> Result<Vec<Option<DateTime>>, TimesFault> {
     let mut times = vec![None; list.len()];
     let text = std::str::from_utf8(bytes).map_err(|_| TimesFault { line: 1, what: "not UTF-8" })?;
     let mut next = 0;
@@ -40,7 +38,8 @@ pub fn decode(bytes: &[u8], list: &ChecksumList) -> Result<Vec<Option<Timestamp>
         let fault = |what| TimesFault { line: n + 1, what };
         let line = line.strip_suffix('\n').ok_or(fault("does not end with a line feed"))?;
         let (time, path) = line.split_once("  ").ok_or(fault("is not a time, two spaces and a path"))?;
-        let parsed: Timestamp = time.parse().map_err(|_| fault("does not begin with a time"))?;
+        let utc = time.strip_suffix('Z').ok_or(fault("does not begin with a time in UTC"))?;
+        let parsed: DateTime = utc.parse().map_err(|_| fault("does not begin with a time"))?;
         // The year 0 exists for some readers only.
         if print(parsed) != time || time.starts_with("0000") {
             return Err(fault("its time is not in the one form"));
@@ -54,7 +53,7 @@ pub fn decode(bytes: &[u8], list: &ChecksumList) -> Result<Vec<Option<Timestamp>
 }
 
 /// Returns the text of the times of a list's files.
-pub fn encode(list: &ChecksumList, times: impl Fn(usize) -> Option<Timestamp>) -> String {
+pub fn encode(list: &ChecksumList, times: impl Fn(usize) -> Option<DateTime>) -> String {
     let mut out = String::new();
     for n in 0..list.len() {
         if let Some(time) = times(n) {
@@ -68,10 +67,8 @@ pub fn encode(list: &ChecksumList, times: impl Fn(usize) -> Option<Timestamp>) -
 }
 
 /// Prints a time in UTC with nine decimals.
-fn print(time: Timestamp) -> String {
-    let mut text = format!("{time:.9}");
-    text.truncate(TIME_BYTES);
-    text
+fn print(time: DateTime) -> String {
+    format!("{time:.9}Z")
 }
 
 #[cfg(test)]
@@ -87,7 +84,7 @@ mod tests {
             push_line(&mut text, path, &Digest::of(b""));
         }
         let list = ChecksumList::decode(text.into_bytes()).unwrap();
-        let time = Timestamp::new(1_772_356_364, 120_000_000).unwrap();
+        let time = jiff::civil::datetime(2026, 3, 1, 9, 12, 44, 120_000_000);
         let text = encode(&list, |n| (n > 0).then_some(time));
         assert_eq!(text.lines().next(), Some("2026-03-01T09:12:44.120000000Z  data/a/x"));
         assert_eq!(decode(text.as_bytes(), &list), Ok(vec![None, Some(time), Some(time)]));

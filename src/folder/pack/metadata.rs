@@ -7,8 +7,8 @@ use std::sync::mpsc;
 use crate::digest::Digest;
 use crate::format::article::{Article, MAX_ARTICLE_TOML_BYTES};
 use crate::format::bundle::BundleWriter;
-use crate::format::checksums::{DATA, METADATA, push_line};
 use crate::format::checksums::{ChecksumList, ListFault};
+use crate::format::checksums::{DATA, METADATA, push_line};
 use crate::format::frame::FrameEncoder;
 use crate::format::framing::{self, Kind, SMALL_BYTES};
 use crate::format::layout::Layout;
@@ -169,7 +169,8 @@ fn refuse_misplaced(articles: &[Planned], refusals: &mut Vec<Refusal>) {
     let (mut text, mut places) = (String::new(), Vec::new());
     for (n, article) in articles.iter().enumerate() {
         let path = &article.found.path;
-        let content = article.found.files.iter().map(|file| (file.name.as_str(), file.location().display().to_string()));
+        let content =
+            article.found.files.iter().map(|file| (file.name.as_str(), file.location().display().to_string()));
         let mut files: Vec<_> = content.chain([(METADATA, path.to_string())]).collect();
         files.sort();
         for (name, place) in files {
@@ -199,13 +200,8 @@ fn read_batch(
     options: &PackOptions,
     encoder: &mut FrameEncoder,
 ) -> Result<Batch, Error> {
-    let mut batch = Batch {
-        articles: Vec::new(),
-        plain: Vec::new(),
-        frames: Vec::new(),
-        notes: Vec::new(),
-        refusals: Vec::new(),
-    };
+    let mut batch =
+        Batch { articles: Vec::new(), plain: Vec::new(), frames: Vec::new(), notes: Vec::new(), refusals: Vec::new() };
     let mut plain = Vec::new();
     let mut layout = Layout::at(0);
     for article in found {

@@ -211,7 +211,7 @@ impl Article {
     /// # Errors
     /// Everything wrong with it, each with its line and column; a fault of TOML's own syntax comes alone.
     pub fn parse(bytes: &[u8]) -> Result<(Self, Vec<Note>), ArticleError> {
-        let (article, notes, faults) = read::read(bytes)?;
+        let (article, notes, faults) = read::read(bytes, true)?;
         if faults.is_empty() { Ok((article, notes)) } else { Err(ArticleError(faults)) }
     }
 
@@ -220,7 +220,7 @@ impl Article {
     /// # Errors
     /// Where the bytes are not TOML, or title or id break the rules that bind readers too.
     pub fn read(bytes: &[u8]) -> Result<Self, ArticleError> {
-        read::read(bytes).map(|(article, ..)| article)
+        read::read(bytes, false).map(|(article, ..)| article)
     }
 
     /// Reads the id in the `article.toml` of a bundle, if there is one.

@@ -13,19 +13,21 @@ use super::{
     grammar,
 };
 
+/// The most faults, and the most notes, that are told of one file: each costs a look through the text.
+const MAX_FAULTS: usize = 200;
 /// How deep arrays and tables may nest.
 const MAX_DEPTH: usize = 64;
 /// How many edits a known key may be away to be suggested.
 const NEAR: usize = 2;
 
-/// Reads an article, what is worth knowing, and every fault of a value that a reader may leave out.
+/// Reads an article, what is worth knowing if `noting`, and every fault of a value that a reader may leave out.
 ///
 /// # Errors
 /// What no `article.toml` of a bundle may have: bytes that are not TOML, no title, an id that is none.
-pub(super) fn read(bytes: &[u8]) -> Result<(Article, Vec<Note>, Vec<Fault>), ArticleError> {
+pub(super) fn read(bytes: &[u8], noting: bool) -> Result<(Article, Vec<Note>, Vec<Fault>), ArticleError> {
     let text = text(bytes)?;
     let table = table(text)?;
-    let mut reader = Reader { text, faults: Vec::new(), notes: Vec::new() };
+    let mut reader = Reader { text, faults: Vec::new(), notes: Vec::new(), noting };
     let mut article = reader.identity(table.get_ref());
     let binding = std::mem::take(&mut reader.faults);
     reader.fields(table.get_ref(), &mut article);
@@ -45,7 +47,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Article, Vec<Note>, Vec<Fault>), Art
 pub(super) fn id(bytes: &[u8]) -> Result<Option<String>, ArticleError> {
     let text = text(bytes)?;
     let table = table(text)?;
-    let mut reader = Reader { text, faults: Vec::new(), notes: Vec::new() };
+    let mut reader = Reader { text, faults: Vec::new(), notes: Vec::new(), noting: false };
     let article = reader.identity(table.get_ref());
     if reader.faults.is_empty() { Ok(article.id) } else { Err(ArticleError(reader.faults)) }
 }
@@ -84,12 +86,17 @@ struct Reader<'a> {
     text: &'a str,
     faults: Vec<Fault>,
     notes: Vec<Note>,
+    /// Whether unknown keys are to be noted.
+    noting: bool,
 }
 
 type Field<'a> = Spanned<DeValue<'a>>;
 
 impl Reader<'_> {
     fn fault(&mut self, at: &Range<usize>, what: String) {
+        if self.faults.len() == MAX_FAULTS {
+            return;
+        }
         let (line, column) = place(self.text, at.start);
         self.faults.push(Fault { line, column, what });
     }
@@ -172,6 +179,7 @@ impl Reader<'_> {
                     DeValue::Table(table) => article.extra = self.json_table(table),
                     _ => self.mismatch("extra", "a table", value),
                 },
+                _ if !self.noting || self.notes.len() == MAX_FAULTS => {}
                 unknown => {
                     let (line, column) = place(self.text, name.span().start);
                     self.notes.push(Note { line, column, key: unknown.to_owned(), nearest: nearest(unknown) });

@@ -130,13 +130,15 @@ impl<S: Source> Bundle<S> {
             bytes.extend_from_slice(part);
             Ok(())
         })?;
-        let list = ChecksumList::decode(bytes).map_err(|fault| Finding::new(Code::Checksums, checksums::NAME, fault))?;
+        let list =
+            ChecksumList::decode(bytes).map_err(|fault| Finding::new(Code::Checksums, checksums::NAME, fault))?;
         let articles = index::articles_of(self.manifest().articles as usize, n).len();
         if list.article_count() != articles || piece.articles.len() != articles {
             return Err(wrong().into());
         }
         let mut block = Block { list, piece, leaves: Vec::new() };
-        block.leaves = (0..block.list.article_count()).map(|n| tree::leaf(block.id(n), block.list.lines_text(n))).collect();
+        block.leaves =
+            (0..block.list.article_count()).map(|n| tree::leaf(block.id(n), block.list.lines_text(n))).collect();
         if tree::root(&block.leaves) != self.head.blocks[n].hash {
             return Err(wrong().into());
         }

@@ -139,7 +139,9 @@ impl<S: Source> Bundle<S> {
         let head = Head::decode(&tail.head).map_err(|fault| Finding::new(Code::Index, index::HEAD, fault))?;
         let (articles, blocks) = (manifest.articles.div_ceil(BLOCK_ARTICLES as u64), head.blocks.len() as u64);
         if articles != blocks || blocks == 0 {
-            return Err(Finding::new(Code::Index, index::HEAD, format!("expected {articles} blocks, found {blocks}")).into());
+            return Err(
+                Finding::new(Code::Index, index::HEAD, format!("expected {articles} blocks, found {blocks}")).into()
+            );
         }
         Ok(Self { source, frames, file_bytes, tail, manifest, head, last_read: Mutex::default() })
     }

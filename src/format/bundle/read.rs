@@ -43,7 +43,8 @@ impl<S: Source> Bundle<S> {
                 return Err(wrong("has another number of articles than the list").into());
             }
             for (article, (of_files, id)) in articles.zip(piece.articles) {
-                if of_files.len() != list.lines(article).len() || of_files.iter().any(|&size| size > MAX_CLAIMED_BYTES) {
+                if of_files.len() != list.lines(article).len() || of_files.iter().any(|&size| size > MAX_CLAIMED_BYTES)
+                {
                     return Err(wrong("does not fit the list").into());
                 }
                 sizes.extend(of_files);

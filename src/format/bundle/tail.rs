@@ -4,10 +4,10 @@
 //! stands there is a finding.
 
 use crate::finding::{Code, Finding};
+use crate::format::bagit;
+use crate::format::index::{self, Head};
 use crate::format::manifest::{self, Manifest};
 use crate::format::tar::{self, Entry};
-use crate::format::index::{self, Head};
-use crate::format::bagit;
 
 /// The most signatures a bundle carries.
 pub const MAX_SIGNATURES: usize = 32;

@@ -141,7 +141,8 @@ impl<S: Source> Walk<'_, S> {
         let stated = self.stated(at);
         let end = self.end;
         let bytes = self.window.from(at)?;
-        let found = frame::measure(bytes).and_then(|(len, blocks)| frame::declared_size(bytes).map(|p| (len, blocks, p)));
+        let found =
+            frame::measure(bytes).and_then(|(len, blocks)| frame::declared_size(bytes).map(|p| (len, blocks, p)));
         let found = match found {
             Ok((len, blocks, plain)) if at + len as u64 <= end && len as u64 <= max_packed(plain) => {
                 Some((FrameSize { packed: len as u32, plain: plain as u32 }, blocks))

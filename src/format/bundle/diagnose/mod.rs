@@ -245,7 +245,8 @@ fn compare_index(
             findings.push(wrong(&index::piece_name(n)));
         }
     }
-    let more = (pieces.len()..walk.pieces.len()).map(|n| Finding::new(Code::Extra, index::piece_name(n), "no such block"));
+    let more =
+        (pieces.len()..walk.pieces.len()).map(|n| Finding::new(Code::Extra, index::piece_name(n), "no such block"));
     findings.extend(more);
     report.findings.extend(findings);
 }

@@ -210,7 +210,8 @@ impl Walker<'_> {
         let whole = open.kept.filter(|_| digest.is_some());
         if open.path.starts_with(DATA) {
             let read = checksums::is_metadata(&open.path) && digest.is_some();
-            let id = read.then(|| whole.map_or_else(|| Err(ArticleError::too_long(open.size)), |b| Article::read_id(&b)));
+            let id =
+                read.then(|| whole.map_or_else(|| Err(ArticleError::too_long(open.size)), |b| Article::read_id(&b)));
             self.walk.seen.push(Seen { path: open.path, size: open.size, digest, id });
         } else {
             self.tag_file(&open.path, whole);
@@ -220,9 +221,10 @@ impl Walker<'_> {
 
     /// Keeps a member that is none of the files; each has its place in the order.
     fn tag_file(&mut self, path: &str, bytes: Option<Vec<u8>>) {
-        let piece = path.strip_prefix(index::PIECES).and_then(|n| n.parse().ok()).filter(|&n: &usize| {
-            n < MAX_BLOCKS && index::piece_name(n) == path
-        });
+        let piece = path
+            .strip_prefix(index::PIECES)
+            .and_then(|n| n.parse().ok())
+            .filter(|&n: &usize| n < MAX_BLOCKS && index::piece_name(n) == path);
         let stage = match (path, piece) {
             (checksums::NAME, _) => 1,
             (times::NAME, _) => 2,
@@ -297,7 +299,11 @@ impl Walker<'_> {
                         self.padding = tar::padding(size);
                         let path = self.below_top(&path);
                         if path.starts_with(DATA) && self.stage > 0 {
-                            self.walk.findings.push(Finding::new(Code::Tar, &path, "does not stand in its place in the tar"));
+                            self.walk.findings.push(Finding::new(
+                                Code::Tar,
+                                &path,
+                                "does not stand in its place in the tar",
+                            ));
                         }
                         self.begin(path, size)?;
                     }
