@@ -106,6 +106,9 @@ pub(super) struct PackArgs {
     /// Replace a bundle of the same id
     #[arg(long, conflicts_with = "into")]
     overwrite: bool,
+    /// Keep the times at which files were last changed; `extract` restores them
+    #[arg(long)]
+    times: bool,
     /// Print every note in full
     #[arg(long, short)]
     verbose: bool,
@@ -216,6 +219,7 @@ pub(super) fn run(args: PackArgs, ui: &Ui) -> Result<Answer, Failure> {
         bundle_bytes: args.bundle_size,
         threads: ui.threads(),
         overwrite: args.overwrite,
+        times: args.times,
         ..PackOptions::new(name, title, now()?)
     };
     let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();

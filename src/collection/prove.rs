@@ -141,9 +141,7 @@ pub fn verify_proof(proof: &Proof, log: &VerifierKey, file: Digest) -> Result<Pr
     if Digest::of(proof.extra.lines.as_bytes()) != lines {
         return Err(Disproof::Article("lines"));
     }
-    let wanted = format!("{file}  ");
-    let paths: Vec<_> =
-        proof.extra.lines.lines().filter_map(|line| line.strip_prefix(&wanted)).map(str::to_owned).collect();
+    let paths = proof.extra.paths_of(&file);
     if paths.is_empty() {
         return Err(Disproof::File(file));
     }
