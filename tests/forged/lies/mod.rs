@@ -24,10 +24,13 @@ pub enum Expect {
     Any,
 }
 
+/// What is done after each stage.
+type Tell = Box<dyn Fn(Stage, &mut Work) + Send + Sync>;
+
 pub struct Lie {
     pub name: String,
     pub expect: Expect,
-    tell: Box<dyn Fn(Stage, &mut Work) + Send + Sync>,
+    tell: Tell,
     /// The name that the file shall have, by its id.
     pub file_name: Option<fn(&Forged) -> String>,
     /// Too large for every verb in a short run.
