@@ -85,6 +85,17 @@ impl Scene {
     }
 }
 
+/// Bytes that do not compress, the same each time.
+pub fn noise(len: u64) -> Vec<u8> {
+    let mut state = 1_u64;
+    (0..len)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 56) as u8
+        })
+        .collect()
+}
+
 pub fn said(output: Output) -> Said {
     Said {
         code: output.status.code().unwrap_or(-1),
