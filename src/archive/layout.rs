@@ -2,8 +2,8 @@
 
 use crate::digest::Digest;
 use crate::format::checkpoint::Checkpoint;
-use crate::format::manifest::BundleId;
 use crate::format::withdrawal;
+use crate::ids::BundleId;
 
 /// What the archive is: format, origin, log key.
 pub const HEADER: &str = "archive.toml";

@@ -26,7 +26,7 @@ use crate::digest::Digest;
 use crate::format::bundle;
 use crate::format::checkpoint::{self, Checkpoint, MAX_CHECKPOINT_BYTES};
 use crate::format::leaf::Leaf;
-use crate::format::manifest::Origin;
+use crate::ids::Origin;
 use crate::keys::{self, Note, Signer, VerifierKey};
 use crate::merkle;
 use crate::store::{self, Store, Write};

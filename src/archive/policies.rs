@@ -1,7 +1,7 @@
 //! The versions of an archive's trust policy, read from the one that a person vouches for to the newest that follows from it.
 
 use crate::format::checkpoint::Checkpoint;
-use crate::format::manifest::Origin;
+use crate::ids::Origin;
 use crate::keys::{Note, VerifierKey};
 use crate::store::Store;
 use crate::trust::TrustedKey;

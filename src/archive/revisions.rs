@@ -73,7 +73,7 @@ pub fn leaves<S: Source>(bundle: &Bundle<S>, revisions: &[Revision], file: Diges
 }
 
 /// Returns the leaf of a signature that a key has made.
-pub fn signature_leaf(bundle: crate::format::manifest::BundleId, key: [u8; 32], file: &[u8]) -> Leaf {
+pub fn signature_leaf(bundle: crate::ids::BundleId, key: [u8; 32], file: &[u8]) -> Leaf {
     debug_assert!(Signature::decode(file).is_ok(), "only signatures that were judged good are logged");
     Leaf::Signature { bundle, key, file: Digest::of(file) }
 }

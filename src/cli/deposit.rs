@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 use crate::archive::Archive;
 use crate::collection::deposit;
 use crate::format::bundle::Bundle;
-use crate::format::manifest::Origin;
+use crate::ids::Origin;
 use crate::keys::{Kind, PublicKey, Signer};
 use crate::store::{Remote, Store};
 use crate::trust::policy::{Role, is_signed};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::archive::{Archive, layout};
-use crate::format::manifest::Origin;
+use crate::ids::Origin;
 use crate::keys::{Signer, VerifierKey};
 use crate::store::Store;
 

@@ -15,7 +15,7 @@ use crate::archive::catalog::{Catalog, Filter};
 use crate::finding::{Code, Finding, Severity};
 use crate::folder::BUNDLE_ENDING;
 use crate::format::bundle::{self, Bundle, Contents};
-use crate::format::manifest::{BundleId, Origin};
+use crate::ids::{BundleId, Origin};
 use crate::store::Object;
 use crate::trust::{self, Judgement, Worth};
 

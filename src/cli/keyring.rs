@@ -15,9 +15,10 @@ use zeroize::Zeroizing;
 
 use crate::archive::policies::Pin;
 use crate::digest::Digest;
-use crate::format::manifest::Origin;
+use crate::ids::KeyId;
+use crate::ids::Origin;
 use crate::keys::agent::{Agent, AgentKey};
-use crate::keys::{KeyId, Passphrase, PublicKey, SecretKey, Signer, VerifierKey};
+use crate::keys::{Passphrase, PublicKey, SecretKey, Signer, VerifierKey};
 use crate::store::disk;
 use crate::trust::TrustedKey;
 use crate::trust::policy::{MAX_POLICY_BYTES, Policy};

@@ -16,7 +16,8 @@ use crate::folder::walk::{Note, WalkOptions, root_name};
 use crate::format::bundle::check;
 use crate::format::frame::MAX_LEVEL;
 use crate::format::framing::{FRAME_BYTES, MAX_FRAME_TARGET, MIN_FRAME_TARGET};
-use crate::format::manifest::{Name, Origin, is_title};
+use crate::format::manifest::{Name, is_title};
+use crate::ids::Origin;
 use crate::keys::Signer;
 use crate::path::EntryPath;
 use crate::store::Store;
@@ -106,6 +107,9 @@ pub(super) struct PackArgs {
     /// Replace a bundle of the same id
     #[arg(long, conflicts_with = "into")]
     overwrite: bool,
+    /// Keep the times at which files were last changed; `extract` restores them
+    #[arg(long)]
+    times: bool,
     /// Print every note in full
     #[arg(long, short)]
     verbose: bool,
@@ -216,6 +220,7 @@ pub(super) fn run(args: PackArgs, ui: &Ui) -> Result<Answer, Failure> {
         bundle_bytes: args.bundle_size,
         threads: ui.threads(),
         overwrite: args.overwrite,
+        times: args.times,
         ..PackOptions::new(name, title, now()?)
     };
     let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();

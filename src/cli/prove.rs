@@ -1,4 +1,4 @@
-//! `vellum prove`: a proof that an article was logged, to be checked without the archive.
+//! `vellum prove`: a proof that an article was logged, or that it stands in a signed bundle, to be checked without either.
 
 use std::path::PathBuf;
 
@@ -6,32 +6,37 @@ use clap::Args;
 
 use crate::collection::prove::{Disproof, Proved, prove_article, verify_proof};
 use crate::digest::{Digest, Hasher};
-use crate::format::proof::{ENDING, MAX_PROOF_BYTES, Proof};
-use crate::keys::VerifierKey;
+use crate::finding::Severity;
+use crate::format::bundle::{SignatureFile, Tail};
+use crate::format::proof::{ARTICLE_ENDING, ENDING, Extra, MAX_LINES_BYTES, MAX_PROOF_BYTES, Proof};
+use crate::keys::{Signature, VerifierKey};
 use crate::store::disk;
+use crate::trust::JudgedSignature;
 use crate::watch::Watch;
 
 use super::archive::open;
-use super::input::ReadArgs;
+use super::input::{ReadArgs, not_found};
 use super::ui::Ui;
 use super::{Answer, Failure, keyring};
 
-/// Write a proof that an article was logged, to be checked later without the archive
+/// Write a proof of one article, to be checked later without the archive or bundle
 ///
-/// It proves: these bytes were a file of this article in this bundle, logged before this checkpoint. It does not prove that a publisher signed
-/// them (`--signed` adds what shows that), nor that the article is current or was not withdrawn since.
+/// Of an archive it proves: these bytes were a file of this article in this bundle, logged before this checkpoint. It does not prove that a publisher signed
+/// them (`--signed` adds what shows that), nor that the article is current or was not withdrawn since. Of a bundle it proves that the keys
+/// which signed the bundle signed this article.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   vellum prove library/ essays/tides                      writes tides.tlog-proof
-  vellum verify --proof tides.tlog-proof tides.md         checks it, offline")]
+  vellum verify --proof tides.tlog-proof tides.md         checks it, offline
+  vellum prove library.tar.zst essays/tides               writes tides.vellum-proof, by the bundle's signatures")]
 pub(super) struct ProveArgs {
-    /// The archive
+    /// Archive or bundle
     #[arg(value_name = "ARCHIVE")]
     library: PathBuf,
     /// The article's id
     article: String,
-    /// File to write [default: the last part of the id with .tlog-proof, here]
+    /// File to write [default: the last part of the id with .tlog-proof or .vellum-proof, here]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Add the bundle's manifest and its signatures
@@ -42,6 +47,9 @@ pub(super) struct ProveArgs {
 }
 
 pub(super) fn run(args: &ProveArgs, ui: &Ui) -> Result<Answer, Failure> {
+    if !super::place::is_archive(&args.library) && !args.library.is_dir() {
+        return by_bundle(args, ui);
+    }
     args.read.fit_archive()?;
     let opened = open(&args.library, &args.read, ui)?;
     let catalog = opened.catalog(ui)?;
@@ -68,6 +76,110 @@ pub(super) fn run(args: &ProveArgs, ui: &Ui) -> Result<Answer, Failure> {
     Ok(Answer::Yes)
 }
 
+/// Writes the proof that an article stands in a signed bundle.
+fn by_bundle(args: &ProveArgs, ui: &Ui) -> Result<Answer, Failure> {
+    if args.signed {
+        return Err(Failure::new("`--signed` is for archives: a proof by a bundle always has its signatures"));
+    }
+    let bundle = args.read.opened(&args.library, ui)?;
+    let article =
+        bundle.article(&args.article)?.filter(|article| [&article.id, &article.path].contains(&&args.article));
+    let article = article.ok_or_else(|| not_found(&args.article))?;
+    let lines = article.lines.text().to_owned();
+    if lines.len() > MAX_LINES_BYTES {
+        return Err(Failure::no(format!("{:?} has more files than a proof can hold", article.id)));
+    }
+    let tail = bundle.tail();
+    let proof = Extra {
+        leaf: Vec::new(),
+        manifest: tail.manifest.clone(),
+        signatures: tail.signatures.iter().map(|signature| signature.bytes.clone()).collect(),
+        id: article.id.clone(),
+        lines,
+        path: Some((article.number, article.proof)),
+    };
+    let name = article.id.rsplit('/').next().unwrap_or_default();
+    let path = args.output.clone().unwrap_or_else(|| PathBuf::from(format!("{name}{ARTICLE_ENDING}")));
+    let unwritable = |error| Failure::new(format!("{}: cannot be written", path.display())).cause(error);
+    match disk::create(&path, &proof.encode(), disk::PUBLIC) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            return Err(
+                Failure::new(format!("{}: exists already", path.display())).hint("`--output FILE` names another")
+            );
+        }
+        other => other.map_err(unwritable)?,
+    }
+    if ui.json {
+        #[derive(serde::Serialize)]
+        struct Json {
+            file: String,
+            article: String,
+            bundle: String,
+            number: u64,
+        }
+        let (file, bundle) = (path.display().to_string(), bundle.id().to_string());
+        ui.print_json("proof", &Json { file, article: article.id, bundle, number: article.number })?;
+    } else {
+        ui.print(path.display())?;
+    }
+    Ok(Answer::Yes)
+}
+
+/// Checks a file by the signatures of the bundle that it was an article's file of.
+fn check_by_bundle(file: &std::path::Path, bytes: &[u8], read: &ReadArgs, ui: &Ui) -> Result<bool, Failure> {
+    #[derive(serde::Serialize)]
+    struct Json<'a> {
+        file: String,
+        signed: bool,
+        article: Option<&'a str>,
+        paths: Option<Vec<String>>,
+        bundle: Option<String>,
+        signatures: &'a [JudgedSignature],
+        reason: Option<String>,
+    }
+    let proof = Extra::decode(bytes).map_err(|fault| Failure::no(fault.to_string()))?;
+    let digest = digest(read.file(file)?)?;
+    let mut reasons = Vec::new();
+    let manifest = proof.manifest_of_article().map_err(|fault| reasons.push(fault.to_string())).ok();
+    let paths = proof.paths_of(&digest);
+    if paths.is_empty() {
+        reasons.push(format!("the file's digest {digest} is none of the article's"));
+    }
+    let signatures = proof.signatures.iter().map(|bytes| {
+        let id = Signature::decode(bytes).map(|signature| signature.key_id().to_string());
+        SignatureFile { key_id: id.unwrap_or_default(), bytes: bytes.clone() }
+    });
+    let tail = Tail { manifest: proof.manifest.clone(), signatures: signatures.collect(), ..Tail::default() };
+    let judgement = manifest.as_ref().map(|manifest| read.judge(&tail, manifest, ui)).transpose()?.unwrap_or_default();
+    let damage = judgement.findings.iter().filter(|finding| finding.severity() == Severity::Damage);
+    reasons.extend(damage.map(ToString::to_string));
+    let (good, shown) = (reasons.is_empty(), file.display().to_string());
+    let bundle = manifest.map(|_| Digest::of(&proof.manifest).to_string());
+    if ui.json {
+        let (signatures, reason) = (judgement.signatures.as_slice(), (!good).then(|| reasons.join("; ")));
+        let (article, paths) = (good.then_some(proof.id.as_str()), good.then_some(paths));
+        ui.print_json("proved", &Json { file: shown, signed: good, article, paths, bundle, signatures, reason })?;
+        return Ok(good);
+    }
+    ui.print(format!("{shown}: {}", if good { "OK" } else { "NOT OK" }))?;
+    for reason in &reasons {
+        ui.print(format!("  {reason}"))?;
+    }
+    if good {
+        ui.print(format!("  article    {}", proof.id))?;
+        for path in &paths {
+            ui.print(format!("  file       {path}"))?;
+        }
+        ui.print(format!("  bundle     {}", bundle.unwrap_or_default()))?;
+        for signature in &judgement.signatures {
+            ui.print(format!("  signature  {}", super::verify::signature_line(signature)))?;
+        }
+        ui.say("  These bytes were a file of this article when its bundle was signed. Not shown: that they are current, that they were not");
+        ui.say("  withdrawn since, that the article's other files are at hand.");
+    }
+    Ok(good)
+}
+
 /// Checks a file by a proof, and says what that shows and what it does not.
 pub(super) fn check(
     file: &std::path::Path,
@@ -81,6 +193,9 @@ pub(super) fn check(
     }
     let bytes = std::fs::read(proof)
         .map_err(|error| Failure::new(format!("{}: cannot be read", proof.display())).cause(error))?;
+    if Extra::begins(&bytes) {
+        return check_by_bundle(file, &bytes, read, ui).map_err(|failure| failure.about(proof.display()));
+    }
     let parsed = Proof::decode(&bytes).map_err(|fault| Failure::no(fault.to_string()).about(proof.display()))?;
     let log = log_of(&parsed, read, ui)?;
     let digest = digest(read.file(file)?)?;

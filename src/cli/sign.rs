@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::folder::rewrite::{self, Target};
 use crate::format::bundle::{Bundle, Nobody, Scope, prove};
-use crate::format::manifest::Origin;
+use crate::ids::Origin;
 use crate::keys::Signer;
 use crate::watch::{Task, Watch};
 

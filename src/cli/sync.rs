@@ -9,7 +9,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::archive::Archive;
-use crate::format::manifest::Origin;
+use crate::ids::Origin;
 use crate::mirror::{SyncOptions, SyncReport, sync};
 use crate::store::{Remote, Store};
 use crate::watch::Watch;

@@ -17,7 +17,7 @@ use crate::folder::{self, article_id};
 use crate::format::bundle::Bundle;
 use crate::format::checkpoint::Checkpoint;
 use crate::format::leaf::Leaf;
-use crate::format::manifest::{BundleId, Origin};
+use crate::ids::{BundleId, Origin};
 use crate::keys::{Kind, PublicKey, Signer};
 use crate::path::EntryPath;
 use crate::trust::policy::is_signed;

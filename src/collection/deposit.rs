@@ -11,7 +11,7 @@ use crate::archive::{Publication, Writer, layout};
 use crate::folder;
 use crate::folder::rewrite::{self, Target};
 use crate::format::bundle::{Bundle, check};
-use crate::format::manifest::BundleId;
+use crate::ids::BundleId;
 use crate::keys::{PublicKey, Signer};
 use crate::pipeline::processors;
 use crate::store::disk;

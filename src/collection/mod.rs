@@ -44,7 +44,7 @@ pub enum Error {
     Withdrawn(String),
     /// The bundle's file is not there.
     #[error("bundle {0}: its file is not there")]
-    NoBundle(crate::format::manifest::BundleId),
+    NoBundle(crate::ids::BundleId),
     /// A bundle that cannot be taken into this archive.
     #[error("{path}: {reason}")]
     Deposit {

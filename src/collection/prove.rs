@@ -6,8 +6,9 @@ use crate::digest::Digest;
 use crate::format::bundle::Bundle;
 use crate::format::checkpoint::Checkpoint;
 use crate::format::leaf::Leaf;
-use crate::format::manifest::{BundleId, Manifest};
+use crate::format::manifest::Manifest;
 use crate::format::proof::{Extra, MAX_LINES_BYTES, Proof};
+use crate::ids::BundleId;
 use crate::keys::{Note, VerifierKey};
 use crate::merkle;
 use crate::store::Object;
@@ -141,9 +142,7 @@ pub fn verify_proof(proof: &Proof, log: &VerifierKey, file: Digest) -> Result<Pr
     if Digest::of(proof.extra.lines.as_bytes()) != lines {
         return Err(Disproof::Article("lines"));
     }
-    let wanted = format!("{file}  ");
-    let paths: Vec<_> =
-        proof.extra.lines.lines().filter_map(|line| line.strip_prefix(&wanted)).map(str::to_owned).collect();
+    let paths = proof.extra.paths_of(&file);
     if paths.is_empty() {
         return Err(Disproof::File(file));
     }

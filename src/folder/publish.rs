@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::format::bundle::Bundle;
-use crate::format::manifest::{BundleId, Name};
+use crate::format::manifest::Name;
+use crate::ids::BundleId;
 pub(super) use crate::store::disk::parent;
 use crate::store::disk::{self, Links, Rewrite};
 

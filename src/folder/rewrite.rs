@@ -11,7 +11,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use crate::format::bundle::{Bundle, Contents, Nobody, Scope, Source, countersign, prove, recompress};
-use crate::format::manifest::Origin;
+use crate::ids::Origin;
 use crate::keys::Signer;
 use crate::store::disk::{self, Links, Rewrite};
 use crate::watch::Watch;

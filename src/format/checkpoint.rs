@@ -14,7 +14,7 @@ use base64ct::{Base64, Encoding};
 
 use crate::digest::Digest;
 
-use super::manifest::Origin;
+use crate::ids::Origin;
 
 /// The name of the signed checkpoint in an archive.
 pub const NAME: &str = "checkpoint";

@@ -15,7 +15,7 @@ use base64ct::{Base64, Encoding};
 
 use crate::digest::Digest;
 
-use super::manifest::BundleId;
+use crate::ids::BundleId;
 
 /// What lies at the top of an archive and is no document.
 const RESERVED: [&str; 8] =

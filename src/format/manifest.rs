@@ -19,7 +19,8 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-use crate::digest::{Digest, ParseDigestError};
+use crate::digest::Digest;
+use crate::ids::{BundleId, Origin};
 
 /// The name of the manifest in the bundle.
 pub const NAME: &str = "manifest.toml";
@@ -35,26 +36,6 @@ const MAX_NUMBER: u64 = i64::MAX as u64;
 pub const MAX_NAME_BYTES: usize = 64;
 /// The longest title, in bytes.
 pub const MAX_TITLE_BYTES: usize = 1024;
-/// The longest archive origin, in bytes.
-pub const MAX_ORIGIN_BYTES: usize = 255;
-
-/// The identity of a bundle: the SHA-256 of its manifest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BundleId(pub Digest);
-
-impl fmt::Display for BundleId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl FromStr for BundleId {
-    type Err = ParseDigestError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(Self)
-    }
-}
 
 /// The name of a bundle and of its top folder: `[a-z0-9][a-z0-9._-]{0,63}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,36 +85,6 @@ impl FromStr for Name {
 }
 
 impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// The name of an archive, the same as its log's origin: visible ASCII without `+`, quotes or backslash, as in `example.org/library`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin(String);
-
-impl Origin {
-    /// Returns the origin as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for Origin {
-    type Err = ManifestFault;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let good = |b: u8| b.is_ascii_graphic() && !matches!(b, b'+' | b'"' | b'\\' | b'\'');
-        if !text.is_empty() && text != "-" && text.len() <= MAX_ORIGIN_BYTES && text.bytes().all(good) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(ManifestFault::Value { key: "archive", found: shown(text) })
-        }
-    }
-}
-
-impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -271,7 +222,10 @@ impl Manifest {
             return Err(ManifestFault::Value { key: "title", found: shown(&raw.title) });
         }
         let manifest = Self {
-            archive: raw.archive.as_deref().map(str::parse).transpose()?,
+            archive: raw
+                .archive
+                .map(|text| text.parse().map_err(|_| ManifestFault::Value { key: "archive", found: shown(&text) }))
+                .transpose()?,
             name: raw.name.parse()?,
             title: raw.title,
             articles: raw.articles,

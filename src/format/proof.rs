@@ -16,10 +16,18 @@ use std::fmt::Write as _;
 use base64ct::{Base64, Encoding};
 
 use crate::digest::Digest;
-use crate::merkle::MAX_PROOF_HASHES;
+use crate::merkle::{self, MAX_PROOF_HASHES};
+use crate::path::{EntryPath, MAX_ID_BYTES};
 
-/// The ending of a proof's file name.
+use super::bundle::MAX_SIGNATURES;
+use super::checksums::{ChecksumList, ListFault};
+use super::manifest::{Manifest, ManifestFault};
+use super::tree;
+
+/// The ending of the file name of a proof by a log.
 pub const ENDING: &str = ".tlog-proof";
+/// The ending of the file name of a proof by a bundle's signatures.
+pub const ARTICLE_ENDING: &str = ".vellum-proof";
 /// The most that the lines of an article in a proof may come to, in bytes.
 pub const MAX_LINES_BYTES: usize = 16 << 20;
 /// The longest proof, in bytes.
@@ -41,19 +49,22 @@ pub struct Proof {
     pub checkpoint: String,
 }
 
-/// What the leaf commits to, in the clear.
+/// What is proved, in the clear: a `vellum-proof/1`. By itself it proves an article by the signatures of its bundle's manifest; in a
+/// [`Proof`] the leaf of a log commits to it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Extra {
-    /// The exact leaf.
+    /// The exact leaf; empty where no log commits to it.
     pub leaf: Vec<u8>,
+    /// The bundle's manifest; empty where it is not asked for.
+    pub manifest: Vec<u8>,
+    /// The manifest's signatures.
+    pub signatures: Vec<Vec<u8>>,
     /// The article's id.
     pub id: String,
     /// The article's lines of the checksum list.
     pub lines: String,
-    /// The bundle's manifest, where asked for; empty otherwise.
-    pub manifest: Vec<u8>,
-    /// The manifest's signatures, where asked for.
-    pub signatures: Vec<Vec<u8>>,
+    /// The article's number in the bundle, and the path from its leaf to the manifest's root.
+    pub path: Option<(u64, Vec<Digest>)>,
 }
 
 /// Why bytes are no proof.
@@ -84,7 +95,7 @@ impl Proof {
         let extra = Base64::decode_vec(extra).map_err(|_| ProofFault("the extra is no base64"))?;
         let index = lines.next().and_then(|line| line.strip_prefix("index ")).and_then(|index| index.parse().ok());
         let mut proof = Self {
-            extra: Extra::decode(&extra).ok_or(ProofFault("the extra is not vellum's"))?,
+            extra: Extra::decode(&extra)?,
             index: index.ok_or(ProofFault("there is no index"))?,
             hashes: Vec::new(),
             checkpoint: checkpoint.to_owned(),
@@ -115,25 +126,42 @@ impl Proof {
 }
 
 impl Extra {
-    /// Parts, each with its name and length on a line of its own before it.
-    fn encode(&self) -> Vec<u8> {
+    /// Returns the proof's bytes: parts, each with its name and length on a line of its own before it.
+    pub fn encode(&self) -> Vec<u8> {
         let mut out = format!("{EXTRA}\n").into_bytes();
         let mut part = |name: &str, bytes: &[u8]| {
             out.extend_from_slice(format!("{name} {}\n", bytes.len()).as_bytes());
             out.extend_from_slice(bytes);
             out.push(b'\n');
         };
-        part("leaf", &self.leaf);
-        part("id", self.id.as_bytes());
-        part("lines", self.lines.as_bytes());
+        if !self.leaf.is_empty() {
+            part("leaf", &self.leaf);
+        }
         if !self.manifest.is_empty() {
             part("manifest", &self.manifest);
         }
         self.signatures.iter().for_each(|signature| part("signature", signature));
+        part("id", self.id.as_bytes());
+        part("lines", self.lines.as_bytes());
+        if let Some((number, hashes)) = &self.path {
+            let hashes: String = hashes.iter().map(|hash| format!("{hash}\n")).collect();
+            part("path", format!("{number}\n{hashes}").as_bytes());
+        }
         out
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
+    /// Reads a proof.
+    ///
+    /// # Errors
+    /// Anything but the one form is refused.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ProofFault> {
+        if bytes.len() as u64 > MAX_PROOF_BYTES {
+            return Err(ProofFault("longer than a proof may be"));
+        }
+        Self::parts(bytes).ok_or(ProofFault("its parts are not those of a vellum-proof/1"))
+    }
+
+    fn parts(bytes: &[u8]) -> Option<Self> {
         let mut rest = bytes.strip_prefix(format!("{EXTRA}\n").as_bytes())?;
         let mut extra = Self::default();
         while !rest.is_empty() {
@@ -142,16 +170,81 @@ impl Extra {
             let (part, after) = rest[end + 1..].split_at_checked(length.parse().ok()?)?;
             match name {
                 "leaf" => extra.leaf = part.to_vec(),
+                "manifest" => extra.manifest = part.to_vec(),
+                "signature" if extra.signatures.len() < MAX_SIGNATURES => extra.signatures.push(part.to_vec()),
                 "id" => extra.id = String::from_utf8(part.to_vec()).ok()?,
                 "lines" => extra.lines = String::from_utf8(part.to_vec()).ok()?,
-                "manifest" => extra.manifest = part.to_vec(),
-                "signature" => extra.signatures.push(part.to_vec()),
+                "path" => {
+                    let text = std::str::from_utf8(part).ok()?;
+                    let mut lines = text.strip_suffix('\n')?.split('\n');
+                    let number = lines.next()?.parse().ok()?;
+                    let hashes = lines.map(|line| line.parse().ok()).collect::<Option<Vec<_>>>()?;
+                    extra.path = Some((number, hashes));
+                }
                 _ => return None,
             }
             rest = after.strip_prefix(b"\n")?;
         }
         (extra.encode() == bytes && extra.lines.len() <= MAX_LINES_BYTES).then_some(extra)
     }
+
+    /// Says whether bytes begin like a proof that no log commits to.
+    pub fn begins(bytes: &[u8]) -> bool {
+        bytes.starts_with(EXTRA.as_bytes())
+    }
+
+    /// Checks that id and lines are those of an article of the bundle whose manifest the proof carries; returns the manifest, which only
+    /// its signatures vouch for.
+    ///
+    /// # Errors
+    /// Names what does not hold.
+    pub fn manifest_of_article(&self) -> Result<Manifest, ArticleFault> {
+        let manifest = Manifest::decode(&self.manifest)?;
+        let list = ChecksumList::decode(self.lines.clone().into_bytes())?;
+        if let Some(fault) = list.faults().into_iter().next() {
+            return Err(fault.into());
+        }
+        if list.article_count() != 1 {
+            return Err(ArticleFault::Several(list.article_count()));
+        }
+        if self.id.len() > MAX_ID_BYTES || EntryPath::parse(&self.id).is_err() {
+            return Err(ArticleFault::Id);
+        }
+        let (number, hashes) = self.path.as_ref().ok_or(ArticleFault::NoPath)?;
+        let leaf = tree::leaf(&self.id, &self.lines);
+        merkle::verify_inclusion(&leaf, *number, manifest.articles, hashes, &manifest.root)?;
+        Ok(manifest)
+    }
+
+    /// Returns the paths that have the bytes of this digest, `data/` included.
+    pub fn paths_of(&self, file: &Digest) -> Vec<String> {
+        let wanted = format!("{file}  ");
+        self.lines.lines().filter_map(|line| line.strip_prefix(&wanted)).map(str::to_owned).collect()
+    }
+}
+
+/// Why id and lines are not those of an article of the bundle.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArticleFault {
+    /// The manifest.
+    #[error(transparent)]
+    Manifest(#[from] ManifestFault),
+    /// The lines.
+    #[error("the article's lines: {0}")]
+    Lines(#[from] ListFault),
+    /// Lines of none or of several articles.
+    #[error("the lines are those of {0} articles, expected one")]
+    Several(usize),
+    /// The id.
+    #[error("the article's id breaks the rules of ids")]
+    Id,
+    /// No path to the root.
+    #[error("the proof has no path to the manifest's root")]
+    NoPath,
+    /// The path leads elsewhere.
+    #[error("the article: {0}")]
+    Path(#[from] merkle::ProofFault),
 }
 
 #[cfg(test)]
@@ -162,9 +255,13 @@ mod tests {
 
     fn proofs() -> impl Strategy<Value = Proof> {
         let bytes = || prop::collection::vec(any::<u8>(), 1..40);
-        let extra = (bytes(), "[a-z\n]{0,9}", "[ -~\n]{0,80}", bytes(), prop::collection::vec(bytes(), 0..3))
-            .prop_map(|(leaf, id, lines, manifest, signatures)| Extra { leaf, id, lines, manifest, signatures });
-        let hashes = prop::collection::vec(any::<[u8; 32]>().prop_map(Digest::from_bytes), 0..20);
+        let hashes = || prop::collection::vec(any::<[u8; 32]>().prop_map(Digest::from_bytes), 0..20);
+        let path = prop::option::of((any::<u64>(), hashes()));
+        let extra =
+            (bytes(), "[a-z\n]{0,9}", "[ -~\n]{0,80}", bytes(), prop::collection::vec(bytes(), 0..3), path).prop_map(
+                |(leaf, id, lines, manifest, signatures, path)| Extra { leaf, manifest, signatures, id, lines, path },
+            );
+        let hashes = hashes();
         (extra, any::<u64>(), hashes, "[a-z\n]{0,40}").prop_map(|(extra, index, hashes, checkpoint)| Proof {
             extra,
             index,

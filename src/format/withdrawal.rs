@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use crate::path::EntryPath;
 
-use super::manifest::{BundleId, Origin};
+use crate::ids::{BundleId, Origin};
 
 /// The folder of statements in an archive.
 pub const FOLDER: &str = "withdrawn";

@@ -9,7 +9,6 @@
 #[cfg(unix)]
 pub mod agent;
 mod comment;
-mod id;
 mod minisign;
 mod note;
 mod public;
@@ -20,9 +19,9 @@ mod ssh;
 use std::fmt;
 
 use crate::digest::Digest;
+use crate::ids::KeyId;
 
-pub use comment::{Comment, Kind, MAX_ORIGIN_BYTES};
-pub use id::{KEY_ID_BYTES, KeyId};
+pub use comment::{Comment, Kind};
 pub use note::{MAX_NOTE_BYTES, Note, VerifierKey};
 pub use public::{MAX_PUBLIC_KEY_FILE_BYTES, PUBLIC_KEY_BYTES, PublicKey};
 pub use secret::{
@@ -74,12 +73,6 @@ impl fmt::Display for KeyFault {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A text that is no key id.
-    #[error("key id: expected 16 upper-case hex digits, found {found:?}")]
-    KeyId {
-        /// What stood there, cut to 80 characters.
-        found: String,
-    },
     /// A text that is no public key in any of the forms read.
     #[error("public key: {rule}")]
     PublicKeyFormat {

@@ -15,8 +15,9 @@ use std::str::FromStr;
 
 use base64ct::{Base64, Encoding};
 
-use super::{Error, KeyId, PUBLIC_KEY_BYTES, PublicKey, SIGNATURE_BYTES, Signer};
+use super::{Error, PUBLIC_KEY_BYTES, PublicKey, SIGNATURE_BYTES, Signer};
 use crate::digest::Digest;
+use crate::ids::KeyId;
 
 /// The longest note, in bytes.
 pub const MAX_NOTE_BYTES: usize = 64 << 10;

@@ -15,7 +15,8 @@ use std::hash::{Hash, Hasher};
 use ed25519_dalek::VerifyingKey;
 
 use super::minisign::{self, COMMENT_PREFIX, ED25519, MAX_COMMENT_LINE_BYTES};
-use super::{Error, KEY_ID_BYTES, KeyFault, KeyId, SIGNATURE_BYTES, ssh};
+use super::{Error, KeyFault, SIGNATURE_BYTES, ssh};
+use crate::ids::{KEY_ID_BYTES, KeyId};
 
 /// Length of an ed25519 public key, in bytes.
 pub const PUBLIC_KEY_BYTES: usize = 32;

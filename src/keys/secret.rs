@@ -18,7 +18,8 @@ use scrypt::Params;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::minisign::{self, COMMENT_PREFIX, ED25519, MAX_COMMENT_LINE_BYTES};
-use super::{Error, KEY_ID_BYTES, KeyId, PUBLIC_KEY_BYTES, PublicKey, SIGNATURE_BYTES, Signer};
+use super::{Error, PUBLIC_KEY_BYTES, PublicKey, SIGNATURE_BYTES, Signer};
+use crate::ids::{KEY_ID_BYTES, KeyId};
 
 /// Longest secret key file that is read, in bytes: both lines, each with CR LF.
 pub const MAX_SECRET_KEY_FILE_BYTES: usize = MAX_COMMENT_LINE_BYTES + 2 + 212 + 2;

@@ -14,8 +14,9 @@ use std::fmt;
 use blake2::{Blake2b512, Digest as _};
 
 use super::minisign::{self, COMMENT_PREFIX, ED25519, MAX_COMMENT_LINE_BYTES, printable};
-use super::{Comment, Error, KEY_ID_BYTES, KeyId, PublicKey, SIGNATURE_BYTES, Signer};
+use super::{Comment, Error, PublicKey, SIGNATURE_BYTES, Signer};
 use crate::digest::Digest;
+use crate::ids::{KEY_ID_BYTES, KeyId};
 
 /// Longest first line, in bytes without its LF.
 pub const MAX_UNTRUSTED_LINE_BYTES: usize = MAX_COMMENT_LINE_BYTES;

@@ -5,8 +5,8 @@
 //! ```
 //! An ssh key has no minisign key id; it gets the first 8 bytes of the SHA-256 of its 32 bytes.
 
-use super::id::KeyId;
 use super::{Error, PUBLIC_KEY_BYTES, PublicKey};
+use crate::ids::KeyId;
 
 /// The one key type read.
 pub(super) const KEY_TYPE: &str = "ssh-ed25519";

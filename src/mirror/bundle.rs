@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use crate::archive::{leaves, revisions};
 use crate::digest::Digest;
 use crate::format::bundle::{Bundle, Source, check};
-use crate::format::manifest::Origin;
+use crate::ids::Origin;
 use crate::keys::Kind;
 use crate::trust::authority::{Authority, Logged as LoggedSignature};
 use crate::trust::policy::Role;

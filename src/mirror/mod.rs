@@ -23,7 +23,7 @@ use std::io;
 
 use crate::archive;
 use crate::format::bundle as format;
-use crate::format::manifest::{BundleId, Origin};
+use crate::ids::{BundleId, Origin};
 use crate::keys;
 use crate::store;
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::archive::Log;
 use crate::digest::Digest;
 use crate::format::leaf::Leaf;
-use crate::format::manifest::BundleId;
 use crate::format::tile::TILE_WIDTH;
+use crate::ids::BundleId;
 
 use super::Error;
 

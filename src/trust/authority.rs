@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use crate::format::manifest::Origin;
+use crate::ids::Origin;
 use crate::keys::{Kind, Note, VerifierKey};
 
 use super::TrustedKey;

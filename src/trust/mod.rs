@@ -12,7 +12,8 @@ use serde::Serialize;
 use crate::digest::Digest;
 use crate::finding::{Code, Finding};
 use crate::format::bundle::{MAX_SIGNATURE_BYTES, SignatureFile, Tail};
-use crate::format::manifest::{Manifest, Origin};
+use crate::format::manifest::Manifest;
+use crate::ids::Origin;
 use crate::keys::{Comment, Kind, PublicKey, Signature};
 
 /// A public key and the name by which its owner is known here.

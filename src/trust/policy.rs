@@ -38,7 +38,7 @@ use std::fmt;
 use serde::Deserialize;
 
 use crate::digest::Digest;
-use crate::format::manifest::Origin;
+use crate::ids::Origin;
 use crate::keys::{Comment, Kind, PublicKey, Signature, VerifierKey};
 
 /// The folder of policies in an archive.

@@ -153,6 +153,8 @@ pub struct Work {
     pub level: i32,
     /// Lists of other bundles of which parts are put in, and which the trusted key has signed.
     pub also_signed: Vec<Vec<u8>>,
+    /// Bytes of the tar that never were in memory.
+    pub unseen: usize,
 
     pub lines: Vec<Vec<Vec<u8>>>,
     pub list: Vec<u8>,
@@ -212,6 +214,7 @@ impl Work {
             cuts: None,
             level: 3,
             also_signed: Vec::new(),
+            unseen: 0,
             lines: Vec::new(),
             list: Vec::new(),
             times: Vec::new(),
@@ -480,7 +483,8 @@ impl Work {
         let cuts =
             self.cuts.clone().unwrap_or_else(|| (1..).map(|n| n << 20).take_while(|&n| n < self.body.len()).collect());
         let mut start = 0;
-        for end in cuts.into_iter().chain([self.body.len()]) {
+        // A lie may have left less of the tar than the cuts speak of.
+        for end in cuts.into_iter().chain([self.body.len()]).map(|end| end.min(self.body.len())) {
             if start < end {
                 let plain = &self.body[start..end];
                 self.frames.push(Frame { packed: super::zframe::compress(plain, self.level), plain: plain.to_vec() });
@@ -496,7 +500,7 @@ impl Work {
         let listed = String::from_utf8_lossy(&self.manifest).contains(&format!("sha256:{}", hex(&sha256(&self.list))));
         let signed = self.signatures.iter().any(|(_, text)| signs(&trusted, &self.manifest, text));
         Forged {
-            plain: self.frames.iter().map(|frame| frame.plain.len()).sum(),
+            plain: self.unseen + self.frames.iter().map(|frame| frame.plain.len()).sum::<usize>(),
             id: hex(&sha256(&self.manifest)),
             lists: self.also_signed.into_iter().chain((listed && signed).then_some(self.list)).collect(),
             articles: self.articles,

@@ -40,7 +40,7 @@ fn long() -> bool {
 /// The lies asked for; those that are `honest` by expectation, or the others.
 fn lies(wanted: impl Fn(&Lie) -> bool) -> Vec<Lie> {
     let part = std::env::var("VELLUM_FORGED").unwrap_or_default();
-    lies::all().into_iter().filter(|lie| lie.name.contains(&part) && wanted(lie)).collect()
+    lies::all().into_iter().filter(|lie| lie.name.contains(&part) && (long() || !lie.giant) && wanted(lie)).collect()
 }
 
 fn case(lie: &Lie) -> Case {
@@ -67,6 +67,7 @@ fn judge_lies(lies: &[Lie]) {
         let (lie, mut faults) = (&lies[number], Vec::new());
         let case = case(lie);
         let verbs = match (lie.heavy, &lie.expect) {
+            _ if lie.giant => Vec::new(),
             _ if long() => Verb::ALL.to_vec(),
             (true, _) => vec![Verb::Salvage],
             (false, Expect::Yes) => Verb::ALL.to_vec(),

@@ -8,7 +8,7 @@ use std::time::Instant;
 use vellum::archive::catalog::{ArticleRow, BundleRow, Catalog, Filter, State, Update};
 use vellum::digest::Digest;
 use vellum::format::article::{Article, Author, Date};
-use vellum::format::manifest::BundleId;
+use vellum::ids::BundleId;
 
 type Done = Result<(), Box<dyn Error>>;
 

@@ -693,7 +693,7 @@ proptest! {
         let public = key.public();
         prop_assert_eq!(&PublicKey::parse(&public.to_file()).unwrap(), public);
         prop_assert_eq!(&PublicKey::parse(&public.to_line()).unwrap(), public);
-        prop_assert_eq!(public.id().to_string().parse::<vellum::keys::KeyId>().unwrap(), public.id());
+        prop_assert_eq!(public.id().to_string().parse::<vellum::ids::KeyId>().unwrap(), public.id());
         let open = key.seal(None, [0; 32]);
         let opened = SecretKey::open(open.as_bytes(), None).unwrap();
         prop_assert_eq!(opened.public(), public);

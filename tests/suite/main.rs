@@ -1,6 +1,7 @@
 //! All tests of the built library and binary, in one binary: each further one would be linked with every dependency again.
 
 mod archive;
+mod bundles;
 mod catalog;
 mod changes;
 mod cli;

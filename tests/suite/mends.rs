@@ -18,7 +18,7 @@ use vellum::collection::audit::audit;
 use vellum::collection::follow;
 use vellum::digest::Digest;
 use vellum::format::leaf::Leaf;
-use vellum::format::manifest::BundleId;
+use vellum::ids::BundleId;
 use vellum::keys::SecretKey;
 use vellum::mirror::{Error, Meter, Pace, SyncOptions, SyncReport, push, sync};
 use vellum::store::{Access, Remote, Store};

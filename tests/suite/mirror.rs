@@ -20,8 +20,8 @@ use vellum::finding::Severity;
 use vellum::folder::pack::PackOptions;
 use vellum::folder::walk::WalkOptions;
 use vellum::format::leaf::Leaf;
-use vellum::format::manifest::BundleId;
 use vellum::format::withdrawal::Withdrawal;
+use vellum::ids::BundleId;
 use vellum::keys::{Comment, Kind, SecretKey, Signature, Signer, VerifierKey};
 use vellum::mirror::{
     Comparison, Error, Meter, Pace, SyncOptions, SyncReport, collect, compare, cosign, read_head, sync,

@@ -148,12 +148,7 @@ fn skipped(what: &str) {
 pub fn vectors(below: &str) -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors");
     let folder = std::env::var_os("VELLUM_VECTORS").map_or(beside, PathBuf::from).join(below);
-    if !folder.is_dir() {
-        // Also where tools are required: a package manager installs those, but not these.
-        skipped(&folder.display().to_string());
-        return None;
-    }
-    Some(folder)
+    provided(&folder.display().to_string(), folder.is_dir()).then_some(folder)
 }
 
 /// Returns whether a program is on the path, as [`provided`] does.

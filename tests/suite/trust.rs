@@ -7,7 +7,7 @@ use vellum::archive::policies::{Pin, Vouched, successors};
 use vellum::archive::{Archive, Error, Publication, Writer};
 use vellum::digest::Digest;
 use vellum::format::leaf::Leaf;
-use vellum::format::manifest::Origin;
+use vellum::ids::Origin;
 use vellum::keys::{Comment, Kind, Note, SecretKey, Signature, Signer, VerifierKey};
 use vellum::store::Store;
 use vellum::trust::authority::{Authority, Fresh, Logged, Witnessed};

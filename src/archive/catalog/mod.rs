@@ -22,7 +22,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use crate::digest::{DIGEST_BYTES, Digest};
-use crate::format::manifest::BundleId;
+use crate::ids::BundleId;
 use crate::merkle;
 
 const SCHEMA: &str = include_str!("schema.sql");

@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use crate::digest::Digest;
 use crate::format::article::Article;
-use crate::format::manifest::BundleId;
+use crate::ids::BundleId;
 
 use super::filter::facets;
 use super::segment::segment;

@@ -27,8 +27,9 @@ use crate::format::checksums::{self, ChecksumList, DATA, MAX_ARTICLES, MAX_FILES
 use crate::format::frame::FrameEncoder;
 use crate::format::framing::{self, Cut, SMALL_BYTES};
 use crate::format::index;
-use crate::format::manifest::{BundleId, Manifest, Name, Origin, PartOf};
+use crate::format::manifest::{Manifest, Name, PartOf};
 use crate::format::{tar, times, tree};
+use crate::ids::{BundleId, Origin};
 use crate::keys::{Comment, Kind, Signature, Signer};
 use crate::watch::{Task, Watch};
 

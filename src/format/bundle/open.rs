@@ -12,10 +12,11 @@ use crate::finding::{Code, Finding};
 use crate::format::frame::{FrameDecoder, MAX_FRAME_BYTES, max_packed};
 use crate::format::index::{self, Head};
 use crate::format::layout::Place;
-use crate::format::manifest::{BundleId, Manifest};
+use crate::format::manifest::Manifest;
 use crate::format::seekable::{self, ENTRY_BYTES, FIXED_BYTES, FOOTER_BYTES, FrameSize};
 use crate::format::tar;
 use crate::format::tree::BLOCK_ARTICLES;
+use crate::ids::BundleId;
 use crate::pipeline::{ordered, processors};
 
 use super::{Contents, Error, Source, Tail};

@@ -114,6 +114,7 @@ fn headers(t: &mut Table) {
 
 fn sizes_and_names(t: &mut Table) {
     type Change = fn(&mut Member);
+    type Form = fn(&Member) -> Vec<u8>;
     fn sealed(member: &mut Member, at: usize, bytes: &[u8]) {
         let mut header = member.canonical_header();
         let start = header.len() - BLOCK + at;
@@ -182,7 +183,7 @@ fn sizes_and_names(t: &mut Table) {
     let long = "l".repeat(150);
     let deep = format!("{}/{}", "d".repeat(90), "e".repeat(90));
     for (name, file) in [("long", long), ("deep", deep), ("wide", "é".to_owned())] {
-        let forms: &[(&str, fn(&Member) -> Vec<u8>)] = &[
+        let forms: &[(&str, Form)] = &[
             ("two-records", |m| {
                 let path = record(b"path", &m.path);
                 [pax(&[&path[..], &path].concat()), header(&m.path, m.bytes.len() as u64)[BLOCK..].to_vec()].concat()

@@ -441,14 +441,14 @@ fn magics(t: &mut Table) {
         ("small-frames", compress(&[0; 512], 3)),
     ] {
         let many = unit.repeat(MAGICS);
-        t.no(format!("magics-{name}-before"), &["table", "frame"], Stage::File, {
+        t.no(format!("magics-{name}-before"), &["table", "frame", "over-limit"], Stage::File, {
             let many = many.clone();
             move |w| {
                 w.file.splice(..0, many.iter().copied());
             }
         })
         .heavy = true;
-        t.no(format!("magics-{name}-alone"), &["table", "truncated", "frame"], Stage::File, {
+        t.no(format!("magics-{name}-alone"), &["table", "truncated", "frame", "over-limit"], Stage::File, {
             let many = many.clone();
             move |w| w.file.clone_from(&many)
         })

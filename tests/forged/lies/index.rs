@@ -495,7 +495,7 @@ fn head(t: &mut Table) {
 }
 
 /// Adds to a number in the head.
-fn word(w: &mut Work, line: usize, number: usize, by: i64) {
+pub(super) fn word(w: &mut Work, line: usize, number: usize, by: i64) {
     let mut all = lines(&w.head);
     let text = String::from_utf8(all[line].clone()).unwrap();
     let mut words: Vec<_> = text.split(' ').map(str::to_owned).collect();

@@ -3,6 +3,7 @@
 mod edges;
 mod files;
 mod frames;
+mod giant;
 mod index;
 mod manifest;
 mod metadata;
@@ -23,14 +24,19 @@ pub enum Expect {
     Any,
 }
 
+/// What is done after each stage.
+type Tell = Box<dyn Fn(Stage, &mut Work) + Send + Sync>;
+
 pub struct Lie {
     pub name: String,
     pub expect: Expect,
-    tell: Box<dyn Fn(Stage, &mut Work) + Send + Sync>,
+    tell: Tell,
     /// The name that the file shall have, by its id.
     pub file_name: Option<fn(&Forged) -> String>,
     /// Too large for every verb in a short run.
     pub heavy: bool,
+    /// So large that it is only verified, and only in a long run.
+    pub giant: bool,
 }
 
 impl Lie {
@@ -53,13 +59,11 @@ impl Table {
         stage: Stage,
         change: impl Fn(&mut Work) + Send + Sync + 'static,
     ) -> &mut Lie {
-        let tell = move |now, work: &mut Work| {
+        self.tell(name, expect, move |now, work| {
             if now == stage {
                 change(work);
             }
-        };
-        self.lies.push(Lie { name: name.into(), expect, tell: Box::new(tell), file_name: None, heavy: false });
-        self.lies.last_mut().expect("one was added")
+        })
     }
 
     /// Two changes at two stages.
@@ -70,15 +74,25 @@ impl Table {
         (one, first): (Stage, impl Fn(&mut Work) + Send + Sync + 'static),
         (other, second): (Stage, impl Fn(&mut Work) + Send + Sync + 'static),
     ) -> &mut Lie {
-        let tell = move |now, work: &mut Work| {
+        self.tell(name, expect, move |now, work| {
             if now == one {
                 first(work);
             }
             if now == other {
                 second(work);
             }
-        };
-        self.lies.push(Lie { name: name.into(), expect, tell: Box::new(tell), file_name: None, heavy: false });
+        })
+    }
+
+    /// Changes at any stages.
+    fn tell(
+        &mut self,
+        name: impl Into<String>,
+        expect: Expect,
+        tell: impl Fn(Stage, &mut Work) + Send + Sync + 'static,
+    ) -> &mut Lie {
+        let lie = Lie { name: name.into(), expect, tell: Box::new(tell), file_name: None, heavy: false, giant: false };
+        self.lies.push(lie);
         self.lies.last_mut().expect("one was added")
     }
 
@@ -122,6 +136,7 @@ pub fn all() -> Vec<Lie> {
     frames::tell(&mut table);
     signatures::tell(&mut table);
     edges::tell(&mut table);
+    giant::tell(&mut table);
     table.lies
 }
 

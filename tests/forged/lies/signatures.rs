@@ -235,6 +235,7 @@ fn form(t: &mut Table) {
 }
 
 fn comments(t: &mut Table) {
+    type Comment = fn(&str) -> String;
     let digest = |w: &Work| hex(&sha256(&w.manifest));
     let of = |make: fn(&str) -> String| {
         move |w: &mut Work| {
@@ -243,7 +244,7 @@ fn comments(t: &mut Table) {
         }
     };
     const TIME: &str = "time:2026-11-24T03:37:27Z";
-    let lies: &[(&str, fn(&str) -> String)] = &[
+    let lies: &[(&str, Comment)] = &[
         ("version", |d| format!("vellum/2\tmanifest\tarchive:-\tsha256:{d}\t{TIME}")),
         ("kind", |d| format!("vellum/1\twithdrawal\tarchive:-\tsha256:{d}\t{TIME}")),
         ("kind-policy", |d| format!("vellum/1\tpolicy\tarchive:-\tsha256:{d}\t{TIME}")),
@@ -274,7 +275,7 @@ fn comments(t: &mut Table) {
         Stage::Signatures,
         of(|d| format!("vellum/1\tmanifest\tarchive:-\tsha256:{d}\ttime:\x1b[2J")),
     );
-    let odd: &[(&str, fn(&str) -> String)] = &[
+    let odd: &[(&str, Comment)] = &[
         ("time-text", |d| format!("vellum/1\tmanifest\tarchive:-\tsha256:{d}\ttime:yesterday")),
         ("time-fraction", |d| format!("vellum/1\tmanifest\tarchive:-\tsha256:{d}\ttime:2026-11-24T03:37:27.5Z")),
         ("time-offset", |d| format!("vellum/1\tmanifest\tarchive:-\tsha256:{d}\ttime:2026-11-24T03:37:27+01:00")),

@@ -14,8 +14,9 @@ use crate::finding::{Code, Finding};
 use crate::format::checksums::{self, ChecksumList};
 use crate::format::frame::FrameDecoder;
 use crate::format::index::{self, Head};
-use crate::format::manifest::{self, BundleId, Manifest};
+use crate::format::manifest::{self, Manifest};
 use crate::format::times;
+use crate::ids::BundleId;
 use crate::watch::Watch;
 
 use super::open::{Frame, frame_finding, read_frame};
