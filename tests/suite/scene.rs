@@ -85,15 +85,16 @@ impl Scene {
     }
 }
 
-/// Bytes that do not compress, the same each time.
-pub fn noise(len: u64) -> Vec<u8> {
-    let mut state = 1_u64;
-    (0..len)
-        .map(|_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 56) as u8
-        })
-        .collect()
+/// Bytes that do not compress, always the same ones.
+pub fn noise(len: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let next = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 24) as u8
+    };
+    (0..len).map(next).collect()
 }
 
 pub fn said(output: Output) -> Said {
