@@ -48,27 +48,27 @@ codes! {
     Truncated = "truncated", Damage;
     /// The seek table is absent, malformed, or does not say what the frames are.
     Table = "table", Damage;
-    /// A frame does not decode, or is not of the required form.
+    /// A frame does not decode or is not of the required form.
     Frame = "frame", Damage;
-    /// The tar is not the canonical one: a header value, padding, or bytes where none belong.
+    /// A header, padding, order or end of the tar is not the canonical one.
     Tar = "tar", Damage;
-    /// The manifest is absent, malformed, or not in its canonical form.
+    /// The manifest is absent, malformed, not in its one form, or its counts are wrong.
     Manifest = "manifest", Damage;
-    /// The bundle's top folder is not the one that the manifest names.
+    /// A member lies outside the top folder that the manifest names.
     TopFolder = "top-folder", Damage;
-    /// The file's name claims another id than the manifest has.
+    /// The file's name claims another id.
     FileName = "file-name", Damage;
     /// There is no signature.
     Unsigned = "unsigned", Damage;
-    /// A signature file is malformed or does not have the name of its key.
+    /// A signature file is malformed, of the legacy kind, or not named for its key.
     SignatureForm = "signature-form", Damage;
-    /// A signature by a trusted key does not fit the manifest.
+    /// A signature by the id of a trusted key does not fit.
     SignatureBad = "signature-bad", Damage;
-    /// A signature's trusted comment speaks of something else.
+    /// A trusted comment speaks of something else.
     SignatureComment = "signature-comment", Damage;
     /// A signature is by a key that is not trusted here.
     SignatureUntrusted = "signature-untrusted", Notice;
-    /// No trusted key has signed.
+    /// No trusted key has signed, or fewer than the policy asks for.
     Untrusted = "untrusted", Damage;
     /// The manifest belongs to another archive than the one asked for.
     Archive = "archive", Damage;
@@ -78,13 +78,13 @@ codes! {
     Path = "path", Damage;
     /// An `article.toml` breaks the rules, an article has no content, or two articles have one id.
     Metadata = "metadata", Damage;
-    /// A file's bytes do not have the digest in the checksum list.
+    /// A file's bytes are not those that the list names.
     Content = "content", Damage;
-    /// A file of the checksum list is not in the bundle.
+    /// A file of the list is not in the bundle.
     Missing = "missing", Damage;
-    /// The bundle holds a file that the checksum list does not name.
+    /// The bundle holds a file that the list does not name.
     Extra = "extra", Damage;
-    /// A tag file is not what manifest and list make it.
+    /// A tag file or `times.txt` is not what manifest and list make it.
     TagFile = "tag-file", Damage;
     /// The articles do not lead to the root in the manifest.
     Tree = "tree", Damage;
@@ -92,7 +92,7 @@ codes! {
     Index = "index", Damage;
     /// The checkpoint is absent, malformed, or not signed by the log's key.
     Checkpoint = "checkpoint", Damage;
-    /// Tiles or entries of the log do not lead to the checkpoint's root.
+    /// Tiles or entries do not lead to the checkpoint's root.
     Log = "log", Damage;
     /// A leaf is malformed, or not what its bundle yields.
     Leaf = "leaf", Damage;
@@ -100,7 +100,7 @@ codes! {
     BundleMissing = "bundle-missing", Damage;
     /// A bundle's file is not the one that was logged.
     BundleFile = "bundle-file", Damage;
-    /// A statement of withdrawal is absent, malformed, or not signed by a trusted key.
+    /// A statement is absent, malformed, or not signed by who may withdraw.
     Withdrawal = "withdrawal", Damage;
     /// A version of the trust policy is absent or not the one that was logged.
     Policy = "policy", Damage;

@@ -6,25 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::scene::{Said, Scene};
+use crate::scene::{Said, Scene, noise};
 
 /// The tar in a bundle.
 fn tar(bundle: &Path) -> Vec<u8> {
     let mut out = Vec::new();
     zstd::Decoder::new(fs::File::open(bundle).unwrap()).unwrap().read_to_end(&mut out).unwrap();
     out
-}
-
-/// Bytes that do not compress, always the same ones.
-fn noise(len: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let next = |_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 24) as u8
-    };
-    (0..len).map(next).collect()
 }
 
 fn packed_len(bytes: &[u8]) -> u64 {

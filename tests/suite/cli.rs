@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::Stdio;
 
 use crate::scene::{Scene, said, same_tree};
@@ -144,8 +145,15 @@ fn a_pack_past_its_cap_makes_parts_that_know_each_other() {
     let last = scene.expect(0, &["show", bundles[2]]).stdout;
     assert!(first.contains("part = 1") && !first.contains("after"), "{first}");
     assert!(last.contains("part = 3") && last.contains("last = true") && last.contains("name = \"in-3\""), "{last}");
-    let second = bundles[1].rsplit('/').next().unwrap().trim_end_matches(".tar.zst");
-    assert!(last.contains(&format!("after = \"{second}\"")), "{last}");
+    // The next part names the whole id of the part before, the file's name the part's name and the id's first digits.
+    for (n, (bundle, next)) in bundles.iter().zip(&bundles[1..]).enumerate() {
+        let said = scene.expect(0, &["--json", "verify", bundle]).stdout;
+        let id = said.split("\"id\":\"").nth(1).unwrap()[..64].to_owned();
+        let next = scene.expect(0, &["show", next]).stdout;
+        assert!(next.contains(&format!("after = \"{id}\"")), "{next}");
+        let name = if n == 0 { "in".to_owned() } else { format!("in-{}", n + 1) };
+        assert_eq!(Path::new(bundle).file_name().unwrap().to_str(), Some(&*format!("{name}-{}.tar.zst", &id[..12])));
+    }
     scene.expect(0, &["extract", "--layout", "sidecar", "--to", "back", bundles[0], bundles[1], bundles[2]]);
     assert_eq!(fs::read_dir(scene.path("back")).unwrap().count(), 20);
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The floors from the ground; a module may use those of lower floors, and itself.
 const FLOORS: &[&[&str]] = &[
-    &["digest", "finding", "merkle", "path", "pipeline", "watch"],
+    &["digest", "finding", "ids", "merkle", "path", "pipeline", "watch"],
     &["format", "keys"],
     &["store", "trust"],
     &["archive"],
@@ -16,7 +16,7 @@ const FLOORS: &[&[&str]] = &[
     &["cli"],
 ];
 /// A word may use these other words.
-const WORDS: &[(&str, &str)] = &[("watch", "finding"), ("merkle", "digest")];
+const WORDS: &[(&str, &str)] = &[("watch", "finding"), ("merkle", "digest"), ("ids", "digest")];
 const MAX_LINES: usize = 600;
 
 fn sources() -> Vec<(PathBuf, String)> {
@@ -105,6 +105,58 @@ fn every_finding_code_is_documented_with_its_severity() {
         let severity = if code.severity() == Severity::Damage { "damage" } else { "notice" };
         assert!(format.contains(&format!("| `{code}` | {severity} |")), "{code}");
     }
+}
+
+/// The doc comments of the finding codes in the source, by the code.
+fn meanings_in_the_source() -> Vec<(String, String)> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/finding.rs")).unwrap();
+    let mut found = Vec::new();
+    let mut comment = String::new();
+    for line in text.split_once("codes! {\n").unwrap().1.lines().take_while(|line| *line != "}").map(str::trim) {
+        if let Some(more) = line.strip_prefix("///") {
+            comment.push_str(more);
+        } else {
+            let code = line.split('"').nth(1).unwrap_or_else(|| panic!("{line} is neither comment nor code"));
+            found.push((code.to_owned(), std::mem::take(&mut comment)));
+        }
+    }
+    found
+}
+
+/// The words of a meaning: without the final full stop, whatever the case of the first letter and the marks of code.
+fn words(meaning: &str) -> String {
+    let meaning = meaning.trim().trim_end_matches('.').replace('`', "");
+    let mut letters = meaning.chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+}
+
+#[test]
+fn the_findings_mean_in_the_source_what_they_mean_in_the_format() {
+    use vellum::finding::Code;
+    let format = include_str!("../../src/format/FORMAT.md").split_once("\n## Findings\n").unwrap().1;
+    let table: Vec<(String, String)> = format
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"))
+        .map(|row| {
+            let (code, rest) = row.split_once("` | ").unwrap();
+            (code.to_owned(), words(rest.split_once(" | ").unwrap().1))
+        })
+        .collect();
+    let source: Vec<_> = meanings_in_the_source().into_iter().map(|(code, text)| (code, words(&text))).collect();
+    assert_eq!(
+        source.iter().map(|(code, _)| code.as_str()).collect::<Vec<_>>(),
+        Code::ALL.iter().map(|code| code.as_str()).collect::<Vec<_>>()
+    );
+    for (row, found) in table.iter().zip(&source) {
+        assert_eq!(row, found, "FORMAT.md, then src/finding.rs");
+    }
+    assert_eq!(table.len(), source.len());
+}
+
+#[test]
+fn a_bundle_carries_the_longest_signature_that_keys_read() {
+    let (bundle, keys) = (vellum::format::bundle::MAX_SIGNATURE_BYTES, vellum::keys::MAX_SIGNATURE_FILE_BYTES);
+    assert_eq!(bundle, keys as u64);
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod log;
 mod mends;
 mod mirror;
 mod oracles;
+mod order;
 mod people;
 mod readme;
 mod scene;

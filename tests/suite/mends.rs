@@ -500,14 +500,18 @@ fn where_the_file_system_folds_case_nothing_is_merged_and_both_names_are_said() 
         scene.expect(0, &["recompress", "--level", "5", bundle]);
         scene.expect(0, &["verify", bundle]);
         assert_eq!(fs::read_to_string(folding.root.join("other/essays/other/other.md")).unwrap(), "# Other\n");
-        // Keys, archives and mirrors too.
-        let config = below("config");
+        // Archives and mirrors too. The keys stay elsewhere: there every mode is 777, and a secret key that others can read is refused.
+        let config = format!("{}-config", shown(&folding.root));
         scene.expect(0, &["--config", &config, "key", "new", "--no-passphrase"]);
         let library = below("library");
         scene.expect(0, &["--config", &config, "init", "--no-passphrase", "--origin", ORIGIN, &library]);
         scene.expect(0, &["--config", &config, "pack", "--into", &library, "folders"]);
         scene.expect(0, &["--config", &config, "sync", &library, &below("mirror")]);
         scene.expect(0, &["--config", &config, "verify", &below("mirror")]);
+        let exposed = below("exposed");
+        scene.expect(0, &["--config", &exposed, "key", "new", "--no-passphrase"]);
+        let said = scene.expect(2, &["--config", &exposed, "pack", "--output", "bundles", "folders"]);
+        assert!(said.stderr.contains("expected mode 600, found 777"), "{}", said.stderr);
     }
 }
 

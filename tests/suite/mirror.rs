@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::scene::{Scene, installed, key, options, same_tree, tool, trusted};
+use crate::scene::{Scene, installed, key, noise, options, same_tree, tool, trusted};
 use crate::server::{Answer, Server};
 use vellum::archive::policies::Pin;
 use vellum::archive::{Archive, Publication, Writer, layout};
@@ -457,13 +457,18 @@ fn a_redirect_is_refused() {
 
 #[test]
 fn a_file_that_changes_while_it_is_fetched_is_never_joined() {
-    let stage = Stage::gone_on();
+    let stage = Stage::new();
+    stage.synced(&[stage.origin()]).unwrap();
+    // More than is fetched at once.
+    stage.scene.write("in/notes/noise.bin", noise(1_000_000));
+    stage.add("in/notes/new.txt", "Something new\n");
     let path = new_bundle(&stage);
     let mut other = fs::read(stage.path().join(&path)).unwrap();
+    assert!(other.len() > 900_000, "the content was compressed to {} bytes", other.len());
     other.reverse();
     // The first half is right, what follows is of another file; asked again, the server is honest.
     let server = Server::start(&stage.path(), move |asked| match (asked.path == path, asked.before) {
-        (true, 0) => Answer::Cut(3000),
+        (true, 0) => Answer::Cut(500_000),
         (true, 1) => Answer::Bytes(other.clone()),
         _ => Answer::Honest,
     });

@@ -69,16 +69,28 @@ fn a_reader_written_from_the_format_alone_verifies_and_extracts() {
     }
     let (scene, bundle, public) = signed();
     let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reader.py").display().to_string();
-    let said = tool(scene.folder.path(), "python3", &[&reader, &bundle, &public, "read"]);
-    assert!(said.starts_with("OK "), "{said}");
+    let key = std::fs::read_to_string(&public).unwrap().lines().nth(1).unwrap().to_owned();
+    let here = scene.folder.path();
+    let said = tool(here, "python3", &[&reader, "verify", "--key", &key, &bundle]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((&said["ok"], said["findings"].as_array().map(Vec::len)), (&true.into(), Some(0)), "{said}");
     scene.expect(0, &["extract", "--to", "ours", &bundle]);
-    same_tree(&scene.path("read"), &scene.path("ours"));
+    let files = tool(&scene.path("ours"), "find", &[".", "-type", "f", "-printf", "%P\\n"]);
+    assert!(files.lines().count() > 15, "{files}");
+    for file in files.lines() {
+        let args = [&reader, "cat", "--key", &key, &bundle, file];
+        let read = std::process::Command::new("python3").args(args).output().unwrap();
+        assert!(read.status.success(), "{file}: {}", String::from_utf8_lossy(&read.stderr));
+        assert!(read.stdout == std::fs::read(scene.path("ours").join(file)).unwrap(), "{file}");
+    }
     let other = Scene::with_key();
     let stranger = other.expect(0, &["key", "show"]).stdout;
-    let key =
-        other.write("stranger.pub", format!("untrusted comment: x\n{}\n", stranger.split_whitespace().last().unwrap()));
-    let refused = std::process::Command::new("python3").args([&reader, &bundle]).arg(key).output().unwrap();
-    assert!(!refused.status.success());
+    let stranger = stranger.split_whitespace().last().unwrap();
+    for wanted in [&["verify", "--key", stranger, &bundle][..], &["cat", "--key", stranger, &bundle, "notes/empty"]] {
+        let refused = std::process::Command::new("python3").arg(&reader).args(wanted).output().unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{wanted:?}");
+        assert!(!wanted.contains(&"cat") || refused.stdout.is_empty());
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::scene::{Said, Scene};
+use crate::scene::{Said, Scene, noise};
 
 /// Another person's key pair in `FILE.key` and `FILE.pub`; returns the line of its public half.
 fn pair(scene: &Scene, file: &str) -> String {
@@ -222,11 +222,11 @@ fn verify_of_single_articles_of_an_archive_goes_on_and_speaks_json() {
 fn damaged_articles_that_are_not_listed_are_counted() {
     let scene = Scene::with_key();
     for n in 0..30 {
-        scene.write(&format!("many/{n:02}.txt"), format!("The text of the document {n}.\n"));
+        scene.write(&format!("many/{n:02}.txt"), noise(10_000));
     }
     let good = scene.pack("many");
     let mut bytes = fs::read(&good).unwrap();
-    bytes[40] ^= 1;
+    bytes[500] ^= 1;
     scene.write("damaged.tar.zst", &bytes);
     let said = scene.expect(1, &["verify", "damaged.tar.zst"]);
     assert!(said.stdout.contains("  … and 10 more; `--json` lists all"), "{}", said.stdout);
@@ -246,12 +246,14 @@ fn hostile(scene: &Scene) -> Vec<Vec<String>> {
     scene.write(&format!("in/{HIDDEN}/{HIDDEN}.md"), "tide\n");
     scene.write(&format!("in/{HIDDEN}/{HIDDEN}.toml"), format!("title = \"tide {HIDDEN}\"\n\"key{HIDDEN}\" = 1\n"));
     scene.write("in/plain.md", "moon\n");
+    // So much that does not compress that metadata and list have frames of their own.
+    scene.write("in/plain.bin", noise(300_000));
     scene.write("refused/a\x1b]0;owned\x07\u{9b}31m\nb.md", "x");
     let packed = scene.pack("in");
     let named = "ok.tar.zst: OK\n\u{202e}\x1b]0;owned\x07other.tar.zst";
     fs::copy(&packed, scene.path(named)).unwrap();
     let mut bytes = fs::read(&packed).unwrap();
-    bytes[40] ^= 1;
+    bytes[1000] ^= 1;
     scene.write(&format!("damaged-{named}"), bytes);
     scene.expect(0, &["init", "--quiet", "--no-passphrase", "--origin", "example.org/library", "library"]);
     let article = format!("in/{HIDDEN}/{HIDDEN}");
