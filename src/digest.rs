@@ -12,6 +12,16 @@ use sha2::{Digest as _, Sha256};
 pub const DIGEST_BYTES: usize = 32;
 
 const LABEL: &str = "sha256:";
+/// The value of each byte as a lower-case hex digit; 255 where it is none.
+const NIBBLES: [u8; 256] = {
+    let mut values = [255; 256];
+    let mut n = 0;
+    while n < 16 {
+        values[b"0123456789abcdef"[n] as usize] = n as u8;
+        n += 1;
+    }
+    values
+};
 
 /// A SHA-256 digest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,25 +69,18 @@ impl Digest {
     /// # Errors
     /// Anything else is refused.
     pub fn from_hex(text: &[u8]) -> Result<Self, ParseDigestError> {
-        fn nibble(c: u8) -> Option<u8> {
-            match c {
-                b'0'..=b'9' => Some(c - b'0'),
-                b'a'..=b'f' => Some(c - b'a' + 10),
-                _ => None,
-            }
-        }
         let refused = || ParseDigestError { found: String::from_utf8_lossy(text).chars().take(80).collect() };
         if text.len() != 2 * DIGEST_BYTES {
             return Err(refused());
         }
         let mut out = [0; DIGEST_BYTES];
+        let mut all = 0;
         for (byte, pair) in out.iter_mut().zip(text.chunks_exact(2)) {
-            let (Some(high), Some(low)) = (nibble(pair[0]), nibble(pair[1])) else {
-                return Err(refused());
-            };
+            let (high, low) = (NIBBLES[usize::from(pair[0])], NIBBLES[usize::from(pair[1])]);
+            all |= high | low;
             *byte = high << 4 | low;
         }
-        Ok(Self(out))
+        if all > 15 { Err(refused()) } else { Ok(Self(out)) }
     }
 
     /// Returns the labelled form, `sha256:<hex>`.

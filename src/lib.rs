@@ -10,6 +10,8 @@
 //!   [`mirror`] keeps copies of archives that need not be believed
 //! - *faces*: [`cli`], the command line
 //!
+//! Without default features the crate is words, formats, keys and the judge of signatures, for whoever only reads: a browser, say.
+//!
 //! The library never prints and never reads the clock, the environment or a user's configuration: time, randomness and
 //! progress come in as arguments.
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used))]
@@ -25,15 +27,21 @@ pub mod watch;
 pub mod format;
 pub mod keys;
 
+#[cfg(feature = "archive")]
 pub mod store;
 pub mod trust;
 
+#[cfg(feature = "archive")]
 pub mod archive;
 
+#[cfg(feature = "archive")]
 pub mod folder;
 
+#[cfg(feature = "catalog")]
 pub mod collection;
 
+#[cfg(feature = "archive")]
 pub mod mirror;
 
+#[cfg(feature = "cli")]
 pub mod cli;

@@ -10,10 +10,11 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use crate::format::bundle::{Bundle, Contents, Nobody, Scope, Source, countersign, prove, recompress};
+use crate::format::bundle::{self, Bundle, Contents, Nobody, Scope, Source, countersign, prove, recompress};
 use crate::ids::Origin;
 use crate::keys::Signer;
 use crate::store::disk::{self, Links, Rewrite};
+use crate::trust;
 use crate::watch::Watch;
 
 use super::Error;
@@ -51,6 +52,7 @@ pub fn sign<S: Source>(
     time: Timestamp,
     signers: &[&dyn Signer],
 ) -> Result<u64, Error> {
+    refuse_malformed_signatures(bundle)?;
     let text = String::from_utf8_lossy(&bundle.tail().manifest).into_owned();
     let archive = archive.or(bundle.manifest().archive.as_ref());
     let added = sign_manifest(&text, archive, time, signers)?;
@@ -58,6 +60,12 @@ pub fn sign<S: Source>(
     signatures.retain(|old| added.iter().all(|new| new.key_id != old.key_id));
     signatures.extend(added);
     rewrite(target, |out| countersign(bundle, signatures, out).map(|(_, bytes)| bytes))
+}
+
+/// Refuses to carry on signature files that every reader refuses.
+fn refuse_malformed_signatures<S: Source>(bundle: &Bundle<S>) -> Result<(), Error> {
+    let finding = trust::form_findings(bundle.tail()).into_iter().next();
+    finding.map_or(Ok(()), |finding| Err(bundle::Error::from(finding).into()))
 }
 
 /// Compresses a proved bundle anew and writes it to `target`. Returns the new size, in bytes.
@@ -73,6 +81,7 @@ pub fn compress_anew<S: Source>(
     threads: NonZeroUsize,
     watch: &dyn Watch,
 ) -> Result<u64, Error> {
+    refuse_malformed_signatures(bundle)?;
     prove(bundle, contents, Scope::Everything, &Nobody, threads, watch)?;
     rewrite(target, |out| recompress(bundle, contents, level, frame_bytes, threads, out, watch).map(|(_, bytes)| bytes))
 }

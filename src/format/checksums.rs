@@ -239,7 +239,7 @@ impl ChecksumList {
             if self.stated(n).is_none() {
                 faults.push(ListFault::Line { line: n + 1, what: "does not begin with a digest" });
             }
-            if let Err(fault) = EntryPath::parse(below) {
+            if let Some(fault) = EntryPath::fault(below) {
                 faults.push(ListFault::Path { line: n + 1, path: owned(), fault });
             }
             match self.owner(n) {

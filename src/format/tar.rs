@@ -189,23 +189,47 @@ fn read_pax(mut records: &[u8]) -> Option<(Option<Vec<u8>>, Option<u64>)> {
     Some((path, size))
 }
 
+/// A block with everything that is the same in all of them; eight spaces stand for its sum.
+const TEMPLATE: [u8; BLOCK] = {
+    let mut block = [0; BLOCK];
+    put(&mut block, 100, b"0000644");
+    put(&mut block, 108, b"0000000");
+    put(&mut block, 116, b"0000000");
+    put(&mut block, 136, b"00000000000");
+    put(&mut block, 148, b"        ");
+    put(&mut block, 257, b"ustar\x0000");
+    put(&mut block, 329, b"0000000");
+    put(&mut block, 337, b"0000000");
+    block
+};
+const TEMPLATE_SUM: u64 = {
+    let (mut sum, mut at) = (0, 0);
+    while at < BLOCK {
+        sum += TEMPLATE[at] as u64;
+        at += 1;
+    }
+    sum
+};
+
+const fn put(block: &mut [u8; BLOCK], at: usize, bytes: &[u8]) {
+    let mut n = 0;
+    while n < bytes.len() {
+        block[at + n] = bytes[n];
+        n += 1;
+    }
+}
+
+/// Appends a block, whose sum follows from the template's and what is written over its zeros.
 fn block(name: &[u8], prefix: &[u8], size: u64, kind: u8, out: &mut Vec<u8>) {
     let start = out.len();
-    out.resize(start + BLOCK, 0);
+    out.extend_from_slice(&TEMPLATE);
     let Some(header) = out.get_mut(start..) else { return };
     header[..name.len()].copy_from_slice(name);
-    header[100..108].copy_from_slice(b"0000644\0");
-    header[108..116].copy_from_slice(b"0000000\0");
-    header[116..124].copy_from_slice(b"0000000\0");
     octal(size, &mut header[124..135]);
-    header[136..147].copy_from_slice(b"00000000000");
-    header[148..156].copy_from_slice(b"        ");
     header[156] = kind;
-    header[257..265].copy_from_slice(b"ustar\x0000");
-    header[329..337].copy_from_slice(b"0000000\0");
-    header[337..345].copy_from_slice(b"0000000\0");
     header[345..345 + prefix.len()].copy_from_slice(prefix);
-    let sum = header.iter().map(|&b| u64::from(b)).sum();
+    let added = [name, prefix, &header[124..135], &[kind]];
+    let sum = TEMPLATE_SUM + added.iter().flat_map(|bytes| *bytes).map(|&b| u64::from(b)).sum::<u64>();
     octal(sum, &mut header[148..154]);
     header[154] = 0;
 }

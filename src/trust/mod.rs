@@ -88,11 +88,34 @@ pub fn judge(tail: &Tail, manifest: &Manifest, keys: &[TrustedKey], archive: Opt
     } else if !judgement.authentic() {
         let detail = match keys.len() {
             0 => "no key is trusted here".to_owned(),
-            n => format!("none of the {n} keys trusted here has signed it"),
+            _ => "not signed by any key that is trusted here".to_owned(),
         };
         judgement.findings.push(Finding::new(Code::Untrusted, "manifest.toml", detail));
     }
     judgement
+}
+
+/// Finds signature files that are malformed or not named for their key, whoever is trusted.
+pub fn form_findings(tail: &Tail) -> Vec<Finding> {
+    tail.signatures.iter().filter_map(|file| well_formed(file).err()).collect()
+}
+
+/// Reads a signature file that is well-formed and named for its key.
+fn well_formed(file: &SignatureFile) -> Result<Signature, Finding> {
+    let place = format!("manifest.toml.{}.minisig", file.key_id);
+    if file.bytes.len() as u64 > MAX_SIGNATURE_BYTES {
+        return Err(Finding::new(Code::OverLimit, place, format!("{} bytes", file.bytes.len())));
+    }
+    let signature = match Signature::decode(&file.bytes) {
+        Ok(signature) => signature,
+        Err(error) => return Err(Finding::new(Code::SignatureForm, place, error)),
+    };
+    if signature.key_id().to_string() == file.key_id {
+        Ok(signature)
+    } else {
+        let detail = format!("is by key {}, not by the one it is named for", signature.key_id());
+        Err(Finding::new(Code::SignatureForm, place, detail))
+    }
 }
 
 fn judge_one(
@@ -104,17 +127,10 @@ fn judge_one(
     let place = format!("manifest.toml.{}.minisig", file.key_id);
     let mut judged = JudgedSignature { key_id: file.key_id.clone(), by: None, time: None, worth: Worth::Bad };
     let found = |code, detail: String| Some(Finding::new(code, place.clone(), detail));
-    if file.bytes.len() as u64 > MAX_SIGNATURE_BYTES {
-        return (judged, found(Code::OverLimit, format!("{} bytes", file.bytes.len())));
-    }
-    let signature = match Signature::decode(&file.bytes) {
+    let signature = match well_formed(file) {
         Ok(signature) => signature,
-        Err(error) => return (judged, found(Code::SignatureForm, error.to_string())),
+        Err(finding) => return (judged, Some(finding)),
     };
-    if signature.key_id().to_string() != file.key_id {
-        let detail = format!("is by key {}, not by the one it is named for", signature.key_id());
-        return (judged, found(Code::SignatureForm, detail));
-    }
     judged.time = signature.comment().ok().map(|comment| comment.time());
     let same_id: Vec<_> = keys.iter().filter(|trusted| trusted.key.id() == signature.key_id()).collect();
     if same_id.is_empty() {

@@ -5,6 +5,7 @@ mod bundles;
 mod catalog;
 mod changes;
 mod cli;
+mod corpus;
 mod damage;
 mod faults;
 mod house;

@@ -11,9 +11,11 @@ mod diagnose;
 mod open;
 mod prove;
 mod read;
+#[cfg(feature = "archive")]
 mod rewrite;
 mod source;
 mod tail;
+#[cfg(feature = "archive")]
 mod write;
 
 pub use article::Article;
@@ -22,9 +24,11 @@ pub use contents::Contents;
 pub use diagnose::{ArticleState, FileState, KeepNothing, Report, Salvor, diagnose};
 pub use open::Bundle;
 pub use prove::{Nobody, Piece, Receiver, Scope, prove, read_files, read_metadata};
+#[cfg(feature = "archive")]
 pub use rewrite::{countersign, recompress};
 pub use source::Source;
 pub use tail::{MAX_SIGNATURE_BYTES, MAX_SIGNATURES, SignatureFile, Tail};
+#[cfg(feature = "archive")]
 pub use write::{BundleWriter, Mark, Output};
 
 use std::io;
@@ -66,6 +70,7 @@ pub enum Error {
 }
 
 impl Error {
+    #[cfg(feature = "archive")]
     /// What zstd says when it cannot compress: that it has no memory.
     pub(crate) fn compressing(fault: crate::format::frame::FrameFault) -> Self {
         Self::Io { doing: "compressing", source: io::Error::other(fault.to_string()) }

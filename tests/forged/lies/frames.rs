@@ -378,8 +378,8 @@ fn table(t: &mut Table) {
         w.table = super::super::zframe::table(&w.entries);
     })
     .heavy = true;
-    t.no("table-of-4194304-lies", &["table", "over-limit"], Stage::Table, |w| {
-        w.entries = vec![(20, 1); 4_194_304];
+    t.no("table-of-1048576-lies", &["table", "over-limit"], Stage::Table, |w| {
+        w.entries = vec![(20, 1); 1_048_576];
         w.table = super::super::zframe::table(&w.entries);
     })
     .heavy = true;

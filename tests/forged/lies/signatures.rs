@@ -185,8 +185,15 @@ fn form(t: &mut Table) {
         let blob = good(w).blob();
         replace_once(&mut w.signatures[0].1, &blob, &blob[..96]);
     });
+    for (len, expect) in [(1_022, Expect::Yes), (1_023, Expect::No(&["signature-form"]))] {
+        t.add(format!("signature-first-line-of-{len}"), expect, Stage::Signatures, move |w| {
+            let mut signature = good(w);
+            signature.untrusted = vec![b'u'; len - "untrusted comment: ".len()];
+            w.signatures[0].1 = signature.text();
+        });
+    }
     for (name, len, expect) in [
-        ("9404", 9404_usize, Expect::Yes),
+        ("9404", 9404_usize, Expect::No(&["signature-form"])),
         ("9405", 9405, Expect::No(&["signature-form", "over-limit"])),
         ("100000", 100_000, Expect::No(&["signature-form", "over-limit"])),
         ("5000000", 5_000_000, Expect::No(&["signature-form", "over-limit", "frame"])),
