@@ -76,7 +76,7 @@ codes! {
     Checksums = "checksums", Damage;
     /// A path breaks the rules, is file and folder at once, or belongs to no article.
     Path = "path", Damage;
-    /// An `article.toml` breaks the rules, an article has no content, or two articles have one id.
+    /// An `article.toml` breaks the rules, an article has no content, or a name stands for two articles.
     Metadata = "metadata", Damage;
     /// A file's bytes are not those that the list names.
     Content = "content", Damage;

@@ -675,7 +675,7 @@ def check_members(walk, digests, articles, manifest, found):
 
 def check_ids(walk, articles, bundle, found):
     """Steps 6 and 7: unique ids, the article tree, the index."""
-    names = {}
+    names, paths = {}, {path for article in articles for path in (article.path, *article.files)}
     for article in articles:
         if article.metadata not in walk.ids:
             continue  # it has no id
@@ -684,6 +684,8 @@ def check_ids(walk, articles, bundle, found):
             found.add("metadata", article.path + b": an id of more than 512 bytes")
         if names.setdefault(ident, article) is not article:
             found.add("metadata", article.path + b": an id of two articles")
+        elif ident != article.path and ident in paths:
+            found.add("metadata", article.path + b": an id that is another article's path, or a file's")
     if not articles or len(names) < len(articles):
         return  # not every article has an id
     if tree([article.leaf(ident) for ident, article in names.items()]).hex() != bundle.manifest["root"][7:]:

@@ -184,6 +184,9 @@ pub enum Reason {
         /// The other article's path.
         other: String,
     },
+    /// An id that is another article's path, or a file's.
+    #[error("has the id {0:?}, which is the path of another article or of a file")]
+    IdIsPath(String),
     /// A file that would belong to an article inside its own.
     #[error("would belong to the article {0:?}, whose path its own begins with")]
     OtherArticle(String),

@@ -13,6 +13,7 @@ use crate::format::frame::FrameEncoder;
 use crate::format::framing::{self, Kind, SMALL_BYTES};
 use crate::format::layout::Layout;
 use crate::format::manifest::Name;
+use crate::format::order;
 use crate::format::tar;
 use crate::pipeline::ordered;
 
@@ -140,6 +141,7 @@ impl Packer<'_> {
         }
         refusals.extend(walk_refusals);
         refuse_same_paths(&articles, refusals);
+        refuse_ids_that_are_paths(&articles, refusals);
         refuse_misplaced(&articles, refusals);
         Ok(Draft { name, articles, metadata_frames, small_metadata, more })
     }
@@ -153,6 +155,21 @@ fn refuse_same_paths(articles: &[Planned], refusals: &mut Vec<Refusal>) {
             let reason =
                 Reason::SameArticle { path: one.found.path.to_string(), other: shown(one).unwrap_or_default() };
             refusals.push(Refusal { place: shown(other).unwrap_or_default(), reason });
+        }
+    }
+}
+
+/// Refuses an id that is another article's path or a file's: a name stands for one thing, whichever way it is asked for.
+fn refuse_ids_that_are_paths(articles: &[Planned], refusals: &mut Vec<Refusal>) {
+    let at = |path: &str| articles.binary_search_by(|other| order::articles(other.found.path.as_str(), path)).ok();
+    for article in articles {
+        let Some(id) = article.id.as_deref() else { continue };
+        let of_file = order::folders(id).find_map(at).filter(|&owner| {
+            let name = id.get(articles[owner].found.path.as_str().len() + 1..);
+            name == Some(METADATA) || articles[owner].found.files.iter().any(|file| Some(file.name.as_str()) == name)
+        });
+        if at(id).or(of_file).is_some() {
+            refusals.push(Refusal { place: article.found.path.to_string(), reason: Reason::IdIsPath(id.to_owned()) });
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use crate::digest::Digest;
 use crate::finding::{Code, Finding};
-use crate::format::checksums::{self, ChecksumList, ListFault, MAX_LIST_BYTES};
+use crate::format::checksums::{self, ChecksumList, DATA, ListFault, MAX_LIST_BYTES};
 use crate::format::index::{self, MAX_PIECE_BYTES, Piece};
 use crate::format::layout::{Layout, Place};
 use crate::format::manifest::{self, Manifest};
@@ -158,6 +158,11 @@ pub(super) fn content_findings(contents: &Contents, leaves: &[Digest], manifest:
         }
         if !ids.insert(id) {
             findings.push(Finding::new(Code::Metadata, path, format!("has the id {id:?}, as another article has")));
+        } else if id != path
+            && (contents.list.number(id).is_some() || contents.list.find(&format!("{DATA}{id}")).is_some())
+        {
+            let detail = format!("has the id {id:?}, which is the path of another article or of a file");
+            findings.push(Finding::new(Code::Metadata, path, detail));
         }
     }
     if tree::root(leaves) != manifest.root {

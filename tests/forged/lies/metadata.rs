@@ -228,7 +228,7 @@ fn ids(t: &mut Table) {
         ("not-normal", "\"e\u{301}\"", "e\u{301}"),
         ("percent", "\"%41\"", "%41"),
         ("below-another-article", "\"a/x\"", "a/x"),
-        ("path-of-a-file", "\"a/z.txt\"", "a/z.txt"),
+        ("path-of-no-file", "\"a/zz.txt\"", "a/zz.txt"),
     ] {
         t.yes(format!("id-{name}"), Stage::Input, move |w| w.articles.push(stated(written, id)));
     }
@@ -243,11 +243,12 @@ fn ids(t: &mut Table) {
     t.yes("id-part-of-255", Stage::Input, |w| w.articles.push(Article::new("n").id("i".repeat(255))));
     t.no("id-twice", codes, Stage::Input, |w| w.articles.push(Article::new("n").id("other")));
     t.no("id-is-the-path-of-another", codes, Stage::Input, |w| w.articles.push(Article::new("n").id("a-c")));
+    t.no("id-is-the-path-of-a-file", codes, Stage::Input, |w| w.articles.push(Article::new("n").id("a/z.txt")));
     t.no("id-twice-far-apart", codes, Stage::Input, |w| {
         w.articles.extend((0..600).map(|n| Article::new(format!("x/{n}"))));
         w.articles.push(Article::new("zz").id("x/0"));
     });
-    t.yes("ids-exchanged", Stage::Input, |w| {
+    t.no("ids-exchanged", codes, Stage::Input, |w| {
         w.articles.extend([Article::new("x").id("y"), Article::new("y").id("x")]);
     });
     t.yes("ids-by-case", Stage::Input, |w| w.articles.extend([Article::new("x").id("K"), Article::new("y").id("k")]));
