@@ -4,7 +4,7 @@
 //! decoder sees a byte before the manifest's signature has been looked at.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -142,6 +142,8 @@ impl ReadArgs {
             return Err(Failure::new(format!("the pipe holds more than {}", ui::bytes(limit)))
                 .hint("`--max-size BYTES` takes more"));
         }
+        // Some read by place, some from where the file stands: both shall begin at the beginning.
+        file.rewind().map_err(failed)?;
         Ok(file)
     }
 

@@ -138,6 +138,22 @@ fn a_proof_shows_an_article_by_the_signatures_alone_and_nothing_changed_passes()
 }
 
 #[test]
+fn a_document_from_a_pipe_is_held_against_a_proof_by_its_own_bytes() {
+    let scene = Scene::with_key();
+    scene.write("in/art/article.toml", "title = \"T\"");
+    scene.write("in/art/text.txt", "real\n");
+    scene.write("in/art/empty", "");
+    let bundle = scene.pack("in");
+    scene.expect(0, &["prove", bundle.to_str().unwrap(), "art"]);
+    for (document, code) in [("real\n", 0), ("FORGED\n", 1), ("", 0)] {
+        let mut command = scene.command(&["verify", "--proof", "art.vellum-proof", "-"]);
+        command.stdin(fs::File::open(scene.write("document", document)).unwrap());
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{document:?}: {output:?}");
+    }
+}
+
+#[test]
 fn times_are_kept_only_where_asked_for_and_extract_restores_them() {
     let scene = Scene::with_key();
     let at = SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 120_000_000);

@@ -69,7 +69,9 @@ impl Scene {
     /// Packs `input` and returns the bundle's path.
     pub fn pack(&self, input: &str) -> PathBuf {
         let said = self.expect(0, &["pack", "--quiet", "--output", "bundles", input]);
-        self.path(said.stdout.trim())
+        let bundle = self.path(said.stdout.trim());
+        keep(&bundle);
+        bundle
     }
 
     /// A few articles in all three shapes.
@@ -124,7 +126,17 @@ pub fn options() -> PackOptions {
 
 /// Packs a folder with the library.
 pub fn packed(input: &Path, output: &Path, options: &PackOptions, key: &SecretKey) -> Packed {
-    pack(input, output, options, &[key], &Silent).unwrap()
+    let packed = pack(input, output, options, &[key], &Silent).unwrap();
+    packed.bundles.iter().for_each(|bundle| keep(&bundle.file));
+    packed
+}
+
+/// Keeps a copy of a bundle that a test made, for the reader of others to check afterwards: `.ci/run` does.
+fn keep(bundle: &Path) {
+    let Some(folder) = std::env::var_os("VELLUM_KEEP_BUNDLES") else { return };
+    let digest = vellum::digest::Digest::of(&fs::read(bundle).unwrap());
+    fs::create_dir_all(&folder).unwrap();
+    fs::copy(bundle, Path::new(&folder).join(format!("made-{digest}.tar.zst"))).unwrap();
 }
 
 /// Returns `there`, and says on the terminal that a test was skipped where it is false. Panics instead where

@@ -44,6 +44,8 @@ pub const BUNDLE_BYTES: u64 = 1 << 30;
 pub const LEVEL: i32 = 3;
 /// The level of zstd for the checksum list: higher ones make more of it, as they take digests for matches.
 const LIST_LEVEL: i32 = 1;
+/// The level of zstd for a small bundle's one frame before the tail: there no level takes long.
+const SMALL_LEVEL: i32 = 19;
 /// Articles that the walk may be ahead.
 const WALK_AHEAD: usize = 4096;
 
@@ -309,7 +311,8 @@ impl Packer<'_> {
             Some(mut plain) if tail_at <= SMALL_BYTES => {
                 plain.extend_from_slice(&draft.small_metadata);
                 plain.extend_from_slice(&after);
-                push_cuts(&[Cut { from: 0, to: tail_at, kind: framing::Kind::Plain }], &plain, level, &mut writer)?;
+                let cut = Cut { from: 0, to: tail_at, kind: framing::Kind::Plain };
+                push_cuts(&[cut], &plain, level.max(SMALL_LEVEL), &mut writer)?;
             }
             held => {
                 if let Some(plain) = held {
