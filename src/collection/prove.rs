@@ -69,8 +69,7 @@ pub fn prove_article(
     let leaf = log.entry(revision.leaf)?;
     let bundle = open_bundle(archive, catalog, revision.bundle)?;
     let contents = bundle.contents()?;
-    let lines: String =
-        contents.list.article_lines(&revision.path).into_iter().map(|line| contents.list.line(line)).collect();
+    let lines: String = contents.list.article_lines(&revision.path).map(|line| contents.list.line(line)).collect();
     if Digest::of(lines.as_bytes()) != revision.lines {
         return Err(crate::archive::Error::Log(format!("leaf {} is not what its bundle yields", revision.leaf)).into());
     }

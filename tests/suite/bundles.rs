@@ -219,7 +219,7 @@ fn a_flipped_bit_in_the_table_loses_nothing() {
         let mut bad = honest.clone();
         bad[at] ^= 4;
         scene.write("flipped.tar.zst", &bad);
-        if (at - table) % 7 == 0 || at + 9 >= honest.len() {
+        if (at - table).is_multiple_of(7) || at + 9 >= honest.len() {
             let said = scene.expect(1, &["verify", "flipped.tar.zst"]);
             assert!(said.stdout.contains("table"), "{}", said.stdout);
             let _ = fs::remove_dir_all(scene.path("rescued"));
