@@ -235,6 +235,9 @@ impl From<folder::Error> for Failure {
                 failure.hint(hint)
             }
             E::Exists(_) => Self::of(&error).hint("`--overwrite` replaces it"),
+            E::Several(_) => {
+                Self::of(&error).hint("give a folder with `--output DIR`, or a larger limit with `--bundle-size BYTES`")
+            }
             E::Folds { .. } => Self { code: 1, ..Self::of(&error) }.hint(
                 "write to a file system that keeps them apart; or each to a folder of its own, with `--article PATH`",
             ),

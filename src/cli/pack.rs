@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::archive::Archive;
 use crate::collection::add::{AddOptions, Added, add, preview};
+use crate::folder::BUNDLE_ENDING;
 use crate::folder::litter::Litter;
 use crate::folder::pack::{BUNDLE_BYTES, LEVEL, PackOptions, Packed, pack};
 use crate::folder::walk::{Note, WalkOptions, root_name};
@@ -39,7 +40,8 @@ const MAX_SHOWN: usize = 5;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  vellum pack essays/                      makes <id>.tar.zst here, signed by your key
+  vellum pack essays/                      makes essays-<12 digits of its id>.tar.zst here, signed by your key
+  vellum pack -o essays.tar.zst essays/    makes this file
   vellum pack --init --check essays/       the first time: makes a key if you have none, and reads the bundle back
   vellum pack --title 'Essays, 2026' --output bundles/ essays/
   vellum pack --into library/ essays/      add what is new or changed to an archive
@@ -48,7 +50,7 @@ Examples:
 pub(super) struct PackArgs {
     /// Folder of articles, or a single document
     path: PathBuf,
-    /// Folder to write the bundle to
+    /// Folder to write the bundle to, or a file whose name ends with .tar.zst
     #[arg(long, short, value_name = "DIR", default_value = ".", conflicts_with = "into")]
     output: PathBuf,
     /// Add what is new or changed to this archive
@@ -227,7 +229,14 @@ pub(super) fn run(args: PackArgs, ui: &Ui) -> Result<Answer, Failure> {
     if let Some(into) = &args.into {
         return add_to(into, &args, options, &signers, ui);
     }
-    let packed = pack(&args.path, &args.output, &options, &signers, ui);
+    let is_file = args.output.as_os_str().to_string_lossy().ends_with(BUNDLE_ENDING) && !args.output.is_dir();
+    let (output, file) = match args.output.file_name().filter(|_| is_file) {
+        Some(file) => (args.output.parent().unwrap_or(Path::new("")).to_owned(), Some(file.to_owned())),
+        None => (args.output.clone(), None),
+    };
+    let output = if output.as_os_str().is_empty() { PathBuf::from(".") } else { output };
+    let options = PackOptions { file, ..options };
+    let packed = pack(&args.path, &output, &options, &signers, ui);
     ui.finish();
     if let (Err(crate::folder::Error::Refused(refusals)), true) = (&packed, ui.json) {
         for refusal in refusals {

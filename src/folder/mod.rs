@@ -35,6 +35,9 @@ pub enum Error {
     /// Nothing to pack.
     #[error("{0}: no article found")]
     NoArticles(PathBuf),
+    /// More than one file holds.
+    #[error("{0}: the folder needs several bundles")]
+    Several(PathBuf),
     /// A file or folder cannot be read.
     #[error("{path}: cannot be read")]
     Read {

@@ -64,6 +64,20 @@ fn neighbouring_and_nested_names_are_packed_in_the_order_that_verify_expects() {
 }
 
 #[test]
+fn a_bundle_gets_the_name_that_is_asked_for_unless_it_takes_several() {
+    let scene = Scene::with_key();
+    scene.write("in/a.txt", "a".repeat(3000));
+    scene.write("in/b.txt", "b".repeat(3000));
+    scene.expect(0, &["pack", "-o", "letters.tar.zst", "in"]);
+    scene.expect(0, &["verify", "letters.tar.zst"]);
+    let said = scene.expect(2, &["pack", "-o", "letters.tar.zst", "--title", "Other", "in"]);
+    assert!(said.stderr.contains("letters.tar.zst: exists already"), "{}", said.stderr);
+    scene.expect(0, &["pack", "-o", "new/letters.tar.zst", "in"]);
+    let said = scene.expect(2, &["pack", "-o", "two.tar.zst", "--bundle-size", "4000", "in"]);
+    assert!(said.stderr.contains("several bundles") && !scene.path("two.tar.zst").exists(), "{}", said.stderr);
+}
+
+#[test]
 fn what_would_be_file_and_folder_at_once_is_refused_by_name() {
     let scene = Scene::with_key();
     scene.write("in/a.txt", "a file a/a.txt");

@@ -12,6 +12,7 @@ pub use metadata::article_id;
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
 use std::io::BufWriter;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -56,6 +57,8 @@ pub struct PackOptions {
     pub name: Name,
     /// The bundle's title.
     pub title: String,
+    /// The file's name in the output folder; by default the bundle's name and a part of its id. Only for a pack that is one bundle.
+    pub file: Option<OsString>,
     /// The archive that the bundle is made for.
     pub archive: Option<Origin>,
     /// What the walk takes and leaves.
@@ -262,6 +265,9 @@ impl Packer<'_> {
                 return Err(Error::NoArticles(self.root.to_owned()));
             }
             let more = draft.more;
+            if let Some(file) = self.options.file.as_ref().filter(|_| more) {
+                return Err(Error::Several(self.output.join(file)));
+            }
             let before = unnamed.last().map(|before| before.bundle.id);
             let number = unnamed.len() as u64 + 1;
             let part = (more || number > 1).then_some(PartOf { number, after: before, last: !more });
@@ -346,7 +352,8 @@ impl Packer<'_> {
         let read_back = Bundle::open(file.as_file())?;
         read_back.contents()?;
         file.as_file().sync_all().map_err(write)?;
-        let path = self.output.join(publish::bundle_name(&manifest.name, id));
+        let file_name = self.options.file.clone();
+        let path = self.output.join(file_name.unwrap_or_else(|| publish::bundle_name(&manifest.name, id).into()));
         Ok(Unnamed { file, bundle: PackedBundle { file: path, id, manifest, file_bytes, kept: false } })
     }
 
@@ -487,6 +494,7 @@ impl PackOptions {
         Self {
             name,
             title,
+            file: None,
             archive: None,
             walk: WalkOptions::default(),
             strict: false,
