@@ -62,6 +62,11 @@ where
     I: Iterator<Item = J> + Send,
     W: FnMut(J) -> R,
 {
+    if threads == NonZeroUsize::MIN {
+        // On the caller's own thread: there may be no other, as in a browser.
+        let mut work = worker();
+        return jobs.into_iter().try_for_each(|job| sink(work(job)));
+    }
     let threads = threads.get();
     let limit = (threads * (1 + WAITING_PER_THREAD)) as u64;
     let state = Mutex::new(State {

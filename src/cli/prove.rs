@@ -140,6 +140,9 @@ fn check_by_bundle(file: &std::path::Path, bytes: &[u8], read: &ReadArgs, ui: &U
     let proof = Extra::decode(bytes).map_err(|fault| Failure::no(fault.to_string()))?;
     let digest = digest(read.file(file)?)?;
     let mut reasons = Vec::new();
+    if !proof.leaf.is_empty() {
+        reasons.push("the proof has the leaf of a log, and no log to check it by".to_owned());
+    }
     let manifest = proof.manifest_of_article().map_err(|fault| reasons.push(fault.to_string())).ok();
     let paths = proof.paths_of(&digest);
     if paths.is_empty() {

@@ -276,7 +276,7 @@ mod tests {
                 }
                 let (mut one, mut other) = (Vec::new(), Vec::new());
                 let native = native::Decoder::default().decode(&bad, declared, &mut one) == Ok(declared);
-                let pure = pure::Decoder::default().decode(&bad, declared, &mut other) == Ok(declared);
+                let pure = pure::Decoder.decode(&bad, declared, &mut other) == Ok(declared);
                 match (native, pure) {
                     (true, true) => assert_eq!(one, other, "byte {at}, bit {bit}"),
                     // The decoder in Rust does not ask whether a bit stream was used up.

@@ -66,13 +66,13 @@ impl Comment {
     ///
     /// # Errors
     /// [`Error::CommentFormat`] if the origin is empty, `-`, longer than an archive may have, or holds white space, a
-    /// control character or `+`; or if the time lies outside the years 0 to 9999.
+    /// control character or `+`; or if the time lies outside the years 1 to 9998.
     pub fn new(kind: Kind, archive: Option<&str>, digest: Digest, time: Timestamp) -> Result<Self, Error> {
         let refused = |rule, found: &str| Error::CommentFormat { rule, found: excerpt(found) };
         let archive = match archive {
             Some(origin) if !is_origin(origin) => {
                 return Err(refused(
-                    "expected an origin of 1 to 255 bytes without white space, `+` or `-` alone",
+                    "expected an archive name: 1 to 255 visible ASCII characters without `+`, quotes and backslash",
                     origin,
                 ));
             }

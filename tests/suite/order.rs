@@ -212,20 +212,17 @@ fn nested_and_neighbouring_names_are_packed_whole_or_refused_by_name() {
 #[test]
 fn articles_on_both_sides_of_every_border_of_blocks_are_found_by_id_and_by_path() {
     let path = |n: usize| format!("n{n:03}");
-    // What the metadata of article `n` of `count` states as its id. In the last case each id is the path of the next article.
-    let kinds: [&dyn Fn(usize, usize) -> Option<String>; 5] = [
-        &|_, _| None,
-        &|n, _| Some(path(n)),
-        &|n, _| Some(format!("archive/{n}")),
-        &|n, _| (n % 2 == 0).then(|| format!("archive/{n}")),
-        &|n, count| Some(path((n + 1) % count)),
-    ];
+    // What the metadata of article `n` states as its id.
+    let kinds: [&dyn Fn(usize) -> Option<String>; 4] =
+        [&|_| None, &|n| Some(path(n)), &|n| Some(format!("archive/{n}")), &|n| {
+            (n % 2 == 0).then(|| format!("archive/{n}"))
+        }];
     for count in [255, 256, 257, 511, 512, 513] {
         for (kind, id) in kinds.iter().enumerate() {
             let scene = Scene::new();
             for n in 0..count {
                 scene.write(&format!("in/{}.txt", path(n)), format!("{n}\n"));
-                let id = id(n, count).map(|id| format!("id = \"{id}\"\n")).unwrap_or_default();
+                let id = id(n).map(|id| format!("id = \"{id}\"\n")).unwrap_or_default();
                 scene.write(&format!("in/{}.toml", path(n)), format!("title = \"{n}\"\n{id}"));
             }
             let packed = packed(&scene.path("in"), &scene.path("out"), &options(), &key(1));
@@ -236,12 +233,10 @@ fn articles_on_both_sides_of_every_border_of_blocks_are_found_by_id_and_by_path(
             assert_eq!(contents.list.article_count(), count);
             for first in (0..count).step_by(256) {
                 for n in [first, count.min(first + 256) - 1] {
-                    let stated = id(n, count).unwrap_or_else(|| path(n));
+                    let stated = id(n).unwrap_or_else(|| path(n));
                     assert_eq!(contents.id(n), stated);
                     is_article(&bundle, &contents, n, &bundle.article(&stated).unwrap().unwrap());
-                    // An id goes before a path.
-                    let by_path = if kind == 4 { (n + count - 1) % count } else { n };
-                    is_article(&bundle, &contents, by_path, &bundle.article(&path(n)).unwrap().unwrap());
+                    is_article(&bundle, &contents, n, &bundle.article(&path(n)).unwrap().unwrap());
                     let file = format!("{0}/{0}.txt", path(n));
                     is_article(&bundle, &contents, n, &bundle.article(&file).unwrap().unwrap());
                 }
@@ -250,5 +245,17 @@ fn articles_on_both_sides_of_every_border_of_blocks_are_found_by_id_and_by_path(
                 assert!(bundle.article(absent).unwrap().is_none(), "{absent}");
             }
         }
+    }
+}
+
+#[test]
+fn an_id_that_is_the_path_of_another_article_or_of_a_file_is_refused_by_name() {
+    for (id, there) in [("b", "b.txt"), ("x/y", "x/y.txt"), ("b/b.txt", "b.txt"), ("b/article.toml", "b.txt")] {
+        let scene = Scene::with_key();
+        scene.write("in/a.txt", "a");
+        scene.write("in/a.toml", format!("title = \"A\"\nid = \"{id}\"\n"));
+        scene.write(&format!("in/{there}"), "b");
+        let said = scene.expect(1, &["pack", "--output", "out", "in"]);
+        assert!(said.stderr.contains(&format!("has the id {id:?}, which is the path of")), "{}", said.stderr);
     }
 }
