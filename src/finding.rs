@@ -68,6 +68,8 @@ codes! {
     SignatureComment = "signature-comment", Damage;
     /// A signature is by a key that is not trusted here.
     SignatureUntrusted = "signature-untrusted", Notice;
+    /// A signature by a trusted key is for another archive than the one asked for.
+    SignatureElsewhere = "signature-elsewhere", Notice;
     /// No trusted key has signed, or fewer than the policy asks for.
     Untrusted = "untrusted", Damage;
     /// The manifest belongs to another archive than the one asked for.

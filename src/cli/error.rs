@@ -230,11 +230,11 @@ impl From<folder::Error> for Failure {
                 let hint = if refusals.iter().any(|r| matches!(r.reason, folder::walk::Reason::Symlink)) {
                     "`--follow-symlinks` takes what links point to; `--exclude GLOB` leaves files out"
                 } else {
-                    "mend them, or leave them out with `--exclude GLOB`"
+                    "mend them, or leave them out with `--exclude GLOB`; `--allow-percent` takes names with `%0A`, `%0D`, `%25`"
                 };
                 failure.hint(hint)
             }
-            E::Exists(_) => Self::of(&error).hint("`--overwrite` replaces it"),
+            E::Exists(_) => Self::of(&error).hint("`--overwrite` writes in its place, or into it where it is a folder"),
             E::Several(_) => {
                 Self::of(&error).hint("give a folder with `--output DIR`, or a larger limit with `--bundle-size BYTES`")
             }

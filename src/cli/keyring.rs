@@ -9,6 +9,7 @@ use std::io::{self, IsTerminal};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use zeroize::Zeroizing;
@@ -290,14 +291,15 @@ pub(super) fn usable<T>(key: Result<T, Failure>, ui: &Ui) -> Option<T> {
     key.inspect_err(|failure| ui.say(format!("warning: this key is left out: {}", failure.words()))).ok()
 }
 
+/// How long to wait for somebody to write a key to a pipe.
+const PIPE_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Reads a key file whole, at most what any key file needs.
 pub(super) fn read_key_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let unreadable = |error: io::Error| Failure::new(format!("{}: cannot be read", path.display())).cause(error);
-    let size = fs::metadata(path).map_err(unreadable)?.len();
-    if size > MAX_KEY_FILE_BYTES {
-        return Err(Failure::new(format!("{}: too long for a key, {size} bytes", path.display())));
-    }
-    fs::read(path).map(Zeroizing::new).map_err(unreadable)
+    let begun = Instant::now();
+    let given_up = || begun.elapsed() > PIPE_PATIENCE;
+    disk::read_small(path, MAX_KEY_FILE_BYTES, &given_up).map(Zeroizing::new).map_err(unreadable)
 }
 
 /// Returns the signers that the arguments name, or the only key of one's own; empty where there is none.

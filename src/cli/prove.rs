@@ -99,6 +99,9 @@ fn by_bundle(args: &ProveArgs, ui: &Ui) -> Result<Answer, Failure> {
         path: Some((article.number, article.proof)),
     };
     let name = article.id.rsplit('/').next().unwrap_or_default();
+    if args.output.as_ref().is_some_and(|output| output.as_os_str() == "-") {
+        return Err(Failure::new("a proof is written to a file, not to a pipe").hint("`--output FILE` names it"));
+    }
     let path = args.output.clone().unwrap_or_else(|| PathBuf::from(format!("{name}{ARTICLE_ENDING}")));
     let unwritable = |error| Failure::new(format!("{}: cannot be written", path.display())).cause(error);
     match disk::create(&path, &proof.encode(), disk::PUBLIC) {
@@ -190,11 +193,7 @@ pub(super) fn check(
     read: &ReadArgs,
     ui: &Ui,
 ) -> Result<bool, Failure> {
-    let size = std::fs::metadata(proof).map_or(0, |metadata| metadata.len());
-    if size > MAX_PROOF_BYTES {
-        return Err(Failure::no(format!("{}: too long for a proof", proof.display())));
-    }
-    let bytes = std::fs::read(proof)
+    let bytes = disk::read_small(proof, MAX_PROOF_BYTES, &|| ui.cancelled())
         .map_err(|error| Failure::new(format!("{}: cannot be read", proof.display())).cause(error))?;
     if Extra::begins(&bytes) {
         return check_by_bundle(file, &bytes, read, ui).map_err(|failure| failure.about(proof.display()));

@@ -49,6 +49,9 @@ pub(super) fn run(args: &SignArgs, ui: &Ui) -> Result<Answer, Failure> {
     let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
     for path in &args.files.files {
         let about = |failure: Failure| failure.about(path.display());
+        if path.as_os_str() == "-" {
+            return Err(Failure::new("a pipe cannot be signed: name the bundle's file"));
+        }
         // Locked before it is read: another signature that comes meanwhile would be lost.
         let rewrite = rewrite::lock(path, ui)?;
         let file = rewrite.file().try_clone();

@@ -460,6 +460,7 @@ pub(super) fn signature_line(signature: &JudgedSignature) -> String {
         (Worth::Good, Some(by)) if *by != signature.key_id => format!("{} ({by}), good{time}", signature.key_id),
         (Worth::Good, _) => format!("{}, good{time}", signature.key_id),
         (Worth::Untrusted, _) => format!("{}, not a key trusted here, not checked{time}", signature.key_id),
+        (Worth::Elsewhere, _) => format!("{}, for another archive{time}", signature.key_id),
         (Worth::Bad, _) => format!("{}, BAD", signature.key_id),
     }
 }

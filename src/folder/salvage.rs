@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::digest::Digest;
+use crate::finding::{Code, Finding};
 use crate::format::bundle::{FileState, KeepNothing, Report, Salvor, Source, diagnose};
 use crate::format::checksums::DATA;
 use crate::path::EntryPath;
@@ -59,7 +60,7 @@ pub fn salvage<S: Source>(
     if target.symlink_metadata().is_ok() {
         return Err(Error::Exists(target));
     }
-    let report = diagnose(source, &mut KeepNothing, watch)?;
+    let mut report = diagnose(source, &mut KeepNothing, watch)?;
     let vouched = report.list.is_some() && trusted(&report);
     if !vouched && !unsigned {
         return Ok(Salvaged { report, files: 0, vouched });
@@ -67,12 +68,10 @@ pub fn salvage<S: Source>(
     let listed = report.list.as_ref().map(|_| listed(&report, wanted));
     let unfinished = publish::unnamed_folder(&target)?;
     let tree = Tree::begin(unfinished.path().join("out"))?;
-    let mut keeper = Keeper { folder: &unfinished, tree, listed, open: None, seen: HashSet::new(), clash: None };
-    let walked = diagnose(source, &mut keeper, watch);
-    if let Some(clash) = keeper.clash {
-        return Err(clash);
-    }
-    walked?;
+    let mut keeper =
+        Keeper { folder: &unfinished, tree, listed, open: None, seen: HashSet::new(), clashes: Vec::new() };
+    diagnose(source, &mut keeper, watch)?;
+    report.findings.append(&mut keeper.clashes);
     let files = keeper.seen.len() as u64;
     if files > 0 {
         let out = keeper.tree.root();
@@ -103,8 +102,8 @@ struct Keeper<'a> {
     open: Option<(String, Option<Digest>, PathBuf, BufWriter<File>)>,
     /// The files written.
     seen: HashSet<String>,
-    /// Two files that the target's file system takes for one; ends the walk.
-    clash: Option<Error>,
+    /// Files left out because others have their place already: by a list that breaks the rules, or on a file system that folds names.
+    clashes: Vec<Finding>,
 }
 
 impl Salvor for Keeper<'_> {
@@ -144,9 +143,14 @@ impl Salvor for Keeper<'_> {
             Ok(()) if to.symlink_metadata().is_ok() => Err(self.tree.clash(&path, &self.seen)),
             other => other,
         };
-        if let Err(error) = placed {
-            self.clash = Some(error);
-            return Err(io::ErrorKind::AlreadyExists.into());
+        match placed {
+            Ok(()) => {}
+            Err(Error::Folds { one, .. }) => {
+                let detail = format!("left out: {one:?} has its place already");
+                self.clashes.push(Finding::new(Code::Path, path, detail));
+                return Ok(());
+            }
+            Err(error) => return Err(io::Error::other(error)),
         }
         fs::rename(at, to)?;
         self.seen.insert(path);

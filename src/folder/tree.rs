@@ -48,7 +48,9 @@ impl Tree {
             let path = self.root.join(above);
             match fs::create_dir(&path) {
                 Ok(()) => drop(self.folders.insert(above.to_owned())),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(self.clash(above, places)),
+                Err(error) if matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory) => {
+                    return Err(self.clash(above, places));
+                }
                 Err(source) => return Err(Error::Write { path, source }),
             }
         }

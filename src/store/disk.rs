@@ -9,13 +9,13 @@
 //! The folder that holds a name is brought to disk after the file.
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, fchown};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 use tempfile::{NamedTempFile, TempDir};
 
@@ -98,6 +98,33 @@ pub fn create(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut file = unfinished(parent(path), mode)?;
     file.write_all(bytes)?;
     name(file, path)
+}
+
+/// Reads a small file whole: a key, a proof, a policy; also from a pipe, for whose writer it waits.
+///
+/// # Errors
+/// [`io::ErrorKind::FileTooLarge`] where there is more than `limit` bytes, whatever it is that gives them;
+/// [`io::ErrorKind::Interrupted`] where `cancelled` says so while nobody writes to the pipe.
+pub fn read_small(path: &Path, limit: u64, cancelled: &dyn Fn() -> bool) -> io::Result<Vec<u8>> {
+    // A pipe without a writer would hold up an ordinary opening, and no signal would end that.
+    let mut file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+    let is_pipe = file.metadata()?.file_type().is_fifo();
+    let mut bytes = Vec::new();
+    loop {
+        let wait = match (&mut file).take(limit + 1 - bytes.len() as u64).read_to_end(&mut bytes) {
+            _ if bytes.len() as u64 > limit => return Err(io::ErrorKind::FileTooLarge.into()),
+            Ok(_) => is_pipe && bytes.is_empty(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => true,
+            Err(error) => return Err(error),
+        };
+        if !wait {
+            return Ok(bytes);
+        }
+        if cancelled() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        thread::sleep(PAUSE);
+    }
 }
 
 /// Writes a file, be it there or not; what is no regular file, such as a pipe, is written to as it is.

@@ -33,6 +33,8 @@ pub enum Worth {
     Good,
     /// By a key that is not trusted here; it could not be checked.
     Untrusted,
+    /// By a trusted key, for another archive than the one asked for.
+    Elsewhere,
     /// Malformed, wrong, or about something else.
     Bad,
 }
@@ -79,7 +81,7 @@ pub fn judge(tail: &Tail, manifest: &Manifest, keys: &[TrustedKey], archive: Opt
     }
     let wanted = archive.or(manifest.archive.as_ref());
     for file in &tail.signatures {
-        let (signature, finding) = judge_one(file, &tail.manifest, keys, wanted);
+        let (signature, finding) = judge_one(file, &tail.manifest, keys, wanted, manifest.archive.is_some());
         judgement.signatures.push(signature);
         judgement.findings.extend(finding);
     }
@@ -118,11 +120,13 @@ fn well_formed(file: &SignatureFile) -> Result<Signature, Finding> {
     }
 }
 
+/// Judges one signature; `bound` says that the manifest itself names the archive.
 fn judge_one(
     file: &SignatureFile,
     content: &[u8],
     keys: &[TrustedKey],
     archive: Option<&Origin>,
+    bound: bool,
 ) -> (JudgedSignature, Option<Finding>) {
     let place = format!("manifest.toml.{}.minisig", file.key_id);
     let mut judged = JudgedSignature { key_id: file.key_id.clone(), by: None, time: None, worth: Worth::Bad };
@@ -145,6 +149,11 @@ fn judge_one(
         Ok(()) => {
             judged.worth = Worth::Good;
             (judged, None)
+        }
+        // A bundle for no archive may be signed for several; to one of them the signatures for others say nothing.
+        Err(error @ crate::keys::Error::OtherArchive { .. }) if !bound => {
+            judged.worth = Worth::Elsewhere;
+            (judged, found(Code::SignatureElsewhere, error.to_string()))
         }
         Err(error) => (judged, found(Code::SignatureComment, error.to_string())),
     }

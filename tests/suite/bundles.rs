@@ -168,6 +168,37 @@ fn a_document_from_a_pipe_is_held_against_a_proof_by_its_own_bytes() {
 }
 
 #[test]
+fn a_bundle_for_no_archive_counts_for_each_archive_that_it_was_signed_for() {
+    let scene = Scene::with_key();
+    scene.write("in/a.txt", "a");
+    let bundle = scene.pack("in");
+    let bundle = bundle.to_str().unwrap();
+    scene.expect(1, &["verify", "--archive", "example.org/a", bundle]);
+    scene.expect(0, &["key", "new", "--no-passphrase", "--output", "second"]);
+    scene.expect(0, &["key", "trust", "second.pub"]);
+    scene.expect(0, &["sign", "--archive", "example.org/a", "--key", "second.key", bundle]);
+    let said = scene.expect(0, &["verify", "--archive", "example.org/a", bundle]);
+    assert!(said.stdout.contains("for another archive") && !said.stdout.contains("BAD"), "{}", said.stdout);
+    scene.expect(0, &["cat", "--archive", "example.org/a", bundle, "a"]);
+    scene.expect(1, &["verify", "--archive", "example.org/b", bundle]);
+}
+
+#[test]
+fn a_key_or_proof_without_end_is_refused_and_a_pipe_without_writer_does_not_hang() {
+    let scene = Scene::with_key();
+    scene.write("in/a.txt", "a");
+    let bundle = scene.pack("in");
+    let bundle = bundle.to_str().unwrap();
+    if crate::scene::installed("mkfifo") {
+        crate::scene::tool(scene.folder.path(), "mkfifo", &["pipe"]);
+        scene.expect(2, &["sign", "--key", "pipe", bundle]);
+    }
+    scene.expect(2, &["verify", "--key", "/dev/zero", bundle]);
+    scene.expect(2, &["key", "trust", "/dev/zero"]);
+    scene.expect(2, &["verify", "--proof", "/dev/zero", "in/a.txt"]);
+}
+
+#[test]
 fn times_are_kept_only_where_asked_for_and_extract_restores_them() {
     let scene = Scene::with_key();
     let at = SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 120_000_000);

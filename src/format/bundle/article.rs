@@ -3,6 +3,7 @@
 //! Piece and stretch give the leaves of a block of the article tree; with the other blocks' hashes they lead to the root that the manifest
 //! states, or are refused.
 
+use std::collections::HashSet;
 use std::io::Write;
 use std::ops::Range;
 
@@ -98,9 +99,7 @@ impl<S: Source> Bundle<S> {
     /// # Errors
     /// Where the content is not what its line says; `out` may have got some of it.
     pub fn read_article_file(&self, article: &Article, line: usize, out: &mut dyn Write) -> Result<(), Error> {
-        let path = article.lines.path(line);
-        let digest = self.read_member(&format!("{}/{path}", self.tail().top), article.places[line], out)?;
-        if digest == article.lines.digest(line) { Ok(()) } else { Err(super::content_finding(path).into()) }
+        self.read_line(&article.lines, line, article.places[line], Some((&article.path, &article.id)), out)
     }
 
     fn decoded_piece(&self, n: usize) -> Result<Piece, Error> {
@@ -145,6 +144,12 @@ impl<S: Source> Bundle<S> {
         // Signed now; but a signature says who made the lines, not that they keep the rules.
         if let Some(fault) = block.list.faults().into_iter().next() {
             return Err(Finding::new(Code::Checksums, checksums::NAME, fault).into());
+        }
+        let mut ids = HashSet::new();
+        let is_ambiguous = |id: &str, n: usize| block.list.number(id).is_some_and(|other| other != n);
+        if let Some(n) = (0..articles).find(|&n| !ids.insert(block.id(n)) || is_ambiguous(block.id(n), n)) {
+            let detail = format!("has the id {:?}, as another article has, or the path of another", block.id(n));
+            return Err(Finding::new(Code::Metadata, block.list.article(n), detail).into());
         }
         let fits = (0..articles).all(|n| {
             let sizes = &block.piece.articles[n].0;

@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::digest::{Digest, Hasher};
 use crate::finding::{Code, Finding};
+use crate::format::article::{ArticleError, MAX_ARTICLE_TOML_BYTES};
+use crate::format::checksums::ChecksumList;
 use crate::format::frame::{FrameDecoder, MAX_FRAME_BYTES, max_packed};
 use crate::format::index::{self, Head};
 use crate::format::layout::Place;
@@ -19,7 +21,8 @@ use crate::format::tree::BLOCK_ARTICLES;
 use crate::ids::BundleId;
 use crate::pipeline::{ordered, processors};
 
-use super::{Contents, Error, Source, Tail};
+use super::prove::id_finding;
+use super::{Contents, Error, Source, Tail, content_finding};
 
 /// What the first read from the end takes, in bytes: table and last frame of most bundles.
 const FIRST_READ_BYTES: u64 = 24 << 10;
@@ -172,13 +175,36 @@ impl<S: Source> Bundle<S> {
     /// # Errors
     /// Where the content is not what the list says; `out` may have got some of it.
     pub fn read_file(&self, contents: &Contents, n: usize, out: &mut dyn Write) -> Result<(), Error> {
-        let path = contents.list.path(n);
-        let digest = self.read_member(&format!("{}/{path}", self.tail.top), contents.place(n), out)?;
-        if digest == contents.list.digest(n) {
-            Ok(())
-        } else {
-            Err(Finding::new(Code::Content, path, "not the bytes that the checksum list names").into())
+        let list = &contents.list;
+        let names = list.owner(n).map(|article| (list.article(article), contents.id(article)));
+        self.read_line(list, n, contents.place(n), names, out)
+    }
+
+    /// Writes the content of a line's file to `out`. Of metadata path and id of its article are checked too.
+    pub(super) fn read_line(
+        &self,
+        list: &ChecksumList,
+        n: usize,
+        place: Place,
+        names: Option<(&str, &str)>,
+        out: &mut dyn Write,
+    ) -> Result<(), Error> {
+        let path = list.path(n);
+        let member = format!("{}/{path}", self.tail.top);
+        let is_metadata = list.is_metadata(n);
+        if is_metadata && place.size > MAX_ARTICLE_TOML_BYTES {
+            return Err(Finding::new(Code::Metadata, path, ArticleError::too_long(place.size)).into());
         }
+        let mut held = Vec::new();
+        let digest = self.read_member(&member, place, if is_metadata { &mut held } else { &mut *out })?;
+        if digest != list.digest(n) {
+            return Err(content_finding(path).into());
+        }
+        let wrong = names.filter(|_| is_metadata).and_then(|(article, id)| id_finding(path, article, id, &held));
+        if let Some(finding) = wrong {
+            return Err(finding.into());
+        }
+        out.write_all(&held).map_err(Error::io("writing what was read"))
     }
 
     /// Copies one member's content and returns its digest, after comparing its header.

@@ -124,11 +124,15 @@ struct Prover<'a, S> {
 /// Checks that an `article.toml` keeps the rules and gives its article the id which the article tree has.
 pub(super) fn metadata_finding(contents: &Contents, line: usize, bytes: &[u8]) -> Option<Finding> {
     let article = contents.list.owner(line)?;
-    let (path, expected) = (contents.list.path(line), contents.id(article));
+    id_finding(contents.list.path(line), contents.list.article(article), contents.id(article), bytes)
+}
+
+/// Checks that the `article.toml` at `path` keeps the rules and gives its article this id.
+pub(super) fn id_finding(path: &str, article: &str, expected: &str, bytes: &[u8]) -> Option<Finding> {
     match Article::read_id(bytes) {
         Err(fault) => Some(Finding::new(Code::Metadata, path, fault)),
         Ok(id) => {
-            let id = id.as_deref().unwrap_or_else(|| contents.list.article(article));
+            let id = id.as_deref().unwrap_or(article);
             (id != expected).then(|| Finding::new(Code::Tree, path, format!("has the id {id:?}, the tree has another")))
         }
     }
