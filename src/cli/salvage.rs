@@ -72,9 +72,9 @@ pub(super) fn run(args: &SalvageArgs, ui: &Ui) -> Result<Answer, Failure> {
         let judgement = judge(&salvaged.report);
         return Err(about(match (&salvaged.report.manifest, judgement.authentic()) {
             (None, _) => Failure::no("its signatures cannot be read")
-                .hint("`--unsigned` salvages what can be read, without a signature to vouch for it"),
+                .hint("`--unsigned` salvages what can be read, although no signature covers it"),
             (Some(_), true) => Failure::no("its checksum list cannot be read, or a signature is wrong")
-                .hint("`--unsigned` salvages what can be read, without a signature to vouch for it"),
+                .hint("`--unsigned` salvages what can be read, although no signature covers it"),
             (Some(_), false) => Failure::no("no trusted key has signed it").hint(trust_hint(&judgement)),
         }));
     }
@@ -94,7 +94,7 @@ pub(super) fn run(args: &SalvageArgs, ui: &Ui) -> Result<Answer, Failure> {
             ui.print(format!("{state}: {}", &article.path))?;
         }
         if articles.is_none() {
-            ui.say("the checksum list is lost: nothing vouches for what was written, and what is missing is not known");
+            ui.say("the checksum list is lost: no signature covers what was written, and what is missing is not known");
         }
         ui.say(format!("wrote {} to {}", ui::count(salvaged.files, "file"), args.to.display()));
     }

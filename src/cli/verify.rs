@@ -390,7 +390,7 @@ fn print(
     let states = report.articles.as_deref();
     let damage = match states {
         _ if intact => "yes, every byte".to_owned(),
-        None => "no; without a checksum list to believe, no article can be vouched for".to_owned(),
+        None => "no; without a checksum list that the manifest names, no article can be checked".to_owned(),
         Some(articles) => {
             let n = |state| articles.iter().filter(|article| article.state == state).count() as u64;
             let [whole, damaged, missing] = [FileState::Whole, FileState::Damaged, FileState::Missing].map(n);

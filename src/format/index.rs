@@ -79,7 +79,7 @@ impl Head {
     pub fn decode(bytes: &[u8]) -> Result<Self, IndexFault> {
         let text = std::str::from_utf8(bytes).map_err(|_| IndexFault)?;
         let mut lines = text.split('\n');
-        if lines.next() != Some(FORMAT) {
+        if lines.next() != Some(FORMAT) || bytes.len() as u64 > MAX_HEAD_BYTES {
             return Err(IndexFault);
         }
         let list = lines.next().and_then(|line| line.strip_prefix("list ")).ok_or(IndexFault)?;

@@ -9,7 +9,7 @@
 //! <the signed checkpoint>
 //! ```
 //!
-//! The `extra` is vouched for by nobody: a verifier hashes the leaf, checks its inclusion, and holds id and lines against the leaf.
+//! The `extra` is signed by nobody: a verifier hashes the leaf, checks its inclusion, and holds id and lines against the leaf.
 
 use std::fmt::Write as _;
 
@@ -193,8 +193,8 @@ impl Extra {
         bytes.starts_with(EXTRA.as_bytes())
     }
 
-    /// Checks that id and lines are those of an article of the bundle whose manifest the proof carries; returns the manifest, which only
-    /// its signatures vouch for.
+    /// Checks that id and lines are those of an article of the bundle whose manifest the proof carries; returns the manifest, to be
+    /// trusted only for its signatures.
     ///
     /// # Errors
     /// Names what does not hold.

@@ -137,7 +137,12 @@ fn each_article_is_found_alone(bundle: &Bundle<Vec<u8>>, contents: &Contents) {
     }
 }
 
-fn is_article(bundle: &Bundle<Vec<u8>>, contents: &Contents, n: usize, article: &vellum::format::bundle::Article) {
+fn is_article(
+    bundle: &Bundle<Vec<u8>>,
+    contents: &Contents,
+    n: usize,
+    article: &vellum::format::bundle::ProvedArticle,
+) {
     assert_eq!((article.path.as_str(), article.id.as_str()), (contents.list.article(n), contents.id(n)));
     assert_eq!((article.number, article.lines.text()), (n as u64, contents.list.lines_text(n)));
     let (leaf, manifest) = (tree::leaf(&article.id, article.lines.text()), bundle.manifest());

@@ -18,9 +18,9 @@ use crate::format::{order, tar};
 use super::open::Bundle;
 use super::{Error, MAX_CLAIMED_BYTES, Source};
 
-/// One article, as the manifest's root has it.
+/// One article of a bundle, proved by the manifest's root.
 #[derive(Debug, Clone)]
-pub struct Article {
+pub struct ProvedArticle {
     /// Its path.
     pub path: String,
     /// Its id.
@@ -34,7 +34,7 @@ pub struct Article {
     places: Vec<Place>,
 }
 
-impl Article {
+impl ProvedArticle {
     /// Finds the line of the file with this path below `data/`.
     pub fn file(&self, path: &str) -> Option<usize> {
         self.lines.find(&format!("{DATA}{path}"))
@@ -64,7 +64,7 @@ impl<S: Source> Bundle<S> {
     ///
     /// # Errors
     /// Where what is read on the way does not lead to the manifest's root.
-    pub fn article(&self, asked: &str) -> Result<Option<Article>, Error> {
+    pub fn article(&self, asked: &str) -> Result<Option<ProvedArticle>, Error> {
         let roots: Vec<Digest> = self.head.blocks.iter().map(|block| block.hash).collect();
         if tree::root(&roots) != self.manifest().root {
             return Err(Finding::new(Code::Index, index::HEAD, "does not lead to the manifest's root").into());
@@ -98,7 +98,7 @@ impl<S: Source> Bundle<S> {
     ///
     /// # Errors
     /// Where the content is not what its line says; `out` may have got some of it.
-    pub fn read_article_file(&self, article: &Article, line: usize, out: &mut dyn Write) -> Result<(), Error> {
+    pub fn read_article_file(&self, article: &ProvedArticle, line: usize, out: &mut dyn Write) -> Result<(), Error> {
         self.read_line(&article.lines, line, article.places[line], Some((&article.path, &article.id)), out)
     }
 
@@ -158,7 +158,7 @@ impl<S: Source> Bundle<S> {
         if fits { Ok(block) } else { Err(wrong().into()) }
     }
 
-    fn article_of(&self, n: usize, block: &Block, at: usize) -> Result<Article, Error> {
+    fn article_of(&self, n: usize, block: &Block, at: usize) -> Result<ProvedArticle, Error> {
         let head = &self.head.blocks[n];
         let (mut content, mut metadata) = (Layout::at(head.content), Layout::at(head.metadata));
         let mut places = Vec::new();
@@ -174,7 +174,7 @@ impl<S: Source> Bundle<S> {
         let lines = ChecksumList::decode(block.list.lines_text(at).as_bytes().to_vec());
         let mut proof = tree::path(&block.leaves, at);
         proof.extend(tree::path(&self.head.blocks.iter().map(|block| block.hash).collect::<Vec<_>>(), n));
-        Ok(Article {
+        Ok(ProvedArticle {
             path: block.list.article(at).to_owned(),
             id: block.id(at).to_owned(),
             number: (n * BLOCK_ARTICLES + at) as u64,

@@ -18,7 +18,7 @@ mod tail;
 #[cfg(feature = "archive")]
 mod write;
 
-pub use article::Article;
+pub use article::ProvedArticle;
 pub use check::check;
 pub use contents::Contents;
 pub use diagnose::{ArticleState, FileState, KeepNothing, Report, Salvor, diagnose};

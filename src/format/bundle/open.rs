@@ -155,7 +155,7 @@ impl<S: Source> Bundle<S> {
         BundleId(Digest::of(&self.tail.manifest))
     }
 
-    /// Returns the bundle's manifest, which only its signatures vouch for.
+    /// Returns the bundle's manifest, to be trusted only for its signatures.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
