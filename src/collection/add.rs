@@ -260,7 +260,9 @@ pub fn add(
     let seen = Seen::open(&seen_of(archive, &options.source))?;
     let mut selection = Selection::new(catalog, options, seen)?;
     let incoming = archive.store().path(layout::INCOMING);
-    let packed = match pack_chosen(root, &incoming, &options.pack, signers, &mut selection, watch) {
+    // So that no two packs make one id: a return to an earlier text is a bundle of its own.
+    let pack = PackOptions { base: Some(writer.checkpoint().size), ..options.pack.clone() };
+    let packed = match pack_chosen(root, &incoming, &pack, signers, &mut selection, watch) {
         Err(folder::Error::NoArticles(_)) if selection.failed.is_none() && selection.found_any() => Packed::default(),
         other => other?,
     };

@@ -113,6 +113,7 @@ fn rest(
         archive: Some(writer.archive().origin().clone()),
         walk: WalkOptions { allow_percent: true, all: true, ..WalkOptions::default() },
         bundle_bytes: u64::MAX,
+        base: manifest.base,
         replaces: vec![bundle.id()],
         ..PackOptions::new(manifest.name.clone(), manifest.title.clone(), time)
     };

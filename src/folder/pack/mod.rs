@@ -81,6 +81,8 @@ pub struct PackOptions {
     pub overwrite: bool,
     /// Keep the files' times.
     pub times: bool,
+    /// The size of the log of the archive that the bundle is packed for.
+    pub base: Option<u64>,
     /// The bundles whose rest this is, after a withdrawal.
     pub replaces: Vec<BundleId>,
 }
@@ -340,7 +342,7 @@ impl Packer<'_> {
             root: tree::root(&leaves),
             times: contents.times.as_ref().map(|times| Digest::of(times)),
             part,
-            base: None,
+            base: self.options.base,
             replaces: self.options.replaces.clone(),
             reinstates: Vec::new(),
         };
@@ -506,6 +508,7 @@ impl PackOptions {
             time,
             overwrite: false,
             times: false,
+            base: None,
             replaces: Vec::new(),
         }
     }
