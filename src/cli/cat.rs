@@ -39,19 +39,19 @@ pub(super) fn run(args: &CatArgs, ui: &Ui) -> Result<Answer, Failure> {
     if super::place::is_archive(&args.bundle) {
         let opened = super::archive::open(&args.bundle, &args.read, ui)?;
         let catalog = opened.catalog(ui)?;
-        let (revision, rest) = opened.find(&catalog, args.path.trim_start_matches(DATA))?;
+        let (revision, rest) = opened.find(&catalog, &args.path)?;
         let (bundle, contents, _) = opened.bundle(&catalog, &revision, &args.read, ui)?;
         let line = find(&contents, &format!("{}{rest}", revision.path))?;
         copy(|held| bundle.read_file(&contents, line, held))?;
         return Ok(Answer::Yes);
     }
     let bundle = args.read.opened(&args.bundle, ui)?;
-    let asked = args.path.trim_start_matches(DATA);
-    let article = bundle.article(asked)?.ok_or_else(|| not_found(&args.path))?;
+    let asked = args.path.as_str();
+    let article = bundle.article(asked)?.ok_or_else(|| not_found(asked))?;
     let line = match article.file(asked) {
         Some(line) => line,
         None if asked == article.id || asked == article.path => only(&article.lines, article.content(), asked)?,
-        None => return Err(not_found(&args.path)),
+        None => return Err(not_found(asked)),
     };
     copy(|held| bundle.read_article_file(&article, line, held))?;
     Ok(Answer::Yes)
@@ -59,7 +59,7 @@ pub(super) fn run(args: &CatArgs, ui: &Ui) -> Result<Answer, Failure> {
 
 fn find(contents: &Contents, asked: &str) -> Result<usize, Failure> {
     let list = &contents.list;
-    let path = format!("{DATA}{}", asked.trim_start_matches(DATA));
+    let path = format!("{DATA}{asked}");
     if let Some(line) = list.find(&path) {
         return Ok(line);
     }
@@ -75,7 +75,7 @@ fn only(list: &ChecksumList, files: Vec<usize>, asked: &str) -> Result<usize, Fa
     match files.as_slice() {
         [one] => Ok(*one),
         several => {
-            let names: Vec<_> = several.iter().map(|&line| list.path(line).trim_start_matches(DATA)).collect();
+            let names: Vec<_> = several.iter().map(|&line| list.below(line)).collect();
             Err(Failure::new(format!("{asked:?} has {} files", several.len()))
                 .hint(format!("name one of them: {}", names.join(", "))))
         }

@@ -32,7 +32,7 @@ pub(super) struct KeyArgs {
 
 #[derive(Debug, Subcommand)]
 enum KeyCommand {
-    /// Make a key pair and trust it
+    /// Make a key pair, and trust it unless it is written elsewhere with --output
     New {
         /// Do without a pass phrase: whoever reads the file can sign
         #[arg(long)]

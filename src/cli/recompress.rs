@@ -9,11 +9,12 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::folder::rewrite::{self, Target};
-use crate::format::bundle::Bundle;
+use crate::format::bundle::{self, Bundle};
 use crate::format::frame::MAX_LEVEL;
 use crate::format::framing::{FRAME_BYTES, MAX_FRAME_TARGET, MIN_FRAME_TARGET};
 use crate::watch::{Task, Watch};
 
+use super::input::file_name_finding;
 use super::ui::{self, Ui};
 use super::{Answer, Failure};
 
@@ -66,6 +67,9 @@ pub(super) fn run(args: &RecompressArgs, ui: &Ui) -> Result<Answer, Failure> {
         }
     };
     let bundle = Bundle::open(file).map_err(|error| about(error.into()))?;
+    if let Some(finding) = file_name_finding(&args.bundle, bundle.id()) {
+        return Err(about(bundle::Error::from(finding).into()));
+    }
     let contents = bundle.contents().map_err(|error| about(error.into()))?;
     let output = args.output.as_ref().unwrap_or(&args.bundle);
     if args.output.as_ref().is_some_and(|output| output.symlink_metadata().is_ok()) {

@@ -6,12 +6,13 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::finding::{Code, Severity};
+use crate::folder;
 use crate::folder::salvage::{Wanted, salvage};
 use crate::format::bundle::{FileState, Report};
 use crate::trust::{self, Judgement};
 use crate::watch::{Task, Watch};
 
-use super::input::{ReadArgs, trust_hint};
+use super::input::{ReadArgs, file_name_finding, trust_hint};
 use super::keyring;
 use super::ui::{self, Ui};
 use super::verify::print_findings;
@@ -66,7 +67,15 @@ pub(super) fn run(args: &SalvageArgs, ui: &Ui) -> Result<Answer, Failure> {
     ui.begin(Task::Salvage, None);
     let salvaged = salvage(&file, &args.to, wanted, args.read.unsigned(), &trusted, ui);
     ui.finish();
-    let salvaged = salvaged.map_err(|error| about(error.into()))?;
+    let mut salvaged = salvaged.map_err(|error| {
+        about(match error {
+            folder::Error::Exists(path) => Failure::new(format!("{}: exists already", path.display()))
+                .hint("name a folder that is not there yet with `--to DIR`"),
+            other => other.into(),
+        })
+    })?;
+    let claimed = salvaged.report.id().and_then(|id| file_name_finding(&args.bundle, id));
+    salvaged.report.findings.extend(claimed);
     if !salvaged.vouched && !args.read.unsigned() {
         print_findings(&salvaged.report.findings, ui)?;
         let judgement = judge(&salvaged.report);

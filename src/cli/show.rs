@@ -127,7 +127,7 @@ fn article(
     let lines = list.article_lines(asked);
     if ui.json {
         let contents = lines.map(|line| JsonFile {
-            path: list.path(line).trim_start_matches(DATA),
+            path: list.below(line),
             bytes: contents.place(line).size,
             sha256: list.digest(line).to_string(),
         });
@@ -140,7 +140,7 @@ fn article(
     }
     ui.print("")?;
     for line in lines {
-        let path = list.path(line).trim_start_matches(DATA);
+        let path = list.below(line);
         ui.print(format!("{}  {:>9}  {path}", list.digest(line), ui::bytes(contents.place(line).size)))?;
     }
     Ok(Answer::Yes)

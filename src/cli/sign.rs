@@ -4,12 +4,12 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::folder::rewrite::{self, Target};
-use crate::format::bundle::{Bundle, Nobody, Scope, prove};
+use crate::format::bundle::{self, Bundle, Nobody, Scope, prove};
 use crate::ids::Origin;
 use crate::keys::Signer;
 use crate::watch::{Task, Watch};
 
-use super::input::Files;
+use super::input::{Files, file_name_finding};
 use super::keyring::{self, SignerArgs};
 use super::pack::now;
 use super::ui::Ui;
@@ -57,6 +57,9 @@ pub(super) fn run(args: &SignArgs, ui: &Ui) -> Result<Answer, Failure> {
         let file = rewrite.file().try_clone();
         let file = file.map_err(|error| about(Failure::new("cannot be read").cause(error)))?;
         let bundle = Bundle::open(file).map_err(|error| about(error.into()))?;
+        if let Some(finding) = file_name_finding(path, bundle.id()) {
+            return Err(about(bundle::Error::from(finding).into()));
+        }
         if let (Some(asked), Some(named)) = (&args.archive, &bundle.manifest().archive)
             && asked != named
         {

@@ -19,7 +19,10 @@ use tempfile::TempDir;
 
 use crate::format::bundle::{Bundle, Contents, Piece, Receiver, Scope, Source, prove};
 use crate::format::checksums::{ChecksumList, DATA, METADATA};
+use crate::format::order;
 use crate::format::times;
+use crate::path;
+use crate::store::disk;
 use crate::watch::Watch;
 
 use super::overwrite::overwrite;
@@ -39,6 +42,8 @@ pub enum Shape {
 /// A folder in the making.
 pub struct Extraction {
     target: PathBuf,
+    /// Whether the target was an empty folder.
+    into_empty: bool,
     tree: Tree,
     /// Where the tree is made; removed with it where it gets no name.
     _unfinished: TempDir,
@@ -64,13 +69,13 @@ impl Extraction {
     /// Where `target` is there and holds something, unless `overwrite`; or nothing can be written beside it.
     pub fn begin(target: &Path, shape: Shape, overwrite: bool) -> Result<Self, Error> {
         let target = publish::resolved(target);
-        let empty = || fs::read_dir(&target).is_ok_and(|mut entries| entries.next().is_none());
-        if target.symlink_metadata().is_ok() && !overwrite && !empty() {
+        let into_empty = is_empty(&target);
+        if target.symlink_metadata().is_ok() && !overwrite && !into_empty {
             return Err(Error::Exists(target));
         }
         let unfinished = publish::unnamed_folder(&target)?;
         let tree = Tree::begin(unfinished.path().join("out"))?;
-        Ok(Self { target, tree, _unfinished: unfinished, shape, written: HashMap::new(), bytes: 0 })
+        Ok(Self { target, into_empty, tree, _unfinished: unfinished, shape, written: HashMap::new(), bytes: 0 })
     }
 
     /// Writes the files of a bundle that are in `scope`, proving them on the way.
@@ -125,10 +130,16 @@ impl Extraction {
     pub fn finish(self, over: bool) -> Result<Extracted, Error> {
         let extracted = Extracted { files: self.written.len() as u64, bytes: self.bytes };
         let folder = self.tree.root();
+        // An empty folder that was there keeps what its owner made of it.
+        let there = fs::symlink_metadata(&self.target).ok();
+        if let Some(there) = there.as_ref().filter(|there| there.is_dir()) {
+            disk::resemble_folder(folder, there).map_err(write(folder))?;
+        }
         publish::sync_all(folder)?;
         match fs::rename(folder, &self.target) {
             Ok(()) => {}
-            Err(_) if over && self.target.is_dir() => {
+            // A folder that cannot be replaced, such as the one we stand in, takes the files in.
+            Err(_) if self.target.is_dir() && (over || self.into_empty) => {
                 let mut places: Vec<&str> = self.written.keys().map(String::as_str).collect();
                 places.sort_unstable();
                 overwrite(folder, &self.target, &places)?;
@@ -144,8 +155,17 @@ impl Extraction {
     }
 }
 
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+fn write(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Write { path, source }
+}
+
 /// Returns a time in UTC as the system counts it; the nearest that it can count.
-fn system_time(time: DateTime) -> SystemTime {
+pub(super) fn system_time(time: DateTime) -> SystemTime {
     let time = Offset::UTC.to_timestamp(time).unwrap_or(if time.year() > 0 { Timestamp::MAX } else { Timestamp::MIN });
     let since = time.duration_since(Timestamp::UNIX_EPOCH);
     let counted = match since.is_negative() {
@@ -210,16 +230,44 @@ fn places(list: &ChecksumList, shape: Shape) -> Vec<String> {
         let Some(owner) = *owner else { continue };
         beside[owner] &= list.is_metadata(line) || is_named_for(articles[owner], below(line));
     }
-    for (line, owner) in owners.iter().enumerate() {
-        let Some(owner) = owner.filter(|&owner| beside[owner]) else { continue };
-        let article = articles[owner];
+    // The sidecar of an article of this name would make its whole folder one article.
+    for (n, article) in articles.iter().enumerate() {
+        let name = article.rsplit('/').next().unwrap_or(article);
+        beside[n] &= path::fold(&format!("{name}.toml")) != METADATA;
+    }
+    let beside_place = |line: usize, article: &str| {
         let folder = article.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
-        places[line] = match list.is_metadata(line) {
+        match list.is_metadata(line) {
             true => format!("{article}.toml"),
             false => format!("{folder}{}", below(line).rsplit('/').next().unwrap_or_default()),
-        };
+        }
+    };
+    // An article whose files would take the place of another's, or of a folder, keeps its folder; that may free or take other places.
+    loop {
+        // In the folder of an article that keeps it, all files are that article's: what lies in there keeps its folder too.
+        for n in 0..articles.len() {
+            let keeps = |above: &str| list.number(above).is_some_and(|above| !beside[above]);
+            if beside[n] && order::folders(articles[n]).any(keeps) {
+                beside[n] = false;
+            }
+        }
+        for (line, owner) in owners.iter().enumerate() {
+            places[line] = match owner.filter(|&owner| beside[owner]) {
+                Some(owner) => beside_place(line, articles[owner]),
+                None => below(line).to_owned(),
+            };
+        }
+        let mut taken: HashMap<&str, usize> = HashMap::new();
+        places.iter().for_each(|place| *taken.entry(place).or_default() += 1);
+        let folders: HashSet<&str> = places.iter().flat_map(|place| order::folders(place)).collect();
+        let clash = |line: usize| folders.contains(places[line].as_str()) || taken[places[line].as_str()] > 1;
+        let clashing = (0..places.len()).filter(|&line| clash(line)).filter_map(|line| owners[line]);
+        let back: Vec<usize> = clashing.filter(|&owner| beside[owner]).collect();
+        if back.is_empty() {
+            return places;
+        }
+        back.into_iter().for_each(|owner| beside[owner] = false);
     }
-    places
 }
 
 /// Says whether a file lies directly in its article's folder and has the article's name as its stem.

@@ -59,6 +59,17 @@ pub enum Error {
     /// A file that is never the same twice.
     #[error("{0}: keeps changing while it is read")]
     KeepsChanging(PathBuf),
+    /// A bundle of the same id is there, but not as it would be made now.
+    #[error("{path}: a bundle with the same articles is there already, and {why}")]
+    OtherForm {
+        /// Where it lies.
+        path: PathBuf,
+        /// What it lacks.
+        why: String,
+    },
+    /// Something is there that is no bundle, where one is to be replaced.
+    #[error("{0}: is not a bundle, and is not replaced")]
+    NoBundle(PathBuf),
     /// Something is there already.
     #[error("{0}: exists already")]
     Exists(PathBuf),

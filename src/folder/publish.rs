@@ -3,16 +3,20 @@
 //! How files get their names is for [`disk`]; here is what that means for bundles and folders of them.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use tempfile::{NamedTempFile, TempDir};
 
-use crate::format::bundle::Bundle;
+use crate::format::bundle::check;
+use crate::format::frame::MAGIC;
 use crate::format::manifest::Name;
 use crate::ids::BundleId;
+use crate::keys::{Signature, Signer};
+use crate::pipeline::processors;
 pub(super) use crate::store::disk::parent;
 use crate::store::disk::{self, Links, Rewrite};
+use crate::watch::Silent;
 
 use super::Error;
 
@@ -39,20 +43,58 @@ pub(super) fn unnamed_folder(target: &Path) -> Result<TempDir, Error> {
     made.map_err(|source| Error::Write { path: parent.to_owned(), source })
 }
 
-/// Gives a finished bundle its name. Returns whether a bundle of the same id lay there and was kept.
-pub(super) fn place(file: NamedTempFile, path: &Path, id: BundleId, overwrite: bool) -> Result<bool, Error> {
+/// Gives a finished bundle its name. Returns whether a bundle of the same id lay there and was kept: it is whole then, and `signers` have
+/// signed it.
+pub(super) fn place(
+    file: NamedTempFile,
+    path: &Path,
+    id: BundleId,
+    signers: &[&dyn Signer],
+    overwrite: bool,
+) -> Result<bool, Error> {
     let write = |source| Error::Write { path: path.to_owned(), source };
-    if overwrite && path.is_file() {
+    if overwrite && path.symlink_metadata().is_ok() {
+        // Whatever else has the name, or is linked from it, is not ours to write to.
+        if !is_bundle(path) {
+            return Err(Error::NoBundle(path.to_owned()));
+        }
         let rewrite = Rewrite::begin(path, Links::Follow, &|| false).map_err(write)?;
         return rewrite.finish(file).map(|()| false).map_err(write);
     }
     match disk::name(file, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let there = File::open(path).ok().and_then(|open| Bundle::open(open).ok());
-            if there.is_some_and(|bundle| bundle.id() == id) { Ok(true) } else { Err(Error::Exists(path.to_owned())) }
+            if !is_bundle(path) {
+                return Err(Error::Exists(path.to_owned()));
+            }
+            let there = File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+            let report = check(&there, processors(), &Silent)?;
+            if report.id() != Some(id) {
+                return Err(Error::Exists(path.to_owned()));
+            }
+            let signed = |signer: &&dyn Signer| {
+                let tail = report.tail.as_ref();
+                let mut files = tail.iter().flat_map(|tail| tail.signatures.iter().map(|file| (file, &tail.manifest)));
+                files.any(|(file, text)| {
+                    Signature::decode(&file.bytes).is_ok_and(|one| one.verify(signer.public(), text).is_ok())
+                })
+            };
+            match report.findings.first() {
+                Some(finding) => Err(Error::OtherForm { path: path.to_owned(), why: format!("is damaged: {finding}") }),
+                None if !signers.iter().all(signed) => {
+                    let why = "is not signed by every key that signs now".to_owned();
+                    Err(Error::OtherForm { path: path.to_owned(), why })
+                }
+                None => Ok(true),
+            }
         }
         other => other.map(|()| false).map_err(write),
     }
+}
+
+/// Says whether a file lies at `path` that begins like a bundle.
+fn is_bundle(path: &Path) -> bool {
+    let mut magic = [0; 4];
+    path.is_file() && File::open(path).and_then(|mut open| open.read_exact(&mut magic)).is_ok() && magic == MAGIC
 }
 
 /// Brings a folder's own entries to disk.

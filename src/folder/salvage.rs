@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use jiff::civil::DateTime;
 use tempfile::TempDir;
 
 use crate::digest::Digest;
@@ -18,6 +19,7 @@ use crate::format::checksums::DATA;
 use crate::path::EntryPath;
 use crate::watch::Watch;
 
+use super::extract::system_time;
 use super::tree::Tree;
 use super::{Error, publish};
 
@@ -83,14 +85,25 @@ pub fn salvage<S: Source>(
 }
 
 /// Returns the files of the list that are to be written, by their paths, `data/` included.
-fn listed(report: &Report, wanted: Wanted) -> HashMap<String, Digest> {
+fn listed(report: &Report, wanted: Wanted) -> HashMap<String, (Digest, Option<DateTime>)> {
     let (Some(list), Some(articles)) = (&report.list, &report.articles) else { return HashMap::new() };
     let whole = |line: usize| {
         let owner = list.owner(line);
         report.states[line] == FileState::Whole
             && (wanted == Wanted::Files || owner.is_some_and(|owner| articles[owner].state == FileState::Whole))
     };
-    (0..list.len()).filter(|&line| whole(line)).map(|line| (list.path(line).to_owned(), list.digest(line))).collect()
+    let time = |line: usize| report.times.get(line).copied().flatten();
+    let file = |line: usize| (list.path(line).to_owned(), (list.digest(line), time(line)));
+    (0..list.len()).filter(|&line| whole(line)).map(file).collect()
+}
+
+/// A file that is being written.
+struct Open {
+    path: String,
+    /// What the list says of it, where there is one.
+    expected: Option<(Digest, Option<DateTime>)>,
+    at: PathBuf,
+    file: BufWriter<File>,
 }
 
 /// Writes each file beside its place, and puts it there once its digest is known.
@@ -98,8 +111,8 @@ struct Keeper<'a> {
     folder: &'a TempDir,
     tree: Tree,
     /// The files to write; `None` where no list says which.
-    listed: Option<HashMap<String, Digest>>,
-    open: Option<(String, Option<Digest>, PathBuf, BufWriter<File>)>,
+    listed: Option<HashMap<String, (Digest, Option<DateTime>)>>,
+    open: Option<Open>,
     /// The files written.
     seen: HashSet<String>,
     /// Files left out because others have their place already: by a list that breaks the rules, or on a file system that folds names.
@@ -113,7 +126,7 @@ impl Salvor for Keeper<'_> {
         };
         let expected = match &self.listed {
             Some(listed) => match listed.get(path) {
-                Some(digest) => Some(*digest),
+                Some(expected) => Some(*expected),
                 None => return Ok(false),
             },
             None => None,
@@ -123,19 +136,22 @@ impl Salvor for Keeper<'_> {
         }
         let at = self.folder.path().join("file");
         let file = BufWriter::new(File::create(&at)?);
-        self.open = Some((below.to_owned(), expected, at, file));
+        self.open = Some(Open { path: below.to_owned(), expected, at, file });
         Ok(true)
     }
 
     fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.open.as_mut().map_or(Ok(()), |(.., file)| file.write_all(bytes))
+        self.open.as_mut().map_or(Ok(()), |open| open.file.write_all(bytes))
     }
 
     fn end(&mut self, digest: Option<Digest>) -> io::Result<()> {
-        let Some((path, expected, at, mut file)) = self.open.take() else { return Ok(()) };
+        let Some(Open { path, expected, at, mut file }) = self.open.take() else { return Ok(()) };
         file.flush()?;
-        if digest.is_none() || expected.is_some_and(|expected| digest != Some(expected)) {
+        if digest.is_none() || expected.is_some_and(|(expected, _)| digest != Some(expected)) {
             return Ok(());
+        }
+        if let Some(time) = expected.and_then(|(_, time)| time) {
+            file.get_ref().set_modified(system_time(time))?;
         }
         let to = self.tree.root().join(&path);
         let folder = self.tree.make_folder_of(&path, &self.seen);

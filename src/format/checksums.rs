@@ -288,6 +288,11 @@ impl ChecksumList {
         &self.text[self.starts[n] as usize + LEAD..self.starts[n + 1] as usize - 1]
     }
 
+    /// Returns line `n`'s path below `data/`.
+    pub fn below(&self, n: usize) -> &str {
+        &self.path(n)[DATA.len()..]
+    }
+
     /// Returns the whole of line `n`, its LF included.
     pub fn line(&self, n: usize) -> &str {
         &self.text[self.starts[n] as usize..self.starts[n + 1] as usize]

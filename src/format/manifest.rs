@@ -216,7 +216,10 @@ impl Manifest {
                 let after = after.map(|text| digest("after", &text).map(BundleId)).transpose()?;
                 Some(PartOf { number, after, last: last.unwrap_or(false) })
             }
-            _ => return Err(ManifestFault::Value { key: "part", found: format!("{:?}", raw.part) }),
+            (number, ..) => {
+                let found = number.map_or_else(|| "no part".to_owned(), |number| number.to_string());
+                return Err(ManifestFault::Value { key: "part", found });
+            }
         };
         if !is_title(&raw.title) {
             return Err(ManifestFault::Value { key: "title", found: shown(&raw.title) });

@@ -171,7 +171,11 @@ impl Extra {
             match name {
                 "leaf" => extra.leaf = part.to_vec(),
                 "manifest" => extra.manifest = part.to_vec(),
-                "signature" if extra.signatures.len() < MAX_SIGNATURES => extra.signatures.push(part.to_vec()),
+                "signature"
+                    if extra.signatures.len() < MAX_SIGNATURES && extra.signatures.iter().all(|s| s != part) =>
+                {
+                    extra.signatures.push(part.to_vec());
+                }
                 "id" => extra.id = String::from_utf8(part.to_vec()).ok()?,
                 "lines" => extra.lines = String::from_utf8(part.to_vec()).ok()?,
                 "path" => {

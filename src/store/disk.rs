@@ -100,6 +100,17 @@ pub fn create(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     name(file, path)
 }
 
+/// Gives a folder the mode of another and, where the system permits it, its owner.
+///
+/// # Errors
+/// Where the mode cannot be set.
+pub fn resemble_folder(folder: &Path, other: &Metadata) -> io::Result<()> {
+    let open = File::open(folder)?;
+    // Only a privileged process can give a folder away; without that right it stays its maker's.
+    let _ = fchown(&open, Some(other.uid()), Some(other.gid()));
+    open.set_permissions(Permissions::from_mode(other.mode() & 0o7777))
+}
+
 /// Reads a small file whole: a key, a proof, a policy; also from a pipe, for whose writer it waits.
 ///
 /// # Errors

@@ -199,6 +199,95 @@ fn a_key_or_proof_without_end_is_refused_and_a_pipe_without_writer_does_not_hang
 }
 
 #[test]
+fn a_name_is_taken_as_it_is_also_below_a_folder_called_data() {
+    let scene = Scene::with_key();
+    scene.write("in/data/x.md", "the data one");
+    scene.write("in/x.md", "the other");
+    let bundle = scene.pack("in");
+    let bundle = bundle.to_str().unwrap();
+    for (name, document) in [("data/x", "the data one"), ("data/x/x.md", "the data one"), ("x", "the other")] {
+        assert_eq!(scene.expect(0, &["cat", bundle, name]).stdout, document, "{name}");
+    }
+    scene.expect(1, &["cat", bundle, "data/data/x"]);
+}
+
+#[test]
+fn what_lies_under_a_bundles_name_is_kept_only_if_it_is_whole_and_signed() {
+    let scene = Scene::with_key();
+    scene.write("in/a.txt", noise(3000));
+    let said = scene.expect(0, &["pack", "--quiet", "--unsigned", "--output", "out", "in"]);
+    let bundle = scene.path(said.stdout.trim());
+    let said = scene.expect(2, &["pack", "--output", "out", "in"]);
+    assert!(said.stderr.contains("not signed by every key"), "{}", said.stderr);
+    scene.expect(0, &["sign", bundle.to_str().unwrap()]);
+    scene.expect(0, &["pack", "--output", "out", "in"]);
+    let mut bytes = fs::read(&bundle).unwrap();
+    bytes[700] ^= 1;
+    fs::write(&bundle, &bytes).unwrap();
+    let said = scene.expect(2, &["pack", "--output", "out", "in"]);
+    assert!(said.stderr.contains("is damaged"), "{}", said.stderr);
+    scene.expect(0, &["pack", "--overwrite", "--output", "out", "in"]);
+    scene.expect(0, &["verify", bundle.to_str().unwrap()]);
+    // Nothing else is written over or through.
+    let victim = scene.write("victim", "mine");
+    fs::remove_file(&bundle).unwrap();
+    std::os::unix::fs::symlink(&victim, &bundle).unwrap();
+    scene.expect(2, &["pack", "--overwrite", "--output", "out", "in"]);
+    assert_eq!(fs::read(&victim).unwrap(), b"mine");
+}
+
+#[test]
+fn extract_in_the_layout_of_sidecars_merges_no_articles_and_repacks_to_the_same() {
+    let scene = Scene::with_key();
+    scene.write("in/x/article.md", "# About");
+    scene.write("in/x/y.md", "# Y");
+    scene.write("in/x/z.md", "# Z");
+    scene.write("in/n/article.toml", "title = \"N\"");
+    scene.write("in/n/other.md", "n");
+    scene.write("in/n/b/article.toml", "title = \"B\"");
+    scene.write("in/n/b/b.txt", "b");
+    scene.write("in/a/article.toml", "title = \"A\"");
+    scene.write("in/a/a.b", "a");
+    scene.write("in/a.b/article.toml", "title = \"A.B\"");
+    scene.write("in/a.b/page.html", "x");
+    let bundle = scene.pack("in");
+    scene.expect(0, &["extract", "--layout", "sidecar", "--to", "back", bundle.to_str().unwrap()]);
+    let said = scene.expect(0, &["pack", "--quiet", "--output", "again", "back"]);
+    let paths = |bundle: &str| scene.expect(0, &["list", bundle]).stdout;
+    assert_eq!(paths(bundle.to_str().unwrap()), paths(said.stdout.trim()));
+}
+
+#[test]
+fn extract_into_an_empty_folder_keeps_its_mode_also_where_one_stands_in_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let scene = Scene::with_key();
+    scene.write("in/a.txt", "a");
+    let bundle = scene.pack("in");
+    for (to, folder) in [("private", "."), (".", "here")] {
+        fs::create_dir_all(scene.path(folder)).unwrap();
+        let target = if to == "." { scene.path(folder) } else { scene.path(folder).join(to) };
+        fs::create_dir_all(&target).unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o700)).unwrap();
+        let mut command = scene.command(&["extract", "--to", to, bundle.to_str().unwrap()]);
+        let output = command.current_dir(scene.path(folder)).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(fs::read(target.join("a/a.txt")).unwrap(), b"a");
+    }
+}
+
+#[test]
+fn salvage_restores_times_and_names_what_has_no_place() {
+    let scene = Scene::with_key();
+    let at = SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 120_000_000);
+    let file = scene.write("in/a.txt", "a");
+    fs::File::options().write(true).open(file).unwrap().set_modified(at).unwrap();
+    let said = scene.expect(0, &["pack", "--quiet", "--times", "--output", "timed", "in"]);
+    scene.expect(0, &["salvage", "--to", "rescued", said.stdout.trim()]);
+    assert_eq!(fs::metadata(scene.path("rescued/a/a.txt")).unwrap().modified().unwrap(), at);
+}
+
+#[test]
 fn times_are_kept_only_where_asked_for_and_extract_restores_them() {
     let scene = Scene::with_key();
     let at = SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 120_000_000);

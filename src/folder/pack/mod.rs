@@ -280,7 +280,7 @@ impl Packer<'_> {
             }
         }
         for Unnamed { file, mut bundle } in unnamed {
-            bundle.kept = publish::place(file, &bundle.file, bundle.id, self.options.overwrite)?;
+            bundle.kept = publish::place(file, &bundle.file, bundle.id, self.signers, self.options.overwrite)?;
             self.found.bundles.push(bundle);
         }
         publish::sync_folder(self.output)?;

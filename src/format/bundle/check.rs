@@ -21,7 +21,8 @@ pub fn check<S: Source>(source: &S, threads: NonZeroUsize, watch: &dyn Watch) ->
         let articles = Some(article_states(&contents.list, &states));
         let (tail, manifest) = (Some(bundle.tail().clone()), Some(bundle.manifest().clone()));
         let file_bytes = bundle.file_bytes();
-        Ok(Report { tail, manifest, findings: Vec::new(), list: Some(contents.list), states, articles, file_bytes })
+        let (list, findings, times) = (Some(contents.list), Vec::new(), Vec::new());
+        Ok(Report { tail, manifest, findings, list, states, times, articles, file_bytes })
     });
     match proved {
         Err(Error::Damaged(first)) => {

@@ -9,6 +9,8 @@ mod walk;
 
 use std::collections::HashMap;
 
+use jiff::civil::DateTime;
+
 use crate::digest::Digest;
 use crate::finding::{Code, Finding};
 use crate::format::checksums::{self, ChecksumList};
@@ -59,6 +61,8 @@ pub struct Report {
     pub list: Option<ChecksumList>,
     /// What is known of the file of each of its lines.
     pub states: Vec<FileState>,
+    /// When the files were last changed, in UTC, for each line that has it; empty where that is not known.
+    pub times: Vec<Option<DateTime>>,
     /// The articles of the checksum list; `None` where there is no list to believe.
     pub articles: Option<Vec<ArticleState>>,
     /// Size of the file, in bytes.
@@ -216,7 +220,10 @@ fn compare_times(list: &ChecksumList, manifest: &Manifest, walk: &Walk, report: 
         (None, Some(_)) => "absent, or it cannot be read".to_owned(),
         (Some(bytes), Some(expected)) if Digest::of(bytes) != expected => "not the one that the manifest names".into(),
         (Some(bytes), Some(_)) => match times::decode(bytes, list) {
-            Ok(_) => return,
+            Ok(times) => {
+                report.times = times;
+                return;
+            }
             Err(fault) => fault.to_string(),
         },
     };
