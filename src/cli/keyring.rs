@@ -56,6 +56,10 @@ impl TrustArgs {
         self.policy.is_some()
     }
 
+    pub(super) fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
     pub(super) fn has_log_key(&self) -> bool {
         self.log_key.is_some()
     }

@@ -198,6 +198,10 @@ pub(super) fn check(
     if Extra::begins(&bytes) {
         return check_by_bundle(file, &bytes, read, ui).map_err(|failure| failure.about(proof.display()));
     }
+    if read.trust().has_keys() || read.archive().is_some() {
+        return Err(Failure::new("--key and --archive have no effect here: the proof is by a log")
+            .hint("`--log-key` names the key of a log"));
+    }
     let parsed = Proof::decode(&bytes).map_err(|fault| Failure::no(fault.to_string()).about(proof.display()))?;
     let log = log_of(&parsed, read, ui)?;
     let digest = digest(read.file(file)?)?;

@@ -44,8 +44,8 @@ pub(super) struct VerifyArgs {
     read: ReadArgs,
     #[command(flatten)]
     select: SelectArgs,
-    /// Check a document by this .tlog-proof instead, without any archive
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["articles", "keys", "policy", "unsigned", "archive", "at"])]
+    /// Check a document by this .tlog-proof or .vellum-proof instead, without any archive or bundle
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["articles", "policy", "unsigned", "at"])]
     proof: Option<PathBuf>,
 }
 
