@@ -228,8 +228,8 @@ fn block(name: &[u8], prefix: &[u8], size: u64, kind: u8, out: &mut Vec<u8>) {
     octal(size, &mut header[124..135]);
     header[156] = kind;
     header[345..345 + prefix.len()].copy_from_slice(prefix);
-    let added = [name, prefix, &header[124..135], &[kind]];
-    let sum = TEMPLATE_SUM + added.iter().flat_map(|bytes| *bytes).map(|&b| u64::from(b)).sum::<u64>();
+    let added = |bytes: &[u8]| bytes.iter().map(|&b| u64::from(b)).sum::<u64>();
+    let sum = TEMPLATE_SUM + added(name) + added(prefix) + added(&header[124..135]) + u64::from(kind);
     octal(sum, &mut header[148..154]);
     header[154] = 0;
 }
