@@ -8,7 +8,8 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::digest::{Digest, Hasher};
-use crate::folder::walk::{FoundArticle, Stat};
+use crate::folder::stat::Stat;
+use crate::folder::walk::FoundArticle;
 use crate::store::disk;
 
 use super::Error;

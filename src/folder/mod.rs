@@ -9,6 +9,7 @@ mod publish;
 mod read;
 pub mod rewrite;
 pub mod salvage;
+pub mod stat;
 pub mod text;
 mod tree;
 pub mod walk;

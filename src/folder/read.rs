@@ -7,7 +7,8 @@ use std::path::Path;
 
 use crate::digest::{Digest, Hasher};
 
-use super::walk::{SourceFile, Stat};
+use super::stat::Stat;
+use super::walk::SourceFile;
 
 /// How often a file that keeps changing is read anew before it is refused.
 pub(super) const MAX_TRIES: usize = 8;

@@ -17,7 +17,8 @@ use crate::pipeline::{Relay, ordered};
 
 use super::super::Error;
 use super::super::read::{self, ReadError};
-use super::super::walk::{Note, SourceFile, Stat};
+use super::super::stat::Stat;
+use super::super::walk::{Note, SourceFile};
 use super::{Draft, PackOptions, Packer};
 
 /// The level of zstd for content that is compressed already.

@@ -20,7 +20,8 @@ use crate::pipeline::ordered;
 use super::super::Error;
 use super::super::derive;
 use super::super::read;
-use super::super::walk::{Event, FoundArticle, Note, Reason, Refusal, Stat};
+use super::super::stat::Stat;
+use super::super::walk::{Event, FoundArticle, Note, Reason, Refusal};
 use super::spool::Spool;
 use super::{Caps, Draft, PackOptions, Packer, Planned, too_many_files};
 

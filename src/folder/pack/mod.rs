@@ -35,7 +35,8 @@ use crate::keys::{Comment, Kind, Signature, Signer};
 use crate::watch::{Task, Watch};
 
 use super::publish;
-use super::walk::{Event, FoundArticle, Note, Reason, Refusal, Stat, Stopped, WalkOptions, walk};
+use super::stat::Stat;
+use super::walk::{Event, FoundArticle, Note, Reason, Refusal, Stopped, WalkOptions, walk};
 use super::{Error, derive};
 use content::Content;
 
