@@ -13,7 +13,7 @@ pub struct FrameEncoder {
 }
 
 impl FrameEncoder {
-    /// Makes an encoder for one level of zstd, 1 to [`MAX_LEVEL`].
+    /// Makes an encoder for one level of zstd, 1 to [`MAX_LEVEL`](super::MAX_LEVEL).
     pub fn new(level: i32) -> Self {
         let mut encoder = Self { context: CCtx::create(), level: 0, room: Vec::new() };
         encoder.set_level(level);
@@ -36,7 +36,7 @@ impl FrameEncoder {
         }
     }
 
-    /// Compresses `plain`, at most [`MAX_FRAME_BYTES`], into one frame at the end of `out`.
+    /// Compresses `plain`, at most [`MAX_FRAME_BYTES`](super::MAX_FRAME_BYTES), into one frame at the end of `out`.
     ///
     /// # Errors
     /// Only when zstd cannot allocate its tables; its own word for that is returned.
