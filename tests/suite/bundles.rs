@@ -417,7 +417,8 @@ fn a_file_name_that_claims_another_id_is_refused_by_every_verb() {
     let bundle = scene.pack("in");
     let claimed = format!("{}.tar.zst", "0".repeat(64));
     fs::copy(bundle, scene.path(&claimed)).unwrap();
-    for verb in [&["verify"][..], &["list"], &["extract", "--to", "back"]] {
+    let rewriting = [&["sign"][..], &["recompress", "--level", "1"], &["salvage", "--to", "rescued"]];
+    for verb in [&["verify"][..], &["list"], &["extract", "--to", "back"]].into_iter().chain(rewriting) {
         let Said { code, stdout, stderr } = scene.run(&[verb, &[&claimed]].concat());
         assert_eq!(code, 1, "{verb:?}: {stdout}{stderr}");
     }
