@@ -3,7 +3,6 @@
 //! Piece and stretch give the leaves of a block of the article tree; with the other blocks' hashes they lead to the root that the manifest
 //! states, or are refused.
 
-use std::collections::HashSet;
 use std::io::Write;
 use std::ops::Range;
 
@@ -16,6 +15,7 @@ use crate::format::tree::{self, BLOCK_ARTICLES};
 use crate::format::{order, tar};
 
 use super::open::Bundle;
+use super::read::id_findings;
 use super::{Error, MAX_CLAIMED_BYTES, Source};
 
 /// One article of a bundle, proved by the manifest's root.
@@ -145,11 +145,8 @@ impl<S: Source> Bundle<S> {
         if let Some(fault) = block.list.faults().into_iter().next() {
             return Err(Finding::new(Code::Checksums, checksums::NAME, fault).into());
         }
-        let mut ids = HashSet::new();
-        let is_ambiguous = |id: &str, n: usize| block.list.number(id).is_some_and(|other| other != n);
-        if let Some(n) = (0..articles).find(|&n| !ids.insert(block.id(n)) || is_ambiguous(block.id(n), n)) {
-            let detail = format!("has the id {:?}, as another article has, or the path of another", block.id(n));
-            return Err(Finding::new(Code::Metadata, block.list.article(n), detail).into());
+        if let Some(finding) = id_findings(&block.list, |n| block.id(n)).into_iter().next() {
+            return Err(finding.into());
         }
         let fits = (0..articles).all(|n| {
             let sizes = &block.piece.articles[n].0;

@@ -148,27 +148,31 @@ pub(super) fn list_findings(list: &ChecksumList, manifest: &Manifest) -> Vec<Fin
 
 /// Checks ids, tree and bytes of what a bundle holds against its manifest.
 pub(super) fn content_findings(contents: &Contents, leaves: &[Digest], manifest: &Manifest) -> Vec<Finding> {
+    let mut findings = id_findings(&contents.list, |n| contents.id(n));
+    if tree::root(leaves) != manifest.root {
+        findings.push(Finding::new(Code::Tree, manifest::NAME, "the articles do not lead to its root"));
+    }
+    findings.extend(count_finding("bytes", manifest.bytes, contents.bytes()));
+    findings
+}
+
+/// The rule of ids for the articles of a list, whole or one block of it: a name stands for one thing.
+pub(super) fn id_findings<'a>(list: &'a ChecksumList, id_of: impl Fn(usize) -> &'a str) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut ids = HashSet::with_capacity(leaves.len());
-    for n in 0..leaves.len() {
-        let (id, path) = (contents.id(n), contents.list.article(n));
+    let mut ids = HashSet::with_capacity(list.article_count());
+    for n in 0..list.article_count() {
+        let (id, path) = (id_of(n), list.article(n));
         if id.len() > MAX_ID_BYTES {
             let detail = format!("has an id of {} bytes, at most {MAX_ID_BYTES} are allowed", id.len());
             findings.push(Finding::new(Code::Metadata, path, detail));
         }
         if !ids.insert(id) {
             findings.push(Finding::new(Code::Metadata, path, format!("has the id {id:?}, as another article has")));
-        } else if id != path
-            && (contents.list.number(id).is_some() || contents.list.find(&format!("{DATA}{id}")).is_some())
-        {
+        } else if id != path && (list.number(id).is_some() || list.find(&format!("{DATA}{id}")).is_some()) {
             let detail = format!("has the id {id:?}, which is the path of another article or of a file");
             findings.push(Finding::new(Code::Metadata, path, detail));
         }
     }
-    if tree::root(leaves) != manifest.root {
-        findings.push(Finding::new(Code::Tree, manifest::NAME, "the articles do not lead to its root"));
-    }
-    findings.extend(count_finding("bytes", manifest.bytes, contents.bytes()));
     findings
 }
 
