@@ -96,17 +96,17 @@ codes! {
     Checkpoint = "checkpoint", Damage;
     /// Tiles or entries do not lead to the checkpoint's root.
     Log = "log", Damage;
-    /// A leaf is malformed, or not what its bundle yields.
-    Leaf = "leaf", Damage;
+    /// A leaf does not count: it is malformed, or those have not signed it who would have to.
+    Void = "void", Notice;
     /// A bundle that the log has is not there.
     BundleMissing = "bundle-missing", Damage;
     /// A bundle's file is not the one that was logged.
     BundleFile = "bundle-file", Damage;
-    /// A statement is absent, malformed, or not signed by who may withdraw.
+    /// A statement is absent, or a bundle is not what a withdrawal left of another.
     Withdrawal = "withdrawal", Damage;
-    /// A version of the trust policy is absent or not the one that was logged.
-    Policy = "policy", Damage;
-    /// A document of the archive is not the one that was logged.
+    /// A version of the trust policy is not believed by the keys that a person trusts.
+    Policy = "policy", Notice;
+    /// A document of the archive is absent or not the one that was logged.
     Document = "document", Damage;
     /// A file among the bundles that the log does not have.
     Stray = "stray", Notice;

@@ -44,6 +44,16 @@ impl FromStr for BundleId {
     }
 }
 
+/// The position of a leaf in a log, counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct LeafIndex(pub u64);
+
+impl fmt::Display for LeafIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// The name of an archive, the same as its log's origin: visible ASCII without `+`, quotes or backslash, as in `example.org/library`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin(String);

@@ -19,8 +19,6 @@ pub const SIGNED: &str = ".vellum/state/signed";
 pub const HELD: &str = ".vellum/state/held";
 /// The name of the archive whose first sync into a folder has begun; removed when the mirror holds a checkpoint.
 pub const BEGUN: &str = ".vellum/state/begun";
-/// The bundles that a mirror removes once it holds the checkpoint that withdraws them.
-pub const REMOVALS: &str = ".vellum/state/removals";
 /// The checkpoint that a witness cosigned last here.
 pub const COSIGNED: &str = ".vellum/state/cosigned";
 /// The folder of checkpoints that contradict each other.
@@ -31,6 +29,8 @@ pub const CLAIM: &str = ".vellum/state/claim";
 pub const INTENT: &str = ".vellum/state/intent";
 /// Where bundles are made before they have a place.
 pub const INCOMING: &str = ".vellum/incoming";
+/// Where a mirror keeps what withdrawals replaced, each named for the second in which it was put aside, until its time is over.
+pub const WITHDRAWN: &str = ".vellum/withdrawn";
 /// The catalog, which may be deleted.
 pub const CATALOG: &str = ".vellum/cache/catalog.sqlite";
 /// The folder of stat caches, which may be deleted.

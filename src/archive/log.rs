@@ -175,6 +175,19 @@ impl<'a> Log<'a> {
         self.tiles.get(&key).ok_or_else(|| broken("a tile was lost"))
     }
 
+    /// Returns how many tiles of entries there are.
+    pub fn tiles_of_entries(&self) -> u64 {
+        self.size.div_ceil(TILE_WIDTH)
+    }
+
+    /// Returns the first index in a tile of entries, and the leaves from there on.
+    ///
+    /// # Errors
+    /// Where it cannot be read or is malformed.
+    pub fn entries_of(&self, number: u64) -> Result<(u64, Vec<Vec<u8>>), Error> {
+        Ok((number * TILE_WIDTH, self.read_entries(number)?))
+    }
+
     /// Returns the leaves of one bundle of entries, as many as the log has of it.
     ///
     /// # Errors

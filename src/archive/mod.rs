@@ -1,20 +1,24 @@
 //! An archive: immutable bundles, and a log of what it holds, as static files. (FORMAT.md, "The archive")
 //!
-//! [`Archive`] opens one for reading; [`Writer`] has the one right to write, publishes in an order that a kill cannot break, and finishes what a
-//! killed one began; [`Log`] reads tiles and makes proofs; [`mod@catalog`] answers list and search, and is only a cache.
+//! [`Archive`] opens one for reading; [`Vouched`] is its log, believed and folded into a [`History`]; [`Writer`] has the one right to write,
+//! publishes in an order that a kill cannot break, and finishes what a killed one began; [`Log`] reads tiles and makes proofs; [`mod@catalog`]
+//! answers list and search, and is only a cache.
 
 pub mod catalog;
 mod claim;
+pub mod history;
 pub mod layout;
 mod lock;
 mod log;
-pub mod policies;
 mod revisions;
+mod vouched;
 mod writer;
 
+pub use history::History;
 pub use lock::Lock;
 pub use log::{Appended, Log};
-pub use revisions::{GENERATED, Revision, leaves, revisions, signature_leaf};
+pub use revisions::{GENERATED, Revision, revisions};
+pub use vouched::{Head, Pin, Vouched};
 pub use writer::{Incoming, Publication, Writer};
 
 use std::io;
@@ -22,17 +26,14 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::digest::Digest;
 use crate::format::bundle;
-use crate::format::checkpoint::{self, Checkpoint, MAX_CHECKPOINT_BYTES};
-use crate::format::leaf::Leaf;
+use crate::format::checkpoint::{self, Checkpoint};
 use crate::ids::Origin;
-use crate::keys::{self, Note, Signer, VerifierKey};
+use crate::keys::{self, Signer, VerifierKey};
 use crate::merkle;
 use crate::store::{self, Store, Write};
-use crate::trust::policy::PolicyFault;
 
-/// The documents that every archive carries for whoever finds it, by name.
+/// What every archive carries for whoever finds it, by name; no leaf speaks of them.
 pub const DOCUMENTS: [(&str, &str); 2] =
     [("README.txt", include_str!("README.txt")), ("FORMAT.md", include_str!("../format/FORMAT.md"))];
 /// The longest `archive.toml`, in bytes.
@@ -99,14 +100,9 @@ pub enum Error {
     /// A key or signature.
     #[error(transparent)]
     Keys(#[from] keys::Error),
-    /// A policy that is malformed, or does not follow from the one before it.
-    #[error("{place}: {fault}")]
-    Policy {
-        /// Its place in the archive.
-        place: String,
-        /// What is wrong with it.
-        fault: PolicyFault,
-    },
+    /// The log is not the one that is vouched for.
+    #[error(transparent)]
+    History(#[from] history::HistoryFault),
     /// The catalog.
     #[error("the catalog")]
     Catalog(#[from] catalog::Error),
@@ -142,13 +138,11 @@ impl Archive {
         let log_key = VerifierKey::new(origin.as_str(), signer.public())?;
         let archive = Self { store, origin, log_key };
         let mut writer = Writer::begin(&archive, signer, who)?;
-        let leaves =
-            DOCUMENTS.map(|(name, text)| Leaf::Document { name: name.into(), file: Digest::of(text.as_bytes()) });
         let header = format!("format = \"{FORMAT}\"\norigin = \"{}\"\nlog = \"{}\"\n", archive.origin, archive.log_key);
         let files = DOCUMENTS.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()));
         archive.store.put_all(&files)?;
-        if writer.checkpoint().size == 0 {
-            writer.publish(Publication { leaves: leaves.to_vec(), ..Publication::default() })?;
+        if !archive.store.exists(checkpoint::NAME) {
+            writer.publish(Publication::default())?;
         }
         // The header comes last: what has none is no archive yet, and making it can begin again.
         archive.store.put(layout::HEADER, header.as_bytes(), Write::Replace)?;
@@ -191,9 +185,9 @@ impl Archive {
     /// # Errors
     /// [`Error::Refused`] where the state is not lost, or the archive has another checkpoint by now; where the tiles do not lead to
     /// the checkpoint's root.
-    pub fn adopt(&self, checkpoint: &Checkpoint, pin: &policies::Pin, who: &str) -> Result<(), Error> {
+    pub fn adopt(&self, checkpoint: &Checkpoint, pin: &Pin, who: &str) -> Result<(), Error> {
         let _lock = Lock::take(&self.store, who)?;
-        let policies::Vouched { checkpoint: now, note, .. } = self.vouched(pin)?;
+        let Vouched { checkpoint: now, note, .. } = self.vouched(pin)?;
         if now != *checkpoint {
             let (expected, found) = (checkpoint.size, now.size);
             return Err(Error::Refused(format!(
@@ -233,15 +227,6 @@ impl Archive {
         &self.log_key
     }
 
-    /// Reads the checkpoint, and checks that `by` has signed it.
-    ///
-    /// # Errors
-    /// Where it is not there, malformed, of another archive, or not signed by that key.
-    pub fn checkpoint(&self, by: &VerifierKey) -> Result<(Checkpoint, String), Error> {
-        let (checkpoint, note) = read_note(&self.store, &self.origin, std::slice::from_ref(by))?;
-        Ok((checkpoint, note.to_string()))
-    }
-
     /// Returns the log as of a checkpoint.
     pub fn log(&self, checkpoint: &Checkpoint) -> Log<'_> {
         Log::new(&self.store, checkpoint.size)
@@ -276,24 +261,6 @@ fn read_header(bytes: &[u8]) -> Result<(Origin, VerifierKey), Error> {
         )));
     }
     Ok((origin, log_key))
-}
-
-/// Reads the checkpoint in a store, which one of the keys must have signed.
-fn read_note(store: &Store, origin: &Origin, by: &[VerifierKey]) -> Result<(Checkpoint, Note), Error> {
-    let note = Note::parse(&store.read(checkpoint::NAME, MAX_CHECKPOINT_BYTES)?)?;
-    let mut refused = None;
-    for key in by {
-        match note.verified(key) {
-            Ok(text) => {
-                let checkpoint = read_checkpoint(text, origin)?;
-                return Ok((checkpoint, note));
-            }
-            // A bad signature says more than one that is not there.
-            Err(error @ keys::Error::NoteUnsigned { .. }) => drop(refused.get_or_insert(error)),
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(refused.map_or_else(|| Error::Checkpoint("there is no key to check it by".into()), Error::from))
 }
 
 /// Reads a checkpoint's text, which must be of this archive.

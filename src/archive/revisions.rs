@@ -1,10 +1,8 @@
-//! The revisions that a bundle brings into an archive, and the leaves they make: a pure function of the bundle. (FORMAT.md, "The log")
+//! The revisions that a bundle brings into an archive: a pure function of the bundle.
 
 use crate::digest::{Digest, Hasher};
 use crate::format::article::Article;
 use crate::format::bundle::{Bundle, Contents, Source, read_metadata};
-use crate::format::leaf::Leaf;
-use crate::keys::Signature;
 use crate::pipeline::processors;
 
 use super::Error;
@@ -56,24 +54,4 @@ pub fn revisions<S: Source>(bundle: &Bundle<S>, contents: &Contents) -> Result<V
         }
     };
     Ok(metadata.into_iter().enumerate().map(revision).collect())
-}
-
-/// Returns the leaves that a bundle makes: its own, its articles', its signatures'.
-pub fn leaves<S: Source>(bundle: &Bundle<S>, revisions: &[Revision], file: Digest) -> Vec<Leaf> {
-    let (id, replaces) = (bundle.id(), bundle.manifest().replaces.first().copied());
-    let mut leaves = vec![Leaf::Bundle { id, size: bundle.file_bytes(), file, replaces }];
-    if replaces.is_none() {
-        leaves.extend(revisions.iter().map(|revision| Leaf::Article {
-            id: Digest::of(revision.id.as_bytes()),
-            lines: revision.lines,
-            bundle: id,
-        }));
-    }
-    leaves
-}
-
-/// Returns the leaf of a signature that a key has made.
-pub fn signature_leaf(bundle: crate::ids::BundleId, key: [u8; 32], file: &[u8]) -> Leaf {
-    debug_assert!(Signature::decode(file).is_ok(), "only signatures that were judged good are logged");
-    Leaf::Signature { bundle, key, file: Digest::of(file) }
 }

@@ -16,7 +16,7 @@ use crate::store::Write;
 
 use super::claim::{Claim, MAX_CLAIM_BYTES};
 use super::lock::Lock;
-use super::{Archive, Error, Log, layout, read_checkpoint};
+use super::{Archive, Error, History, Log, Pin, layout, read_checkpoint};
 
 /// The longest intent, in bytes.
 const MAX_INTENT_BYTES: u64 = 1 << 20;
@@ -74,6 +74,14 @@ impl<'a> Writer<'a> {
     /// Returns the archive.
     pub fn archive(&self) -> &'a Archive {
         self.archive
+    }
+
+    /// Folds the log as it is now, for whoever judges what is to be logged.
+    ///
+    /// # Errors
+    /// As [`History::read`].
+    pub fn history(&self, pin: &Pin) -> Result<History, Error> {
+        History::read(&mut self.log(), &self.archive.origin, pin, &self.archive.store)
     }
 
     /// Returns the log as it is now.
@@ -139,8 +147,8 @@ impl<'a> Writer<'a> {
             let Ok(Leaf::Withdraw { statement, .. }) = Leaf::decode(leaf) else { continue };
             let bytes = store.read(&layout::statement(&statement), MAX_WITHDRAWAL_BYTES)?;
             let statement = Withdrawal::decode(&bytes).map_err(|fault| Error::State(fault.to_string()))?;
-            for (old, _) in statement.bundles {
-                let folder = layout::bundle_folder(old);
+            for replaced in statement.bundles {
+                let folder = layout::bundle_folder(replaced.old);
                 for name in store.list(&folder)? {
                     store.remove(&format!("{folder}/{name}"))?;
                 }

@@ -1,15 +1,17 @@
 //! Packing a folder into an archive: what is new or changed becomes bundles, the rest is recognised and left. (FORMAT.md, "The archive")
 //!
 //! A packed folder is a *source* with a name, which goes before its articles' paths. An article is unchanged where the cache of its files'
-//! states says so, or else where its files' digests are those of its current revision; a return to an earlier revision is logged and not
-//! stored again. What vanished from the folder is reported and stays in the archive.
+//! states says so, or else where its files' digests are those of its current revision. What vanished from the folder is reported and stays in
+//! the archive.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::archive::catalog::{Catalog, Revision};
-use crate::archive::{Archive, Incoming, Publication, Writer, layout, leaves, revisions, signature_leaf};
+use crate::archive::history::{LoggedBundle, LoggedStatement, leaf_signatures};
+use crate::archive::{Archive, History, Incoming, Pin, Publication, Writer, layout};
 use crate::digest::{Digest, Hasher};
 use crate::folder::pack::{Choice, Choose, PackOptions, Packed, PackedBundle, article_digests, pack_chosen};
 use crate::folder::walk::{Event, FoundArticle, Note, Reason, Refusal, walk};
@@ -18,13 +20,14 @@ use crate::format::bundle::Bundle;
 use crate::format::checkpoint::Checkpoint;
 use crate::format::leaf::Leaf;
 use crate::ids::{BundleId, Origin};
-use crate::keys::{Kind, PublicKey, Signer};
+use crate::format::manifest::MAX_LIST_ENTRIES;
+use crate::keys::{PublicKey, Signer};
 use crate::path::EntryPath;
-use crate::trust::policy::is_signed;
+use crate::trust::policy::Role;
 use crate::watch::Watch;
 
 use super::seen::Seen;
-use super::{Error, follow};
+use super::{Error, follow, require};
 
 /// How to add a folder.
 #[derive(Debug, Clone)]
@@ -52,8 +55,6 @@ pub struct Added {
     pub new: Vec<String>,
     /// Ids of articles with a new revision.
     pub changed: Vec<String>,
-    /// Ids of articles that are again as an earlier revision has them.
-    pub returned: Vec<String>,
     /// Paths of articles that were in the folder the last time.
     pub vanished: Vec<String>,
     /// Ids of articles that are left out, since they were withdrawn.
@@ -65,20 +66,24 @@ pub struct Added {
 /// Chooses what is packed, by the cache and the catalog.
 struct Selection<'a> {
     catalog: &'a mut Catalog,
+    history: &'a History,
     seen: Seen,
     options: &'a AddOptions,
     added: Added,
-    /// Leaves for returns to earlier revisions.
-    again: Vec<Leaf>,
     /// Nothing can be known of an article in an empty catalog.
     empty: bool,
     failed: Option<Error>,
 }
 
 impl<'a> Selection<'a> {
-    fn new(catalog: &'a mut Catalog, options: &'a AddOptions, seen: Seen) -> Result<Self, Error> {
+    fn new(
+        catalog: &'a mut Catalog,
+        history: &'a History,
+        options: &'a AddOptions,
+        seen: Seen,
+    ) -> Result<Self, Error> {
         let empty = catalog.is_empty()?;
-        Ok(Self { catalog, seen, options, added: Added::default(), again: Vec::new(), empty, failed: None })
+        Ok(Self { catalog, history, seen, options, added: Added::default(), empty, failed: None })
     }
 
     fn known(&mut self, article: &FoundArticle) -> Result<Standing, Error> {
@@ -98,7 +103,7 @@ impl<'a> Selection<'a> {
     }
 
     fn compare(&self, article: &FoundArticle, id: String) -> Result<Standing, Error> {
-        if !self.options.reinstate && self.catalog.withdrawn(&id)?.is_some() {
+        if !self.options.reinstate && standing_against(self.history, self.catalog, &id)?.is_some() {
             return Ok(Standing::Withdrawn(id));
         }
         let Some(current) = self.catalog.current(&id)? else { return Ok(Standing::New(id)) };
@@ -113,28 +118,21 @@ impl<'a> Selection<'a> {
         let carried =
             |r: &Revision| article.metadata.is_none() && r.generated && !self.options.rederive && content == r.content;
         let is_same = |r: &Revision| lines == Some(r.lines) || carried(r);
-        if is_same(&current) {
-            return Ok(Standing::Unchanged);
-        }
-        let earlier = self.catalog.history(&id)?.into_iter().rev().find(|r| !r.withdrawn && is_same(r));
-        Ok(match earlier {
-            Some(earlier) => Standing::Returned(id, earlier),
-            None => Standing::Changed(id),
-        })
+        Ok(if is_same(&current) { Standing::Unchanged } else { Standing::Changed(id) })
     }
 
     fn note(&mut self, article: &FoundArticle, unchanged: bool) -> Result<(), Error> {
         self.seen.note(article, unchanged).map_err(|source| Error::Cache { path: PathBuf::from(layout::SEEN), source })
     }
 
-    /// Ends the walk and returns what was found, the leaves, and the cache to keep.
-    fn end(mut self) -> Result<(Added, Vec<Leaf>, Seen), Error> {
+    /// Ends the walk and returns what was found, and the cache to keep.
+    fn end(mut self) -> Result<(Added, Seen), Error> {
         if let Some(failed) = self.failed {
             return Err(failed);
         }
         self.seen.end();
         self.added.vanished = std::mem::take(&mut self.seen.vanished);
-        Ok((self.added, self.again, self.seen))
+        Ok((self.added, self.seen))
     }
 }
 
@@ -143,7 +141,6 @@ enum Standing {
     Unchanged,
     New(String),
     Changed(String),
-    Returned(String, Revision),
     Withdrawn(String),
     Refused(Reason),
 }
@@ -153,11 +150,6 @@ impl Choose for Selection<'_> {
         match self.known(&article) {
             Ok(Standing::Unchanged) => self.added.unchanged += 1,
             Ok(Standing::Withdrawn(id)) => self.added.withdrawn.push(id),
-            Ok(Standing::Returned(id, earlier)) => {
-                let (key, lines, bundle) = (Digest::of(id.as_bytes()), earlier.lines, earlier.bundle);
-                self.again.push(Leaf::Article { id: key, lines, bundle });
-                self.added.returned.push(id);
-            }
             Ok(Standing::Refused(reason)) => {
                 return Choice::Refuse(Refusal { place: article.path.to_string(), reason });
             }
@@ -211,16 +203,16 @@ fn seen_of(archive: &Archive, source: &EntryPath) -> PathBuf {
 /// Where the folder, the log or the catalog cannot be read.
 pub fn preview(
     archive: &Archive,
-    checkpoint: &Checkpoint,
+    (history, checkpoint): (&History, &Checkpoint),
     root: &Path,
     options: &AddOptions,
     watch: &dyn Watch,
 ) -> Result<Added, Error> {
     let aside = tempfile::tempdir().map_err(|source| Error::Cache { path: PathBuf::from(layout::CATALOG), source })?;
     let mut catalog = Catalog::open_copy(&archive.store().path(layout::CATALOG), aside.path())?;
-    follow(archive, &mut catalog, checkpoint, watch)?;
+    follow(archive, &mut catalog, (history, checkpoint), watch)?;
     let seen = Seen::open_to_read(&seen_of(archive, &options.source))?;
-    let mut selection = Selection::new(&mut catalog, options, seen)?;
+    let mut selection = Selection::new(&mut catalog, history, options, seen)?;
     let (mut refusals, mut notes): (Vec<Refusal>, Vec<(String, Note)>) = (Vec::new(), Vec::new());
     let walked = walk(root, &options.pack.walk, &mut |event| {
         match event {
@@ -238,7 +230,7 @@ pub fn preview(
     if !refusals.is_empty() {
         return Err(folder::Error::Refused(refusals).into());
     }
-    let (mut added, _, _) = selection.end()?;
+    let (mut added, _) = selection.end()?;
     added.packed.notes = notes;
     Ok(added)
 }
@@ -252,22 +244,28 @@ pub fn add(
     catalog: &mut Catalog,
     root: &Path,
     options: &AddOptions,
-    signers: &[&dyn Signer],
+    (signers, pin): (&[&dyn Signer], &Pin),
     watch: &dyn Watch,
 ) -> Result<Added, Error> {
     let archive = writer.archive();
-    follow(archive, catalog, writer.checkpoint(), watch)?;
+    let history = writer.history(pin)?;
+    follow(archive, catalog, (&history, writer.checkpoint()), watch)?;
+    require(&history, Role::Publish, writer.checkpoint().size, &keys_of(signers))?;
+    let reinstates = if options.reinstate { reinstated(root, options, &history, catalog)? } else { Vec::new() };
+    if !reinstates.is_empty() {
+        require(&history, Role::Withdraw, writer.checkpoint().size, &keys_of(signers))?;
+    }
     let seen = Seen::open(&seen_of(archive, &options.source))?;
-    let mut selection = Selection::new(catalog, options, seen)?;
+    let mut selection = Selection::new(catalog, &history, options, seen)?;
     let incoming = archive.store().path(layout::INCOMING);
     // So that no two packs make one id: a return to an earlier text is a bundle of its own.
-    let pack = PackOptions { base: Some(writer.checkpoint().size), ..options.pack.clone() };
+    let pack = PackOptions { base: Some(writer.checkpoint().size), reinstates, ..options.pack.clone() };
     let packed = match pack_chosen(root, &incoming, &pack, signers, &mut selection, watch) {
         Err(folder::Error::NoArticles(_)) if selection.failed.is_none() && selection.found_any() => Packed::default(),
         other => other?,
     };
-    let (mut added, again, seen) = selection.end()?;
-    let mut publication = Publication { leaves: again, ..Publication::default() };
+    let (mut added, seen) = selection.end()?;
+    let mut publication = Publication::default();
     for bundle in &packed.bundles {
         publish_bundle(&mut publication, &bundle.file, &keys_of(signers), archive.origin())?;
     }
@@ -286,15 +284,56 @@ pub fn add(
     added.packed.notes = packed.notes;
     added.packed.derived = packed.derived;
     seen.keep()?;
-    follow(archive, catalog, writer.checkpoint(), watch)?;
+    follow(archive, catalog, (&writer.history(pin)?, writer.checkpoint()), watch)?;
     Ok(added)
+}
+
+/// Returns the statement that stands against an article, by its id.
+pub(super) fn standing_against<'a>(
+    history: &'a History,
+    catalog: &Catalog,
+    id: &str,
+) -> Result<Option<&'a LoggedStatement>, Error> {
+    let key = Digest::of(id.as_bytes());
+    let failed = RefCell::new(None);
+    let holds = |bundle: &LoggedBundle| {
+        let first = bundle.line.unwrap_or(bundle.id);
+        catalog.holds(&key, first).unwrap_or_else(|error| failed.replace(Some(error)).is_some())
+    };
+    let standing = history.shown_from(&key, &holds).err();
+    match failed.into_inner() {
+        Some(error) => Err(error.into()),
+        None => Ok(standing),
+    }
+}
+
+/// Returns the statements that stand against articles of a folder: the manifest names them, so that they no longer do.
+fn reinstated(root: &Path, options: &AddOptions, history: &History, catalog: &Catalog) -> Result<Vec<Digest>, Error> {
+    let (mut found, mut failed) = (BTreeSet::new(), None);
+    let walked = walk(root, &options.pack.walk, &mut |event| {
+        if let Event::Article(article) = event
+            && let Ok(id) = article_id(&article)
+        {
+            match standing_against(history, catalog, &id) {
+                Ok(standing) => found.extend(standing.map(|logged| logged.digest)),
+                Err(error) => failed = Some(error),
+            }
+        }
+        Ok(())
+    });
+    debug_assert!(walked.is_ok(), "nothing stops this walk");
+    match failed {
+        Some(error) => Err(error),
+        None if found.len() > MAX_LIST_ENTRIES => Err(Error::TooManyStatements(found.len())),
+        None => Ok(found.into_iter().collect()),
+    }
 }
 
 impl Selection<'_> {
     /// Says whether the walk has found anything, be it left where it is.
     fn found_any(&self) -> bool {
         let added = &self.added;
-        added.unchanged > 0 || !added.returned.is_empty() || !added.withdrawn.is_empty()
+        added.unchanged > 0 || !added.withdrawn.is_empty()
     }
 }
 
@@ -303,7 +342,7 @@ pub(super) fn keys_of(signers: &[&dyn Signer]) -> Vec<PublicKey> {
     signers.iter().map(|signer| signer.public().clone()).collect()
 }
 
-/// Adds a finished bundle's file and leaves to a publication, and the leaves of its signatures by these signers.
+/// Adds a finished bundle's file and its leaf to a publication, with its signatures by these keys.
 pub(super) fn publish_bundle(
     publication: &mut Publication,
     file: &Path,
@@ -322,16 +361,14 @@ pub(super) fn publish_bundle(
     }
     let digest = hasher.finish();
     let bundle = Bundle::open(open)?;
-    let contents = bundle.contents()?;
-    let id = bundle.id();
-    publication.leaves.extend(leaves(&bundle, &revisions(&bundle, &contents)?, digest));
-    let tail = bundle.tail();
-    for signature in &tail.signatures {
-        let by = keys.iter().find(|key| is_signed(&signature.bytes, key, &tail.manifest, Kind::Manifest, archive));
-        if let Some(key) = by {
-            publication.leaves.push(signature_leaf(id, *key.as_bytes(), &signature.bytes));
-        }
-    }
+    let (id, tail) = (bundle.id(), bundle.tail());
+    let files: Vec<Vec<u8>> = tail.signatures.iter().map(|signature| signature.bytes.clone()).collect();
+    publication.leaves.push(Leaf::Bundle {
+        manifest: Box::new(bundle.manifest().clone()),
+        size: bundle.file_bytes(),
+        file: digest,
+        signatures: leaf_signatures(&files, keys, &tail.manifest, archive),
+    });
     publication.bundles.push(Incoming { file: file.to_owned(), place: layout::bundle(id, &digest) });
     Ok(id)
 }

@@ -1,35 +1,31 @@
-//! Checking a whole archive: the log from its leaves up, every bundle byte by byte, every leaf against what its bundle yields.
+//! Checking a whole archive: the log from its leaves up, every bundle byte by byte, every replacement against what it replaced.
 //!
-//! Damage is a finding; all of it is reported. Whom to believe comes from outside: the log's key, the signers' keys.
+//! Damage is a finding; all of it is reported. What counts is for the log's history to say; what does not is a notice. Memory is a few
+//! bundles' tails, not the archive.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::num::NonZeroUsize;
 
-use crate::archive::policies::Vouched;
-use crate::archive::{Archive, Log, layout, leaves, revisions};
+use crate::archive::history::{Form, LoggedBundle, Standing};
+use crate::archive::{Archive, History, Log, Vouched, layout};
 use crate::digest::{Digest, Hasher};
-use crate::finding::{Code, Finding};
+use crate::finding::{Code, Finding, Severity};
 use crate::folder::BUNDLE_ENDING;
 use crate::format::bundle::{Bundle, Source, check};
 use crate::format::checkpoint::Checkpoint;
-use crate::format::leaf::Leaf;
 use crate::format::tile::{Holds, TILE_WIDTH, Tile};
-use crate::format::withdrawal::{MAX_WITHDRAWAL_BYTES, Withdrawal};
-use crate::ids::BundleId;
-use crate::keys::Kind;
 use crate::merkle::{self, Nodes};
+use crate::pipeline::ordered;
 use crate::store::Object;
-use crate::trust::authority::{Authority, Logged as LoggedSignature};
-use crate::trust::judge;
-use crate::trust::policy::{self, MAX_POLICY_BYTES, Role};
 use crate::watch::{Task, Watch};
 
 use super::Error;
+use super::follow::is_rest;
 
 /// The longest document of an archive, in bytes.
-const MAX_DOCUMENT_BYTES: u64 = 1 << 20;
-/// The longest signature file, in bytes.
-const MAX_SIGNATURE_BYTES: u64 = 16 << 10;
+const MAX_DOCUMENT_BYTES: u64 = 64 << 20;
+/// Bundles for each thread from which on threads take whole bundles, and not each bundle all threads.
+const BUNDLES_A_THREAD: usize = 2;
 
 /// What an audit found.
 #[derive(Debug, Default)]
@@ -38,24 +34,14 @@ pub struct Audit {
     pub findings: Vec<Finding>,
     /// Bundles whose files are there.
     pub bundles: u64,
-    /// Leaves of articles.
+    /// Articles that the bundles held when they were logged: each is a revision.
     pub revisions: u64,
     /// Leaves of the log.
     pub leaves: u64,
     /// Bytes of the bundles' files.
     pub bytes: u64,
-    /// Whether each bundle is signed for this archive by a key that is trusted.
+    /// Whether each bundle is signed by who may.
     pub authentic: bool,
-}
-
-/// A bundle of the log.
-struct Logged {
-    index: u64,
-    size: u64,
-    file: Digest,
-    replaces: Option<BundleId>,
-    articles: Vec<(u64, Leaf)>,
-    signatures: Vec<(u64, Digest)>,
 }
 
 /// Checks everything that the log of a checkpoint, which somebody trusted has signed, says of the archive.
@@ -63,91 +49,46 @@ struct Logged {
 /// # Errors
 /// Only where something cannot be read at all, or the watch asks to stop.
 pub fn audit(archive: &Archive, vouched: &Vouched, threads: NonZeroUsize, watch: &dyn Watch) -> Result<Audit, Error> {
-    let checkpoint = &vouched.checkpoint;
-    let authority = &vouched.authority;
+    let (checkpoint, history) = (&vouched.checkpoint, &vouched.history);
     let mut audit = Audit { authentic: true, leaves: checkpoint.size, ..Audit::default() };
-    let all = match read_log(archive, checkpoint, &mut audit) {
-        Ok(all) => all,
-        Err(error) => {
-            audit.findings.push(Finding::new(Code::Log, "log", error));
-            return Ok(audit);
-        }
-    };
-    let (mut bundles, mut order): (HashMap<BundleId, Logged>, Vec<BundleId>) = (HashMap::new(), Vec::new());
-    let (mut withdrawn, mut replaced): (HashSet<Digest>, HashMap<BundleId, Option<BundleId>>) = Default::default();
-    for (index, leaf) in (0_u64..).zip(&all) {
-        let Some(leaf) = leaf else { continue };
-        match leaf {
-            Leaf::Bundle { id, size, file, replaces } => {
-                let (articles, signatures) = (Vec::new(), Vec::new());
-                let logged = Logged { index, size: *size, file: *file, replaces: *replaces, articles, signatures };
-                // What was withdrawn and taken in again is there again.
-                if replaced.remove(id).is_none() && bundles.contains_key(id) {
-                    audit.find(Code::Leaf, index, "is of a bundle that the log has already");
-                }
-                if bundles.insert(*id, logged).is_none() {
-                    order.push(*id);
-                }
-            }
-            Leaf::Article { bundle, .. } => {
-                audit.revisions += 1;
-                match bundles.get_mut(bundle) {
-                    Some(logged) => logged.articles.push((index, leaf.clone())),
-                    None => audit.find(Code::Leaf, index, "is of a bundle that the log does not have"),
-                }
-            }
-            Leaf::Signature { bundle, file, .. } => match bundles.get_mut(bundle) {
-                Some(logged) => logged.signatures.push((index, *file)),
-                None => audit.find(Code::Leaf, index, "is of a bundle that the log does not have"),
-            },
-            Leaf::Policy { version, file } => match archive.store().read(&policy::place(*version), MAX_POLICY_BYTES) {
-                Ok(bytes) if Digest::of(&bytes) == *file => {}
-                Ok(_) => {
-                    let place = policy::place(*version);
-                    audit.findings.push(Finding::new(Code::Policy, place, "is not the policy that was logged"));
-                }
-                Err(error) => audit.findings.push(Finding::new(Code::Policy, policy::place(*version), error)),
-            },
-            Leaf::Withdraw { statement, signatures } => {
-                if let Some(statement) = audit.statement(archive, (index, statement, signatures), authority) {
-                    withdrawn.insert(Digest::of(statement.article.as_bytes()));
-                    replaced.extend(statement.bundles);
-                }
-            }
-            Leaf::Document { name, file } => match archive.store().read(name, MAX_DOCUMENT_BYTES) {
-                Ok(bytes) if Digest::of(&bytes) == *file => {}
-                Ok(_) => audit.findings.push(Finding::new(Code::Document, name, "is not the document that was logged")),
-                Err(error) => audit.findings.push(Finding::new(Code::Document, name, error)),
-            },
-        }
+    if let Err(error) = check_log(archive, checkpoint, &mut audit.findings) {
+        audit.findings.push(Finding::new(Code::Log, "log", error));
+        return Ok(audit);
     }
-    let total = bundles.iter().filter(|(id, _)| !replaced.contains_key(id)).map(|(_, logged)| logged.size).sum();
-    watch.begin(Task::Verify, Some(total));
-    for id in order {
-        if replaced.contains_key(&id) {
-            continue;
-        }
-        audit.bundle(archive, id, &bundles, &withdrawn, authority, threads, watch)?;
-    }
-    audit.strays(archive, &bundles, &replaced)?;
+    audit.void(history);
+    audit.small_files(archive, history);
+    let held: Vec<&LoggedBundle> = history.held().collect();
+    audit.revisions = history.lines().map(|(first, _)| first.facts.articles).sum();
+    watch.begin(Task::Verify, Some(held.iter().map(|bundle| bundle.newest().size).sum()));
+    let apart = held.len() >= BUNDLES_A_THREAD * threads.get();
+    let (outer, inner) = if apart { (threads, NonZeroUsize::MIN) } else { (NonZeroUsize::MIN, threads) };
+    ordered(
+        outer,
+        held.into_iter(),
+        || |logged: &LoggedBundle| check_bundle(archive, history, logged, inner, watch),
+        |checked: Result<Checked, Error>| {
+            let checked = checked?;
+            audit.bundles += u64::from(checked.bytes > 0);
+            audit.bytes += checked.bytes;
+            audit.findings.extend(checked.findings);
+            Ok::<_, Error>(())
+        },
+    )?;
+    audit.strays(archive, history)?;
     audit.findings.sort_by_key(|finding| finding.code);
     Ok(audit)
 }
 
-/// Reads all leaves, and checks that every tile is what they make it.
-fn read_log(archive: &Archive, checkpoint: &Checkpoint, audit: &mut Audit) -> Result<Vec<Option<Leaf>>, Error> {
+/// Checks that every tile is what the leaves make it, and that they lead to the root.
+fn check_log(archive: &Archive, checkpoint: &Checkpoint, findings: &mut Vec<Finding>) -> Result<(), Error> {
     let mut log = archive.log(checkpoint);
-    let mut leaves = Vec::new();
-    for index in 0..checkpoint.size {
-        let entry = log.entry(index)?;
-        if log.node(0, index)? != merkle::leaf_hash(&entry) {
-            audit.find(Code::Log, index, "the tile has another hash than the leaf");
+    for number in 0..log.tiles_of_entries() {
+        let (first, entries) = log.entries_of(number)?;
+        for (index, entry) in (first..).zip(&entries) {
+            if log.node(0, index)? != merkle::leaf_hash(entry) {
+                findings.push(Finding::new(Code::Log, format!("leaf {index}"), "the tile has another hash than the leaf"));
+            }
         }
-        let leaf = Leaf::decode(&entry);
-        if let Err(fault) = &leaf {
-            audit.find(Code::Leaf, index, fault);
-        }
-        leaves.push(leaf.ok());
     }
     for level in 1_u8..=8 {
         for tile in Tile::at(Holds::Hashes(level), 0, checkpoint.size) {
@@ -156,196 +97,141 @@ fn read_log(archive: &Archive, checkpoint: &Checkpoint, audit: &mut Audit) -> Re
                 let below = [0, 1].map(|half| log.node(8 * u32::from(level) - 1, 2 * number + half));
                 let [left, right] = below;
                 if log.node(8 * u32::from(level), number)? != merkle::node_hash(&left?, &right?) {
-                    audit.findings.push(Finding::new(
-                        Code::Log,
-                        tile.to_string(),
-                        "is not what the tiles below make it",
-                    ));
+                    let detail = "is not what the tiles below make it";
+                    findings.push(Finding::new(Code::Log, tile.to_string(), detail));
                     break;
                 }
             }
         }
     }
     if Log::new(archive.store(), checkpoint.size).root(checkpoint.size)? != checkpoint.root {
-        audit.findings.push(Finding::new(Code::Log, "checkpoint", "the tiles lead to another root"));
+        findings.push(Finding::new(Code::Log, "checkpoint", "the tiles lead to another root"));
     }
-    Ok(leaves)
+    Ok(())
 }
 
-impl Audit {
-    fn find(&mut self, code: Code, leaf: u64, detail: impl std::fmt::Display) {
-        self.findings.push(Finding::new(code, format!("leaf {leaf}"), detail));
-    }
+/// What checking one bundle found.
+struct Checked {
+    findings: Vec<Finding>,
+    /// Of the file that is there.
+    bytes: u64,
+}
 
-    /// Checks a bundle's file and all leaves that it must have made.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "what the log says, what it says is gone, whom to believe, and how to go about it"
-    )]
-    fn bundle(
-        &mut self,
-        archive: &Archive,
-        id: BundleId,
-        bundles: &HashMap<BundleId, Logged>,
-        withdrawn: &HashSet<Digest>,
-        authority: &Authority,
-        threads: NonZeroUsize,
-        watch: &dyn Watch,
-    ) -> Result<(), Error> {
-        let Some(logged) = bundles.get(&id) else { return Ok(()) };
-        let place = layout::bundle(id, &logged.file);
+/// Checks a bundle: the newest of its forms that is there and whole makes it complete, damage to others is reported all the same.
+fn check_bundle(
+    archive: &Archive,
+    history: &History,
+    logged: &LoggedBundle,
+    threads: NonZeroUsize,
+    watch: &dyn Watch,
+) -> Result<Checked, Error> {
+    let mut checked = Checked { findings: Vec::new(), bytes: 0 };
+    let mut absent = None;
+    for form in logged.credible() {
+        let place = layout::bundle(logged.id, &form.file);
         let file = match archive.store().open(&place) {
             Ok(file) => file,
             Err(error) => {
-                self.findings.push(Finding::new(Code::BundleMissing, place, error));
+                absent = absent.or(Some(Finding::new(Code::BundleMissing, place, error)));
+                continue;
+            }
+        };
+        checked.bytes = file.size().map_err(|source| crate::format::bundle::Error::Io { doing: "reading the bundle", source })?;
+        let findings = check_form(history, logged, (form, &place), file, threads, watch)?;
+        let whole = findings.iter().all(|finding| finding.severity() == Severity::Notice);
+        checked.findings.extend(findings);
+        if whole {
+            return Ok(checked);
+        }
+    }
+    checked.findings.extend(absent);
+    Ok(checked)
+}
+
+fn check_form(
+    history: &History,
+    logged: &LoggedBundle,
+    (form, place): (&Form, &str),
+    file: Object,
+    threads: NonZeroUsize,
+    watch: &dyn Watch,
+) -> Result<Vec<Finding>, Error> {
+    let mut findings = Vec::new();
+    if file_digest(&file)? != form.file {
+        findings.push(Finding::new(Code::BundleFile, place, "is not the file that was logged"));
+    }
+    let report = check(&file, threads, &Progress(watch))?;
+    watch.advance(form.size);
+    if report.id().is_some_and(|found| found != logged.id) {
+        findings.push(Finding::new(Code::BundleFile, place, "holds another bundle than its name says"));
+    }
+    let in_bundle = |finding: &Finding| Finding { place: format!("{place}: {}", finding.place), ..finding.clone() };
+    findings.extend(report.findings.iter().map(in_bundle));
+    if report.findings.is_empty() && !logged.facts.replaces.is_empty() {
+        let contents = Bundle::open(file)?.contents()?;
+        if !is_rest(history, logged, &contents) {
+            let detail = "is not what is left of the bundle whose place it takes";
+            findings.push(Finding::new(Code::Withdrawal, place, detail));
+        }
+    }
+    Ok(findings)
+}
+
+impl Audit {
+    /// Reports what does not count.
+    fn void(&mut self, history: &History) {
+        let by_keys = history.authority.policy().is_none();
+        for (leaf, why) in &history.void {
+            self.findings.push(Finding::new(Code::Void, format!("leaf {leaf}"), why));
+        }
+        for logged in &history.statements {
+            for (old, why) in &logged.void {
+                let place = layout::statement(&logged.digest);
+                self.findings.push(Finding::new(Code::Void, place, format!("does not replace bundle {old}: {why}")));
+            }
+        }
+        if let Some(leaf) = history.foreign_policy {
+            let detail = "is of a policy, by keys that are not trusted here: `vellum trust pin` believes one";
+            self.findings.push(Finding::new(Code::Policy, format!("leaf {leaf}"), detail));
+        }
+        for bundle in &history.bundles {
+            // Who trusts keys must be told of bundles that none of them has signed: they may be others' articles.
+            if let (true, Standing::Void(why)) = (by_keys && !bundle.met.is_met(), &bundle.standing)
+                && bundle.facts.replaces.is_empty()
+            {
                 self.authentic = false;
-                return Ok(());
-            }
-        };
-        self.bundles += 1;
-        self.bytes += logged.size;
-        if file_digest(&file)? != logged.file {
-            self.findings.push(Finding::new(Code::BundleFile, &place, "is not the file that was logged"));
-        }
-        let report = check(&file, threads, &Progress(watch))?;
-        watch.advance(logged.size);
-        if report.id().is_some_and(|found| found != id) {
-            self.findings.push(Finding::new(Code::BundleFile, &place, "holds another bundle than its name says"));
-        }
-        let in_bundle = |finding: &Finding| Finding { place: format!("{place}: {}", finding.place), ..finding.clone() };
-        self.findings.extend(report.findings.iter().map(in_bundle));
-        let (Some(tail), Some(manifest)) = (&report.tail, &report.manifest) else {
-            self.authentic = false;
-            return Ok(());
-        };
-        match authority {
-            Authority::Keys(keys) => {
-                let judgement = judge(tail, manifest, keys, Some(archive.origin()));
-                self.authentic &= judgement.authentic();
-                self.findings.extend(judgement.findings.iter().map(in_bundle));
-            }
-            Authority::Policy(_) => {
-                let signatures: Vec<_> = tail.signatures.iter().map(|file| logged.signature(&file.bytes)).collect();
-                let what = (Role::Publish, Kind::Manifest);
-                let origin = archive.origin();
-                let met = authority.judge(what, &tail.manifest, &signatures, origin);
-                self.authentic &= met.is_met();
-                if !met.is_met() {
-                    self.findings.push(in_bundle(&Finding::new(Code::Untrusted, "manifest.toml", met.reason())));
-                }
+                self.findings.push(Finding::new(Code::Untrusted, format!("bundle {}", bundle.id), why));
             }
         }
-        if report.findings.is_empty() {
-            self.leaves_of(&Bundle::open(file)?, id, bundles, withdrawn)?;
-        }
-        Ok(())
     }
 
-    /// Holds the log against what a whole bundle yields.
-    fn leaves_of(
-        &mut self,
-        bundle: &Bundle<Object>,
-        id: BundleId,
-        bundles: &HashMap<BundleId, Logged>,
-        withdrawn: &HashSet<Digest>,
-    ) -> Result<(), Error> {
-        let contents = bundle.contents()?;
-        let revisions = revisions(bundle, &contents)?;
-        let Some(logged) = bundles.get(&id) else { return Ok(()) };
-        if bundle.file_bytes() != logged.size || bundle.manifest().replaces.first().copied() != logged.replaces {
-            self.find(Code::Leaf, logged.index, "is not what its bundle yields");
+    /// Checks that statements and documents are there.
+    fn small_files(&mut self, archive: &Archive, history: &History) {
+        for place in &history.missing {
+            self.findings.push(Finding::new(Code::Withdrawal, place, "is not there, or is not the statement that was logged"));
         }
-        if logged.replaces.is_none() {
-            for (n, leaf) in leaves(bundle, &revisions, logged.file).iter().enumerate().skip(1) {
-                let index = logged.index + n as u64;
-                if logged.articles.get(n - 1).is_none_or(|(at, found)| *at != index || found != leaf) {
-                    self.find(Code::Leaf, index, "is not what its bundle yields");
-                }
+        for (name, document) in &history.documents {
+            match archive.store().read(name, MAX_DOCUMENT_BYTES) {
+                Ok(bytes) if Digest::of(&bytes) == document.file => {}
+                Ok(_) => self.findings.push(Finding::new(Code::Document, name, "is not the document that was logged")),
+                Err(error) => self.findings.push(Finding::new(Code::Document, name, error)),
             }
         }
-        let held: HashSet<(Digest, Digest)> =
-            revisions.iter().map(|revision| (Digest::of(revision.id.as_bytes()), revision.lines)).collect();
-        let mut at = Some(id);
-        while let Some(logged) = at.and_then(|id| bundles.get(&id)) {
-            for (index, leaf) in &logged.articles {
-                let Leaf::Article { id, lines, .. } = leaf else { continue };
-                if !held.contains(&(*id, *lines)) && !withdrawn.contains(id) {
-                    self.find(Code::Leaf, *index, "is of an article that its bundle does not hold");
-                }
-            }
-            at = logged.replaces;
-        }
-        Ok(())
-    }
-
-    /// Reads a statement that the log has, and checks that who may withdraw has signed it.
-    fn statement(
-        &mut self,
-        archive: &Archive,
-        (index, digest, logged): (u64, &Digest, &[([u8; 32], Digest)]),
-        authority: &Authority,
-    ) -> Option<Withdrawal> {
-        let place = layout::statement(digest);
-        let mut refused = |detail: String| {
-            self.findings.push(Finding::new(Code::Withdrawal, &place, detail));
-        };
-        let bytes = match archive.store().read(&place, MAX_WITHDRAWAL_BYTES) {
-            Ok(bytes) if Digest::of(&bytes) == *digest => bytes,
-            Ok(_) => {
-                refused("is not the statement that was logged".into());
-                return None;
-            }
-            Err(error) => {
-                refused(error.to_string());
-                return None;
-            }
-        };
-        let statement = match Withdrawal::decode(&bytes) {
-            Ok(statement) if statement.archive == *archive.origin() => statement,
-            Ok(statement) => {
-                refused(format!("is of the archive {}", statement.archive));
-                return None;
-            }
-            Err(fault) => {
-                refused(fault.to_string());
-                return None;
-            }
-        };
-        let mut signatures = Vec::new();
-        for key in authority.keys(Role::Withdraw) {
-            let place = layout::statement_signature(digest, &key.key.id().to_string());
-            if let Ok(signature) = archive.store().read(&place, MAX_SIGNATURE_BYTES) {
-                let leaf = (*key.key.as_bytes(), Digest::of(&signature));
-                signatures.push((signature, logged.contains(&leaf).then_some(index)));
-            }
-        }
-        let signatures: Vec<_> =
-            signatures.iter().map(|(bytes, index)| LoggedSignature { bytes, index: *index }).collect();
-        let what = (Role::Withdraw, Kind::Withdraw);
-        let met = authority.judge(what, &bytes, &signatures, archive.origin());
-        if !met.is_met() {
-            refused(format!("is not signed by who may withdraw: {}", met.reason()));
-        }
-        Some(statement)
     }
 
     /// Finds files among the bundles that the log does not know.
-    fn strays(
-        &mut self,
-        archive: &Archive,
-        bundles: &HashMap<BundleId, Logged>,
-        replaced: &HashMap<BundleId, Option<BundleId>>,
-    ) -> Result<(), Error> {
+    fn strays(&mut self, archive: &Archive, history: &History) -> Result<(), Error> {
         let store = archive.store();
         // A web server does not list what it has.
         if store.remote().is_some() {
             return Ok(());
         }
-        let known: HashSet<String> = bundles
-            .iter()
-            .filter(|(id, _)| !replaced.contains_key(id))
-            .map(|(id, l)| layout::bundle(*id, &l.file))
-            .collect();
+        let of_bundle = |bundle: &LoggedBundle| {
+            let place = |form: &Form| layout::bundle(bundle.id, &form.file);
+            bundle.forms.iter().map(place).collect::<Vec<_>>()
+        };
+        let known: HashSet<String> =
+            history.bundles.iter().filter(|bundle| bundle.replaced.is_none()).flat_map(of_bundle).collect();
         for shelf in store.list(layout::BUNDLES)? {
             for folder in store.list(&format!("{}/{shelf}", layout::BUNDLES))? {
                 let folder = format!("{}/{shelf}/{folder}", layout::BUNDLES);
@@ -358,15 +244,6 @@ impl Audit {
             }
         }
         Ok(())
-    }
-}
-
-impl Logged {
-    /// Finds the leaf of a signature.
-    fn signature<'a>(&self, bytes: &'a [u8]) -> LoggedSignature<'a> {
-        let digest = Digest::of(bytes);
-        let leaf = self.signatures.iter().find(|(_, file)| *file == digest);
-        LoggedSignature { bytes, index: leaf.map(|(index, _)| *index) }
     }
 }
 

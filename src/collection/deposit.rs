@@ -7,33 +7,40 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use crate::archive::catalog::Catalog;
-use crate::archive::{Publication, Writer, layout};
+use crate::archive::history::LoggedBundle;
+use crate::archive::{Pin, Publication, Writer, layout};
 use crate::folder;
 use crate::folder::rewrite::{self, Target};
 use crate::format::bundle::{Bundle, check};
 use crate::ids::BundleId;
-use crate::keys::{PublicKey, Signer};
+use crate::keys::{Kind, PublicKey, Signer};
 use crate::pipeline::processors;
 use crate::store::disk;
+use crate::trust::policy::{Role, is_signed};
 use crate::watch::Watch;
 
-use super::add::{keys_of, publish_bundle};
-use super::{Error, follow};
+use super::add::{keys_of, publish_bundle, standing_against};
+use super::{Error, follow, require};
 
-/// Takes a bundle in, signed anew for this archive by `signers`; what `others` have signed for it already is logged too. Returns its id; `None` where the archive has it already.
+/// Takes a bundle in, signed anew for this archive by `signers`; what others have signed for it already is logged too. Returns its id;
+/// `None` where the archive has it already.
+///
+/// An article that the archive has gets a new revision, if the bundle was made when the log had that one.
 ///
 /// # Errors
-/// Where it is damaged, made for another archive, or holds an article of an id that the archive has already or has withdrawn.
+/// Where it is damaged, made for another archive or on another log, replaces a bundle, or holds an article that was withdrawn, or one that the
+/// archive has from a bundle which was logged after this one was made.
 pub fn deposit(
     writer: &mut Writer<'_>,
     catalog: &mut Catalog,
     path: &Path,
-    (signers, others): (&[&dyn Signer], &[PublicKey]),
+    (signers, pin): (&[&dyn Signer], &Pin),
     time: Timestamp,
     watch: &dyn Watch,
 ) -> Result<Option<BundleId>, Error> {
     let archive = writer.archive();
-    follow(archive, catalog, writer.checkpoint(), watch)?;
+    let history = writer.history(pin)?;
+    follow(archive, catalog, (&history, writer.checkpoint()), watch)?;
     let refused = |reason: String| Error::Deposit { path: path.to_owned(), reason };
     let read = |source: io::Error| folder::Error::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(read)?;
@@ -42,30 +49,45 @@ pub fn deposit(
         return Err(refused(format!("it is damaged: {finding}")));
     }
     let bundle = Bundle::open(file)?;
-    if catalog.bundle(bundle.id())?.is_some() {
+    let manifest = bundle.manifest();
+    if history.bundle(bundle.id()).is_some_and(LoggedBundle::counts) {
         return Ok(None);
     }
-    if let Some(named) = bundle.manifest().archive.as_ref().filter(|named| *named != archive.origin()) {
+    if let Some(named) = manifest.archive.as_ref().filter(|named| *named != archive.origin()) {
         return Err(refused(format!("it is made for the archive {named}, not for {}", archive.origin())));
     }
+    if !manifest.replaces.is_empty() {
+        return Err(refused("it replaces a bundle, which only a withdrawal does".into()));
+    }
+    let (base, size) = (manifest.base.unwrap_or(0), writer.checkpoint().size);
+    if base > size {
+        return Err(refused(format!("it was made on a log of {base} leaves, this one has {size}")));
+    }
     let contents = bundle.contents()?;
-    for revision in crate::archive::revisions(&bundle, &contents)? {
-        if catalog.current(&revision.id)?.is_some() {
-            return Err(refused(format!("the archive has an article {:?} already", revision.id)));
+    for n in 0..contents.list.article_count() {
+        let id = contents.id(n);
+        if standing_against(&history, catalog, id)?.is_some_and(|logged| !manifest.reinstates.contains(&logged.digest)) {
+            return Err(refused(format!("the article {id:?} was withdrawn")));
         }
-        if catalog.withdrawn(&revision.id)?.is_some() {
-            return Err(refused(format!("the article {:?} was withdrawn", revision.id)));
+        if catalog.current(id)?.is_some_and(|current| current.number.place.0 >= base) {
+            return Err(Error::Conflict { path: path.to_owned(), id: id.to_owned() });
         }
     }
+    let publishers: Vec<PublicKey> = history.authority.keys_for(Role::Publish).into_iter().map(|known| known.key).collect();
+    let signed = bundle.tail().signatures.iter().map(|signature| signature.bytes.clone()).collect::<Vec<_>>();
+    let mut keys = keys_of(signers);
+    let by = |key: &&PublicKey| {
+        signed.iter().any(|file| is_signed(file, key, &bundle.tail().manifest, Kind::Manifest, archive.origin()))
+    };
+    keys.extend(publishers.iter().filter(by).cloned());
+    require(&history, Role::Publish, size, &keys)?;
     let copy = archive.store().path(&format!("{}/{}.tar.zst", layout::INCOMING, bundle.id()));
     let write = |source| folder::Error::Write { path: copy.clone(), source };
     std::fs::create_dir_all(archive.store().path(layout::INCOMING)).map_err(write)?;
     rewrite::sign(&bundle, Target::New(&copy, disk::PUBLIC), Some(archive.origin()), time, signers)?;
     let mut publication = Publication::default();
-    let mut keys = keys_of(signers);
-    keys.extend_from_slice(others);
     let id = publish_bundle(&mut publication, &copy, &keys, archive.origin())?;
     writer.publish(publication)?;
-    follow(archive, catalog, writer.checkpoint(), watch)?;
+    follow(archive, catalog, (&writer.history(pin)?, writer.checkpoint()), watch)?;
     Ok(Some(id))
 }

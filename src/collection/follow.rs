@@ -1,101 +1,108 @@
-//! The catalog follows the log: every leaf that it has not seen, from the bundles' own bytes. What `reindex` does from the beginning.
+//! The catalog follows the log: every place that it has not seen, from the bundles' own bytes. What `reindex` does from the beginning.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::archive::catalog::{ArticleRow, BundleRow, Catalog, MAX_REPLACEMENTS, State, Update};
-use crate::archive::{Archive, Log, Revision, layout, revisions};
+use crate::archive::catalog::{ArticleRow, Catalog, Number, State, Update};
+use crate::archive::history::{LoggedBundle, LoggedStatement};
+use crate::archive::{Archive, History, Log, Revision, layout, revisions};
 use crate::digest::Digest;
 use crate::folder::text;
+use crate::format::article::Article;
 use crate::format::bundle::{Bundle, Contents, read_files};
 use crate::format::checkpoint::Checkpoint;
-use crate::format::leaf::Leaf;
-use crate::format::withdrawal::{MAX_WITHDRAWAL_BYTES, Withdrawal};
-use crate::ids::BundleId;
+use crate::format::tree;
+use crate::ids::{BundleId, LeafIndex};
 use crate::pipeline::{ordered, processors};
 use crate::store::Object;
-use crate::watch::{Silent, Task, Watch};
+use crate::watch::{Task, Watch};
 
 use super::Error;
 
 /// Documents whose words are read at a time, in bytes.
 const BATCH_BYTES: u64 = 32 << 20;
 
-/// The statements that the leaves to come bring, and what is known of where each bundle's file lies.
-#[derive(Default)]
-struct Statements {
-    by_digest: HashMap<Digest, Withdrawal>,
-    replaced: HashMap<BundleId, Option<BundleId>>,
-    /// Digests of the files of the bundles to come.
-    files: HashMap<BundleId, Digest>,
+/// What the log adds at one leaf.
+enum Event<'a> {
+    Bundle(&'a LoggedBundle),
+    Statement(&'a LoggedStatement),
 }
 
-impl Statements {
-    fn read(archive: &Archive, log: &mut Log<'_>, from: u64) -> Result<Self, Error> {
-        let mut statements = Self::default();
-        for index in from..log.size() {
-            match log.leaf(index)? {
-                Leaf::Withdraw { statement: digest, .. } => {
-                    let bytes = archive.store().read(&layout::statement(&digest), MAX_WITHDRAWAL_BYTES)?;
-                    if let (true, Ok(statement)) = (Digest::of(&bytes) == digest, Withdrawal::decode(&bytes)) {
-                        statements.replaced.extend(statement.bundles.iter().copied());
-                        statements.by_digest.insert(digest, statement);
-                    }
-                }
-                Leaf::Bundle { id, file, .. } => drop(statements.files.insert(id, file)),
-                _ => {}
-            }
+impl Event<'_> {
+    fn leaf(&self) -> LeafIndex {
+        match self {
+            Self::Bundle(bundle) => bundle.place,
+            Self::Statement(statement) => statement.leaf,
         }
-        Ok(statements)
     }
+}
 
-    /// Returns the bundle that holds now what `id` held.
-    fn resolve(&self, catalog: &Update<'_>, mut id: BundleId) -> Result<Option<BundleId>, Error> {
-        for _ in 0..=MAX_REPLACEMENTS {
-            let next = match self.replaced.get(&id) {
-                Some(next) => Some(*next),
-                None => catalog.replaced_by(id)?,
-            };
-            match next {
-                None => return Ok(Some(id)),
-                Some(None) => return Ok(None),
-                Some(Some(next)) => id = next,
-            }
+/// Opens the newest form of a bundle that is there and is that bundle.
+///
+/// # Errors
+/// [`Error::NoBundle`] where none is, or the store's word where one cannot be read.
+pub(super) fn open_bundle(archive: &Archive, logged: &LoggedBundle) -> Result<Bundle<Object>, Error> {
+    let mut failed = None;
+    for form in logged.credible() {
+        let opened = archive.store().open(&layout::bundle(logged.id, &form.file)).map_err(Error::from);
+        match opened.and_then(|file| Ok(Bundle::open(file)?)) {
+            Ok(bundle) if bundle.id() == logged.id => return Ok(bundle),
+            Ok(_) => {}
+            Err(error) => failed = failed.or(Some(error)),
         }
-        Ok(None)
     }
+    match failed {
+        Some(Error::Archive(crate::archive::Error::Store(error))) if error.is_not_found() => Err(Error::NoBundle(logged.id)),
+        other => Err(other.unwrap_or(Error::NoBundle(logged.id))),
+    }
+}
 
-    /// Opens the file of a bundle that is there now.
-    fn open(&self, archive: &Archive, catalog: &Update<'_>, id: BundleId) -> Result<Option<Bundle<Object>>, Error> {
-        let place = match self.files.get(&id) {
-            Some(file) => layout::bundle(id, file),
-            None => match catalog.file(id)? {
-                Some(place) => place,
-                None => return Ok(None),
-            },
-        };
-        let file = match archive.store().open(&place) {
-            Err(error) if error.is_not_found() => return Ok(None),
+/// Opens the bundle that holds now what the bundle `first` brought: the last of its line that is there and is what is left of the one before;
+/// none where nothing is left.
+///
+/// # Errors
+/// [`Error::NoBundle`] where none of the line is there, or the store's word where one cannot be read.
+pub fn open_holder<'a>(
+    archive: &Archive,
+    history: &'a History,
+    first: BundleId,
+) -> Result<Option<(Bundle<Object>, Contents, &'a LoggedBundle)>, Error> {
+    if history.is_gone(first) {
+        return Ok(None);
+    }
+    for logged in history.descent(first).into_iter().rev() {
+        let bundle = match open_bundle(archive, logged) {
+            Err(Error::NoBundle(_)) => continue,
             other => other?,
         };
-        let bundle = Bundle::open(file)?;
-        Ok((bundle.id() == id).then_some(bundle))
+        let contents = bundle.contents()?;
+        if logged.facts.replaces.is_empty() || is_rest(history, logged, &contents) {
+            return Ok(Some((bundle, contents, logged)));
+        }
     }
+    Err(Error::NoBundle(first))
 }
 
-/// Brings the catalog up to the checkpoint; from the beginning, where it has followed another log.
+/// Says whether a replacement's articles are just what is left of the bundle before it.
+pub(super) fn is_rest(history: &History, logged: &LoggedBundle, contents: &Contents) -> bool {
+    let leaf = |n: usize| tree::leaf(contents.id(n), contents.list.lines_text(n));
+    history.is_rest(logged, &(0..contents.list.article_count()).map(leaf).collect::<Vec<_>>())
+}
+
+/// Brings the catalog up to the checkpoint, under which `history` was read; from the beginning, where it has followed another log.
 ///
 /// # Errors
 /// Where log or bundles cannot be read, or the catalog cannot be written.
 pub fn follow(
     archive: &Archive,
     catalog: &mut Catalog,
-    checkpoint: &Checkpoint,
+    (history, checkpoint): (&History, &Checkpoint),
     watch: &dyn Watch,
 ) -> Result<(), Error> {
     let mut log = archive.log(checkpoint);
     let mut state = catalog.state()?;
-    if state.size == checkpoint.size && state.root == checkpoint.root {
+    let end = State { size: checkpoint.size, root: checkpoint.root, standing: history.standing(checkpoint.size) };
+    if state == end {
         return forget(catalog);
     }
     if state.size > checkpoint.size
@@ -104,66 +111,50 @@ pub fn follow(
         // The archive has gone on since its checkpoint was read, and the catalog is another process's work: it stays.
         *catalog = Catalog::in_memory()?;
         state = catalog.state()?;
-    } else if state.size > checkpoint.size || (state.size > 0 && log.root(state.size)? != state.root) {
+    } else if state.size > checkpoint.size
+        || state.standing != history.standing(state.size)
+        || (state.size > 0 && log.root(state.size)? != state.root)
+    {
         catalog.renew()?;
         state = catalog.state()?;
     }
-    let statements = Statements::read(archive, &mut log, state.size)?;
+    let bundles = history.lines().map(|(bundle, _)| Event::Bundle(bundle));
+    let mut events: Vec<_> = bundles.chain(history.statements.iter().map(Event::Statement)).collect();
+    events.retain(|event| event.leaf().0 >= state.size);
+    events.sort_by_key(Event::leaf);
     watch.begin(Task::Index, Some(checkpoint.size - state.size));
-    while state.size < checkpoint.size {
+    for event in events {
         // One bundle a transaction: memory and what a kill undoes are bounded by it.
-        let mut update = catalog.update()?;
-        if update.state()? != state {
-            // Another process has followed the log meanwhile: what it has taken in must not be taken in again.
-            drop(update);
-            return follow(archive, catalog, checkpoint, watch);
-        }
-        let mut index = state.size;
-        match log.leaf(index)? {
-            Leaf::Bundle { id, size, file, replaces } => {
-                let mut leaves = Vec::new();
-                index += 1;
-                while let Some(Leaf::Article { id: key, bundle, lines }) =
-                    (index < checkpoint.size).then(|| log.leaf(index)).transpose()?
-                {
-                    if bundle != id {
-                        break;
-                    }
-                    leaves.push((index, key, lines));
-                    index += 1;
-                }
-                let row = BundleRow {
-                    id,
-                    file: layout::bundle(id, &file),
-                    file_bytes: size,
-                    leaf: state.size,
-                    articles: 0,
-                    replaces,
-                };
-                take_bundle(archive, &statements, &mut update, row, &leaves, watch)?;
-            }
-            Leaf::Article { id, lines, bundle } => {
-                // A return to an earlier revision: the bundle that holds it is known.
-                index += 1;
-                take_again(archive, &statements, &mut update, (state.size, id, lines), bundle)?;
-            }
-            Leaf::Withdraw { statement: digest, .. } => {
-                index += 1;
-                if let Some(statement) = statements.by_digest.get(&digest) {
-                    update.withdraw(&statement.article, digest, state.size)?;
-                    for (old, new) in &statement.bundles {
-                        update.replaced(*old, *new)?;
-                    }
+        let Some(mut update) = begin(catalog, &state)? else {
+            return follow(archive, catalog, (history, checkpoint), watch);
+        };
+        match &event {
+            Event::Bundle(bundle) => take_bundle(archive, history, &mut update, bundle, watch)?,
+            Event::Statement(logged) => {
+                for key in logged.statement.iter().flat_map(|statement| &statement.ids) {
+                    update.withdraw(key, history.clear_id(key))?;
                 }
             }
-            _ => index += 1,
         }
-        let next = State { size: index, root: log.root(index)? };
+        let size = event.leaf().0 + 1;
+        let next = State { size, root: log.root(size)?, standing: history.standing(size) };
         update.finish(next)?;
-        watch.advance(index - state.size);
+        watch.advance(next.size - state.size);
         state = next;
     }
+    if state != end {
+        let Some(update) = begin(catalog, &state)? else {
+            return follow(archive, catalog, (history, checkpoint), watch);
+        };
+        update.finish(end)?;
+    }
     forget(catalog)
+}
+
+/// Begins an update; none where another process has followed the log meanwhile: what it has taken in must not be taken in again.
+fn begin<'a>(catalog: &'a mut Catalog, state: &State) -> Result<Option<Update<'a>>, Error> {
+    let update = catalog.update()?;
+    Ok((update.state()? == *state).then_some(update))
 }
 
 /// Once for all that an update withdrew, or one before it that was killed.
@@ -174,77 +165,78 @@ fn forget(catalog: &mut Catalog) -> Result<(), Error> {
     Ok(())
 }
 
-type ArticleLeaf = (u64, Digest, Digest);
-
+/// Takes in what a bundle brought when it was logged, as far as it is there still.
 fn take_bundle(
     archive: &Archive,
-    statements: &Statements,
+    history: &History,
     update: &mut Update<'_>,
-    mut row: BundleRow,
-    leaves: &[ArticleLeaf],
+    first: &LoggedBundle,
     watch: &dyn Watch,
 ) -> Result<(), Error> {
-    row.articles = leaves.len() as u64;
-    let id = row.id;
-    update.bundle(&row)?;
-    if leaves.is_empty() {
-        return Ok(());
-    }
-    // Where a withdrawal has taken the file, its replacement holds the rest, with the same lines.
-    let holder = statements.resolve(update, id)?;
-    let bundle = holder.map(|holder| statements.open(archive, update, holder)).transpose()?.flatten();
-    let mut known = HashSet::new();
-    if let Some(bundle) = bundle {
-        let contents = bundle.contents()?;
+    let holder = open_holder(archive, history, first.id)?;
+    let line = history.line(first, holder.as_ref().map(|(_, _, held)| held.id));
+    if let Some((bundle, contents, _)) = holder {
         let revisions = revisions(&bundle, &contents)?;
-        let by_key: HashMap<(Digest, Digest), usize> =
-            revisions.iter().enumerate().map(|(n, r)| ((Digest::of(r.id.as_bytes()), r.lines), n)).collect();
-        let found: Vec<(u64, usize)> =
-            leaves.iter().filter_map(|(leaf, key, lines)| by_key.get(&(*key, *lines)).map(|n| (*leaf, *n))).collect();
-        known.extend(found.iter().map(|(leaf, _)| *leaf));
-        take_articles(&bundle, &contents, &revisions, &found, id, update, watch)?;
-    } else if holder == Some(id) {
-        return Err(Error::NoBundle(id));
-    }
-    // What is gone is known by its statement.
-    for (leaf, key, lines) in leaves.iter().filter(|(leaf, ..)| !known.contains(leaf)) {
-        let statement = statements.by_digest.values().find(|s| Digest::of(s.article.as_bytes()) == *key);
-        if let Some(statement) = statement {
-            let gone = crate::format::article::Article::default();
-            update.article(&ArticleRow {
-                id: &statement.article,
-                path: "",
-                bundle: id,
-                leaf: *leaf,
-                lines: *lines,
-                content: *lines,
-                generated: false,
-                files: 0,
-                bytes: 0,
-                metadata: &gone,
-                text: "",
-            })?;
+        let mut found = Vec::new();
+        for (n, revision) in revisions.iter().enumerate() {
+            let Some(position) = line.kept.get(n) else { break };
+            let number = Number { place: first.place, position: *position };
+            let key = Digest::of(revision.id.as_bytes());
+            found.push(Found { n, number, key, current: is_current(history, update, first, &key)? });
         }
+        take_articles(&bundle, &contents, &revisions, &found, (history, first.id), update, watch)?;
+    }
+    for (position, removed) in &line.removed {
+        let number = Number { place: first.place, position: *position };
+        update.article(&gone(history, number, removed.id, removed.lines, first.id))?;
     }
     Ok(())
 }
 
-fn take_again(
-    archive: &Archive,
-    statements: &Statements,
-    update: &mut Update<'_>,
-    (leaf, key, lines): ArticleLeaf,
-    id: BundleId,
-) -> Result<(), Error> {
-    let holder = statements.resolve(update, id)?;
-    let bundle = holder.map(|holder| statements.open(archive, update, holder)).transpose()?.flatten();
-    let Some(bundle) = bundle else { return Ok(()) };
-    let contents = bundle.contents()?;
-    let revisions = revisions(&bundle, &contents)?;
-    let found = revisions.iter().position(|r| r.lines == lines && Digest::of(r.id.as_bytes()) == key);
-    match found {
-        Some(n) => take_articles(&bundle, &contents, &revisions, &[(leaf, n)], id, update, &Silent),
-        None => Ok(()),
+/// L6, W3: says whether an article of a bundle takes the place of what was current; `None` where it stands withdrawn.
+fn is_current(
+    history: &History,
+    update: &Update<'_>,
+    first: &LoggedBundle,
+    key: &Digest,
+) -> Result<Option<bool>, Error> {
+    let holds = |bundle: &LoggedBundle| bundle.id == first.id || update.holds(key, bundle.id).unwrap_or(false);
+    match history.shown_from(key, &holds) {
+        Ok(from) if first.place >= from => {}
+        _ => return Ok(None),
+    }
+    // It does not revise what was logged after it was made.
+    Ok(Some(update.current(key)?.is_none_or(|before| before.place.0 < first.facts.base)))
+}
+
+/// An article that is to be taken in.
+struct Found {
+    /// Its number in the bundle at hand.
+    n: usize,
+    number: Number,
+    key: Digest,
+    /// Whether it is current; none where it stands withdrawn.
+    current: Option<bool>,
+}
+
+/// What stays of an article that was withdrawn: that it was.
+fn gone<'a>(history: &'a History, number: Number, key: Digest, lines: Digest, bundle: BundleId) -> ArticleRow<'a> {
+    static NOTHING: std::sync::LazyLock<Article> = std::sync::LazyLock::new(Article::default);
+    ArticleRow {
+        key,
+        id: history.clear_id(&key).unwrap_or_default(),
+        path: "",
+        bundle,
+        number,
+        current: false,
+        withdrawn: true,
+        lines,
+        content: lines,
+        generated: false,
+        files: 0,
+        bytes: 0,
+        metadata: &NOTHING,
+        text: "",
     }
 }
 
@@ -253,44 +245,45 @@ fn take_articles(
     bundle: &Bundle<Object>,
     contents: &Contents,
     revisions: &[Revision],
-    found: &[(u64, usize)],
-    id: BundleId,
+    found: &[Found],
+    (history, id): (&History, BundleId),
     update: &mut Update<'_>,
     watch: &dyn Watch,
 ) -> Result<(), Error> {
     // Over a network, metadata alone is read: the words would cost all of the archive.
     let at_hand = matches!(bundle.source(), Object::File(_));
-    let documents = |revision: &Revision| -> Vec<usize> {
+    let documents = |found: &Found| -> Vec<usize> {
         let readable = |line: &usize| {
             let place = contents.place(*line);
             at_hand
+                && found.current == Some(true)
                 && !contents.list.is_metadata(*line)
                 && place.size <= text::MAX_DOCUMENT_BYTES
                 && text::is_readable(contents.list.path(*line))
         };
-        revision.line_numbers.iter().copied().filter(readable).collect()
+        revisions[found.n].line_numbers.iter().copied().filter(readable).collect()
     };
     let mut rest = found;
     while !rest.is_empty() {
         let mut bytes = 0;
-        let size = |n: usize| documents(&revisions[n]).iter().map(|line| contents.place(*line).size).sum::<u64>();
-        let count = rest.iter().take_while(|(_, n)| {
-            bytes += size(*n);
+        let size = |found: &Found| documents(found).iter().map(|line| contents.place(*line).size).sum::<u64>();
+        let count = rest.iter().take_while(|found| {
+            bytes += size(found);
             bytes <= BATCH_BYTES
         });
         let (batch, after) = rest.split_at(count.count().max(1));
         rest = after;
         let mut wanted = vec![false; contents.list.len()];
-        batch.iter().flat_map(|(_, n)| documents(&revisions[*n])).for_each(|line| wanted[line] = true);
+        batch.iter().flat_map(documents).for_each(|line| wanted[line] = true);
         let read = read(bundle, contents, &wanted)?;
         let empty = Vec::new();
         ordered(
             processors(),
             batch.iter(),
             || {
-                |(leaf, n): &(u64, usize)| {
+                |found: &Found| {
                     let mut words = String::new();
-                    for line in documents(&revisions[*n]) {
+                    for line in documents(found) {
                         let content = read.get(&line).unwrap_or(&empty);
                         if !words.is_empty() {
                             words.push('\n');
@@ -298,16 +291,23 @@ fn take_articles(
                         words.push_str(&text::text(contents.list.path(line), content));
                     }
                     words.truncate(words.floor_char_boundary(text::MAX_TEXT_BYTES));
-                    (*leaf, *n, words)
+                    (found.n, found.number, found.key, found.current, words)
                 }
             },
-            |(leaf, n, words)| -> Result<(), Error> {
+            |(n, number, key, current, words)| -> Result<(), Error> {
                 let revision = &revisions[n];
+                let Some(current) = current else {
+                    update.article(&gone(history, number, key, revision.lines, id))?;
+                    return Ok(());
+                };
                 update.article(&ArticleRow {
+                    key,
                     id: &revision.id,
                     path: &revision.path,
                     bundle: id,
-                    leaf,
+                    number,
+                    current,
+                    withdrawn: false,
                     lines: revision.lines,
                     content: revision.content,
                     generated: revision.generated,

@@ -9,16 +9,19 @@ mod seen;
 pub mod withdraw;
 
 pub use deposit::deposit;
-pub use follow::follow;
+pub use follow::{follow, open_holder};
 
 use std::io;
 use std::path::PathBuf;
 
-use crate::archive;
+use crate::archive::{self, History};
 use crate::folder;
 use crate::format::bundle;
-use crate::keys;
+use crate::ids::LeafIndex;
+use crate::keys::{self, PublicKey};
 use crate::store;
+use crate::trust::authority::Signed;
+use crate::trust::policy::Role;
 
 /// What may go wrong with a work on an archive.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +59,35 @@ pub enum Error {
     /// What the rest of a bundle must be, and is not.
     #[error("the bundle without the article did not come out as expected: {0}")]
     Rest(String),
+    /// An article of more files than a proof holds.
+    #[error("{0:?} has more files than a proof can hold")]
+    ManyFiles(String),
+    /// The archive is closed.
+    #[error("the archive is closed: version {0} of its policy says that nothing is added any more")]
+    Closed(u64),
+    /// More statements than a manifest may name.
+    #[error("the folder holds articles against which {0} statements stand, and one bundle names {max} at most", max = crate::format::manifest::MAX_LIST_ENTRIES)]
+    TooManyStatements(usize),
+    /// An article cannot be added, by the rule that no bundle revises what was logged after it was made.
+    #[error("{path}: the archive has an article {id:?} already, from a bundle that was logged after this one was made")]
+    Conflict {
+        /// The bundle's file.
+        path: PathBuf,
+        /// The article.
+        id: String,
+    },
+    /// The keys at hand do not reach the policy's threshold.
+    #[error("version {version} of the policy asks for {needed} keys to {role}, {found} of those at hand may")]
+    Threshold {
+        /// The policy's version.
+        version: u64,
+        /// What is to be done.
+        role: &'static str,
+        /// How many keys it takes.
+        needed: u64,
+        /// How many at hand may.
+        found: u64,
+    },
     /// A cache cannot be written.
     #[error("{path}: cannot be written")]
     Cache {
@@ -77,4 +109,23 @@ impl From<archive::catalog::Error> for Error {
     fn from(error: archive::catalog::Error) -> Self {
         Self::Archive(error.into())
     }
+}
+
+/// Checks that signatures by these keys, in leaves from `size` on, would count: nothing is written that the policy would not let count.
+///
+/// # Errors
+/// [`Error::Threshold`] says what it takes.
+pub fn require(history: &History, role: Role, size: u64, keys: &[PublicKey]) -> Result<(), Error> {
+    let leaf = LeafIndex(size);
+    let signed: Vec<_> = keys.iter().map(|key| Signed { leaf, key: *key.as_bytes() }).collect();
+    let Some(policy) = history.authority.policy() else { return Ok(()) };
+    if policy.closed {
+        return Err(Error::Closed(policy.version));
+    }
+    let met = history.authority.judge(role, leaf, &signed);
+    if met.is_met() {
+        return Ok(());
+    }
+    let (version, role, needed, found) = (policy.version, role.as_str(), met.needed, met.by.len() as u64);
+    Err(Error::Threshold { version, role, needed, found })
 }

@@ -1,53 +1,23 @@
 //! Proofs of single articles, made from an archive and checked with nothing but the log's public key. (FORMAT.md, "Proofs")
+//!
+//! The log proves the leaf of the bundle, the leaf carries the manifest, and the manifest's article tree proves the article. What a withdrawal
+//! left of a bundle is proved by the bundle that was logged first, whose tree the leaves that are left restore.
 
-use crate::archive::Archive;
 use crate::archive::catalog::Catalog;
+use crate::archive::history::LoggedBundle;
+use crate::archive::{Archive, History};
 use crate::digest::Digest;
-use crate::format::bundle::Bundle;
+use crate::format::bundle::Contents;
 use crate::format::checkpoint::Checkpoint;
-use crate::format::leaf::Leaf;
+use crate::format::leaf::{Leaf, LeafSignature};
 use crate::format::manifest::Manifest;
 use crate::format::proof::{Extra, MAX_LINES_BYTES, Proof};
-use crate::ids::BundleId;
+use crate::format::tree;
+use crate::ids::{BundleId, LeafIndex};
 use crate::keys::{Note, VerifierKey};
 use crate::merkle;
-use crate::store::Object;
 
-use super::Error;
-
-/// Opens the bundle that holds now what `id` held.
-///
-/// # Errors
-/// Where its file is gone or cannot be read.
-pub fn open_bundle(archive: &Archive, catalog: &Catalog, id: BundleId) -> Result<Bundle<Object>, Error> {
-    let row = catalog.resolve(id)?.ok_or(Error::NoBundle(id))?;
-    let bundle = Bundle::open(archive.store().open(&row.file)?)?;
-    if bundle.id() == row.id { Ok(bundle) } else { Err(Error::NoBundle(id)) }
-}
-
-/// Returns leaf, key and digest of each signature that the log has of a bundle, each proved to be in the log.
-///
-/// # Errors
-/// Where the tiles cannot be read.
-pub fn signature_leaves(
-    archive: &Archive,
-    catalog: &Catalog,
-    checkpoint: &Checkpoint,
-    id: BundleId,
-) -> Result<Vec<(u64, [u8; 32], Digest)>, Error> {
-    let Some((row, _)) = catalog.bundle(id)? else { return Ok(Vec::new()) };
-    let mut log = archive.log(checkpoint);
-    let mut found = Vec::new();
-    // They follow the leaves of the bundle's articles.
-    for index in row.leaf + 1 + row.articles..checkpoint.size {
-        let leaf = log.leaf(index)?;
-        let Leaf::Signature { bundle, key, file } = leaf else { break };
-        if bundle == id && is_logged(archive, checkpoint, index, &leaf)? {
-            found.push((index, key, file));
-        }
-    }
-    Ok(found)
-}
+use super::{Error, open_holder};
 
 /// Makes the proof that an article's current revision was logged.
 ///
@@ -56,31 +26,52 @@ pub fn signature_leaves(
 pub fn prove_article(
     archive: &Archive,
     catalog: &Catalog,
+    history: &History,
     (checkpoint, note): (&Checkpoint, &str),
     id: &str,
-    signed: bool,
 ) -> Result<Proof, Error> {
-    let revision = match catalog.current(id)? {
-        Some(revision) => revision,
-        None if catalog.withdrawn(id)?.is_some() => return Err(Error::Withdrawn(id.to_owned())),
-        None => return Err(Error::NoArticle(id.to_owned())),
-    };
+    let revision = catalog.current(id)?.ok_or_else(|| Error::NoArticle(id.to_owned()))?;
+    let first = history.bundle(revision.bundle).ok_or(Error::NoBundle(revision.bundle))?;
+    let (_, contents, holder) = open_holder(archive, history, first.id)?.ok_or(Error::NoBundle(first.id))?;
+    let disagree = || crate::archive::Error::Log(format!("leaf {} is not what its bundle yields", first.place));
+    let n = (0..contents.list.article_count()).find(|&n| contents.id(n) == id).ok_or_else(disagree)?;
+    let lines = contents.list.lines_text(n).to_owned();
+    if lines.len() > MAX_LINES_BYTES {
+        return Err(Error::ManyFiles(id.to_owned()));
+    }
+    let leaves = first_leaves(history, first, (holder, &contents));
+    let position = revision.number.position;
+    if leaves.get(position as usize) != Some(&tree::leaf(id, &lines)) || tree::root(&leaves) != first.facts.root {
+        return Err(disagree().into());
+    }
     let mut log = archive.log(checkpoint);
-    let leaf = log.entry(revision.leaf)?;
-    let bundle = open_bundle(archive, catalog, revision.bundle)?;
-    let contents = bundle.contents()?;
-    let lines: String = contents.list.article_lines(&revision.path).map(|line| contents.list.line(line)).collect();
-    if Digest::of(lines.as_bytes()) != revision.lines {
-        return Err(crate::archive::Error::Log(format!("leaf {} is not what its bundle yields", revision.leaf)).into());
+    let extra = Extra {
+        leaf: log.entry(first.place.0)?,
+        id: id.to_owned(),
+        lines,
+        path: Some((position, tree::path(&leaves, position as usize))),
+        ..Extra::default()
+    };
+    let hashes = log.inclusion(first.place.0)?;
+    Ok(Proof { extra, index: first.place.0, hashes, checkpoint: note.to_owned() })
+}
+
+/// Returns the leaves of a line's first article tree, from what is left of it and from the statements that took the others out.
+fn first_leaves(history: &History, first: &LoggedBundle, (holder, left): (&LoggedBundle, &Contents)) -> Vec<Digest> {
+    let line = history.line(first, Some(holder.id));
+    let mut leaves = vec![merkle::empty_root(); line.kept.len() + line.removed.len()];
+    let mut put = |position: u64, leaf: Digest| {
+        if let Some(place) = usize::try_from(position).ok().and_then(|at| leaves.get_mut(at)) {
+            *place = leaf;
+        }
+    };
+    for (n, position) in line.kept.iter().enumerate().take(left.list.article_count()) {
+        put(*position, tree::leaf(left.id(n), left.list.lines_text(n)));
     }
-    let mut extra = Extra { leaf, id: id.to_owned(), lines, ..Extra::default() };
-    if signed {
-        extra.manifest = bundle.tail().manifest.clone();
-        extra.signatures = bundle.tail().signatures.iter().map(|signature| signature.bytes.clone()).collect();
+    for (position, removed) in &line.removed {
+        put(*position, tree::leaf_of(&removed.id, &removed.lines));
     }
-    let proof =
-        Proof { extra, index: revision.leaf, hashes: log.inclusion(revision.leaf)?, checkpoint: note.to_owned() };
-    Ok(proof)
+    leaves
 }
 
 /// What a proof has been found to say.
@@ -92,12 +83,14 @@ pub struct Proved {
     pub paths: Vec<String>,
     /// The bundle.
     pub bundle: BundleId,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// The signatures that the leaf carries; nobody has judged them yet.
+    pub signatures: Vec<LeafSignature>,
     /// The leaf's index.
-    pub index: u64,
+    pub index: LeafIndex,
     /// The log's origin and size.
     pub checkpoint: Checkpoint,
-    /// The manifest that the proof carries, if it is the bundle's.
-    pub manifest: Option<Manifest>,
 }
 
 /// Why a proof does not prove a file.
@@ -110,15 +103,15 @@ pub enum Disproof {
     /// The leaf is not in the log.
     #[error("the leaf: {0}")]
     Leaf(String),
-    /// Id or lines are not what the leaf commits to.
-    #[error("the article's {0} is not what the leaf commits to")]
-    Article(&'static str),
+    /// Id or lines are not those of an article of the bundle.
+    #[error("the article: {0}")]
+    Article(String),
     /// The file is none of the article's.
     #[error("the file's digest {0} is none of the article's")]
     File(Digest),
 }
 
-/// Checks that a file of this digest was part of an article that `log` has logged.
+/// Checks that a file of this digest was part of an article of a bundle that `log` has logged.
 ///
 /// # Errors
 /// Names what does not hold.
@@ -133,36 +126,19 @@ pub fn verify_proof(proof: &Proof, log: &VerifierKey, file: Digest) -> Result<Pr
     merkle::verify_inclusion(&hash, proof.index, checkpoint.size, &proof.hashes, &checkpoint.root)
         .map_err(|fault| Disproof::Leaf(fault.to_string()))?;
     let leaf = Leaf::decode(&proof.extra.leaf).map_err(|fault| Disproof::Leaf(fault.to_string()))?;
-    let Leaf::Article { id, lines, bundle } = leaf else { return Err(Disproof::Leaf("is not an article's".into())) };
-    if Digest::of(proof.extra.id.as_bytes()) != id {
-        return Err(Disproof::Article("id"));
-    }
-    debug_assert!(proof.extra.lines.len() <= MAX_LINES_BYTES, "capped where it is read");
-    if Digest::of(proof.extra.lines.as_bytes()) != lines {
-        return Err(Disproof::Article("lines"));
-    }
+    let Leaf::Bundle { manifest, signatures, .. } = leaf else { return Err(Disproof::Leaf("is not a bundle's".into())) };
+    proof.extra.check_article(&manifest).map_err(|fault| Disproof::Article(fault.to_string()))?;
     let paths = proof.extra.paths_of(&file);
     if paths.is_empty() {
         return Err(Disproof::File(file));
     }
-    let manifest = match proof.extra.manifest.as_slice() {
-        [] => None,
-        bytes if Digest::of(bytes) == bundle.0 => Manifest::decode(bytes).ok(),
-        _ => return Err(Disproof::Article("manifest")),
-    };
-    Ok(Proved { article: proof.extra.id.clone(), paths, bundle, index: proof.index, checkpoint, manifest })
-}
-
-/// Says whether an article's leaf is in the log of the checkpoint.
-///
-/// # Errors
-/// Where the tiles cannot be read.
-pub fn is_logged(archive: &Archive, checkpoint: &Checkpoint, index: u64, leaf: &Leaf) -> Result<bool, Error> {
-    let mut log = archive.log(checkpoint);
-    if index >= checkpoint.size || log.entry(index)? != leaf.to_string().as_bytes() {
-        return Ok(false);
-    }
-    let hash = merkle::leaf_hash(leaf.to_string().as_bytes());
-    let proof = log.inclusion(index)?;
-    Ok(merkle::verify_inclusion(&hash, index, checkpoint.size, &proof, &checkpoint.root).is_ok())
+    Ok(Proved {
+        article: proof.extra.id.clone(),
+        paths,
+        bundle: BundleId(Digest::of(manifest.to_string().as_bytes())),
+        manifest: *manifest,
+        signatures,
+        index: LeafIndex(proof.index),
+        checkpoint,
+    })
 }

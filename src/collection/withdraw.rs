@@ -1,120 +1,157 @@
-//! Taking an article out: a signed statement, a leaf, and for each bundle that held it one that holds the rest. (FORMAT.md, "Withdrawal")
+//! Taking articles out: a signed statement, a leaf, and for each bundle that held one of them another that holds the rest. (FORMAT.md,
+//! "Withdrawal")
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use crate::archive::catalog::Catalog;
-use crate::archive::{Publication, Writer, layout};
+use crate::archive::history::LoggedBundle;
+use crate::archive::{Archive, Pin, Publication, Writer, layout};
 use crate::digest::Digest;
 use crate::folder::extract::{Extraction, Shape};
 use crate::folder::pack::{PackOptions, pack};
 use crate::folder::walk::WalkOptions;
-use crate::format::bundle::{Bundle, Scope};
-use crate::format::leaf::Leaf;
-use crate::format::withdrawal::Withdrawal;
-use crate::ids::BundleId;
+use crate::format::bundle::{Bundle, Contents, Scope};
+use crate::format::leaf::{self, Leaf};
+use crate::format::withdrawal::{RemovedLeaf, Replaced, Withdrawal};
+use crate::ids::LeafIndex;
 use crate::keys::{Comment, Kind, Signature, Signer};
 use crate::pipeline::processors;
 use crate::store::Object;
+use crate::trust::logged;
+use crate::trust::policy::Role;
 use crate::watch::Watch;
 
-use super::add::{keys_of, publish_bundle};
-use super::{Error, follow};
+use super::add::{keys_of, publish_bundle, standing_against};
+use super::{Error, follow, open_holder, require};
 
-/// Withdraws an article, all revisions of it; returns the statement's digest and what it says.
+/// What is withdrawn, and what the statement tells of it.
+#[derive(Debug, Clone, Copy)]
+pub struct WithdrawOptions<'a> {
+    /// Ids of articles.
+    pub ids: &'a [String],
+    /// Whether the statement tells the ids, and not their digests alone.
+    pub clear: bool,
+    /// Why; one line, which everybody can read.
+    pub reason: Option<&'a str>,
+    /// When.
+    pub time: Timestamp,
+}
+
+/// Withdraws articles, all revisions of them; returns the statement's digest and what it says.
 ///
 /// # Errors
-/// Where there is no such article, or anything cannot be read or written; the archive then holds what it held.
+/// Where one of them is not there, the signers may not withdraw, or anything cannot be read or written; the archive then holds what it held.
 pub fn withdraw(
     writer: &mut Writer<'_>,
     catalog: &mut Catalog,
-    id: &str,
-    reason: &str,
-    signers: &[&dyn Signer],
-    time: Timestamp,
+    options: &WithdrawOptions<'_>,
+    (signers, pin): (&[&dyn Signer], &Pin),
     watch: &dyn Watch,
 ) -> Result<(Digest, Withdrawal), Error> {
     let archive = writer.archive();
-    follow(archive, catalog, writer.checkpoint(), watch)?;
-    if catalog.current(id)?.is_none() && catalog.withdrawn(id)?.is_some() {
-        return Err(Error::Withdrawn(id.to_owned()));
+    let history = writer.history(pin)?;
+    follow(archive, catalog, (&history, writer.checkpoint()), watch)?;
+    let size = writer.checkpoint().size;
+    require(&history, Role::Withdraw, size, &keys_of(signers))?;
+    let mut holders: BTreeMap<LeafIndex, &LoggedBundle> = BTreeMap::new();
+    for id in options.ids {
+        if standing_against(&history, catalog, id)?.is_some() {
+            return Err(Error::Withdrawn(id.clone()));
+        }
+        let revisions = catalog.history(id)?;
+        if revisions.iter().all(|revision| revision.withdrawn) {
+            return Err(Error::NoArticle(id.clone()));
+        }
+        for revision in revisions.iter().filter(|revision| !revision.withdrawn) {
+            if let Some(first) = history.bundle(revision.bundle) {
+                holders.insert(first.place, first);
+            }
+        }
     }
-    let mut holders: BTreeMap<u64, BundleId> = BTreeMap::new();
-    for revision in catalog.history(id)?.into_iter().filter(|revision| !revision.withdrawn) {
-        let row = catalog.resolve(revision.bundle)?.ok_or(Error::NoBundle(revision.bundle))?;
-        holders.insert(row.leaf, row.id);
-    }
-    if holders.is_empty() {
-        return Err(Error::NoArticle(id.to_owned()));
-    }
+    let ids: BTreeSet<Digest> = options.ids.iter().map(|id| Digest::of(id.as_bytes())).collect();
     let mut publication = Publication::default();
+    let mut clear = if options.clear { options.ids.to_vec() } else { Vec::new() };
+    clear.sort();
+    clear.dedup();
     let mut statement = Withdrawal {
         archive: archive.origin().clone(),
-        article: id.to_owned(),
-        reason: reason.to_owned(),
+        size,
+        ids: ids.iter().copied().collect(),
+        clear,
+        reason: options.reason.map(str::to_owned),
         bundles: Vec::new(),
     };
-    for old in holders.into_values() {
-        let bundle = super::prove::open_bundle(archive, catalog, old)?;
-        let new = rest(writer, &bundle, id, signers, time, watch)?;
-        let new =
-            new.map(|file| publish_bundle(&mut publication, &file, &keys_of(signers), archive.origin())).transpose()?;
-        statement.bundles.push((old, new));
+    for first in holders.into_values() {
+        let Some((bundle, contents, old)) = open_holder(archive, &history, first.id)? else { continue };
+        let removed = removed_leaves(&contents, &ids);
+        let new = rest(archive, (&bundle, &contents), &removed, (signers, options.time), watch)?;
+        let keys = keys_of(signers);
+        let new = new.map(|file| publish_bundle(&mut publication, &file, &keys, archive.origin())).transpose()?;
+        statement.bundles.push(Replaced { old: old.id, new, removed });
     }
+    statement.bundles.sort_by_key(|replaced| replaced.old);
     let text = statement.to_string();
     let digest = Digest::of(text.as_bytes());
     let mut signatures = Vec::new();
     for signer in signers {
-        let comment = Comment::new(Kind::Withdraw, Some(archive.origin().as_str()), digest, time)?;
+        let comment = Comment::new(Kind::Withdraw, Some(archive.origin().as_str()), digest, options.time)?;
         let signature = Signature::sign(*signer, text.as_bytes(), &comment)?;
         let place = layout::statement_signature(&digest, &signer.public().id().to_string());
-        let signature = signature.to_string().into_bytes();
-        signatures.push((*signer.public().as_bytes(), Digest::of(&signature)));
-        publication.files.push((place, signature));
+        signatures.extend(logged::keep(signer.public(), &signature));
+        publication.files.push((place, signature.to_string().into_bytes()));
     }
-    signatures.sort();
-    signatures.dedup_by_key(|(key, _)| *key);
-    // The caches would still call the article unchanged.
+    // The caches would still call the articles unchanged.
     for name in archive.store().list(layout::SEEN)? {
         archive.store().remove(&format!("{}/{name}", layout::SEEN))?;
     }
     publication.files.push((layout::statement(&digest), text.into_bytes()));
-    publication.leaves.push(Leaf::Withdraw { statement: digest, signatures });
+    publication.leaves.push(Leaf::Withdraw { statement: digest, signatures: leaf::ordered(signatures) });
     writer.publish(publication)?;
-    follow(archive, catalog, writer.checkpoint(), watch)?;
+    follow(archive, catalog, (&writer.history(pin)?, writer.checkpoint()), watch)?;
     Ok((digest, statement))
+}
+
+/// Opens the leaves of a bundle's article tree that go.
+fn removed_leaves(contents: &Contents, ids: &BTreeSet<Digest>) -> Vec<RemovedLeaf> {
+    let list = &contents.list;
+    let leaf = |n: usize| RemovedLeaf {
+        position: n as u64,
+        id: Digest::of(contents.id(n).as_bytes()),
+        lines: Digest::of(list.lines_text(n).as_bytes()),
+    };
+    (0..list.article_count()).map(leaf).filter(|leaf| ids.contains(&leaf.id)).collect()
 }
 
 /// Makes the bundle that holds the rest, byte for byte; `None` where nothing is left.
 fn rest(
-    writer: &Writer<'_>,
-    bundle: &Bundle<Object>,
-    id: &str,
-    signers: &[&dyn Signer],
-    time: Timestamp,
+    archive: &Archive,
+    (bundle, contents): (&Bundle<Object>, &Contents),
+    removed: &[RemovedLeaf],
+    (signers, time): (&[&dyn Signer], Timestamp),
     watch: &dyn Watch,
 ) -> Result<Option<std::path::PathBuf>, Error> {
-    let contents = bundle.contents()?;
     let mut keep = vec![true; contents.list.len()];
-    for revision in crate::archive::revisions(bundle, &contents)?.iter().filter(|revision| revision.id == id) {
-        revision.line_numbers.iter().for_each(|&line| keep[line] = false);
+    for leaf in removed {
+        contents.list.lines(leaf.position as usize).for_each(|line| keep[line] = false);
     }
     if !keep.contains(&true) {
         return Ok(None);
     }
-    let store = writer.archive().store();
+    let store = archive.store();
     let folder = store.path(&format!("{}/rest-{}", layout::INCOMING, bundle.id()));
     let mut extraction = Extraction::begin(&folder, Shape::Folders, false)?;
-    extraction.add(bundle, &contents, Scope::Lines(&keep), processors(), watch)?;
+    extraction.add(bundle, contents, Scope::Lines(&keep), processors(), watch)?;
     extraction.finish(false)?;
     let manifest = bundle.manifest();
     let options = PackOptions {
-        archive: Some(writer.archive().origin().clone()),
+        archive: manifest.archive.clone(),
         walk: WalkOptions { allow_percent: true, all: true, ..WalkOptions::default() },
         bundle_bytes: u64::MAX,
         base: manifest.base,
         replaces: vec![bundle.id()],
+        reinstates: manifest.reinstates.clone(),
         ..PackOptions::new(manifest.name.clone(), manifest.title.clone(), time)
     };
     let packed = pack(&folder, &store.path(layout::INCOMING), &options, signers, watch);

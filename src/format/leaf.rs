@@ -1,71 +1,73 @@
-//! The leaves of the log: what an archive holds, each a short text. (FORMAT.md, "The log")
+//! The leaves of the log: what an archive took in, each a short text with the signatures by which it counts. (FORMAT.md, "The log")
 //!
 //! ```text
-//! vellum-leaf/1 article
-//! id sha256:<hex of the article's id>
-//! lines sha256:<hex of its lines of the checksum list>
-//! bundle <id>
+//! vellum-leaf/1 bundle
+//! size 48213
+//! file sha256:<hex of the file>
+//! signature <public key> <signature> <global signature> <time>
+//!
+//! format = "vellum-manifest/1"
+//! …
 //! ```
 //!
-//! Clear ids and paths stay out of the log, since it outlives a withdrawal. One form only; an unknown kind is refused.
+//! No clear id or path of an article stands in a leaf, since it outlives a withdrawal. One form only; what is of an unknown kind or in another
+//! form is refused by name, and a reader of a log calls such a leaf void.
 
 use std::fmt;
 
 use base64ct::{Base64, Encoding};
+use jiff::Timestamp;
 
 use crate::digest::Digest;
+use crate::ids::{BundleId, KEY_ID_BYTES, KeyId};
 
-use crate::ids::BundleId;
+use super::manifest::{MAX_MANIFEST_BYTES, Manifest};
 
 /// What lies at the top of an archive and is no document.
 const RESERVED: [&str; 8] =
     ["archive.toml", "bundles", "checkpoint", "claim", "incoming", "tile", "trust", "withdrawn"];
 /// How each leaf begins.
 const VERSION: &str = "vellum-leaf/1";
-/// The longest leaf, in bytes.
-pub const MAX_LEAF_BYTES: usize = 1024;
+/// The longest leaf, in bytes: a manifest and some sixteen signatures.
+pub const MAX_LEAF_BYTES: usize = 8 << 10;
+const _: () = assert!(MAX_MANIFEST_BYTES < MAX_LEAF_BYTES as u64);
 /// Names of documents of the archive are this long at most, in bytes.
 const MAX_DOCUMENT_NAME_BYTES: usize = 64;
+/// Length of a public key, in bytes.
+const KEY_BYTES: usize = 32;
+/// Length of a signature, in bytes.
+const SIGNATURE_BYTES: usize = 64;
+/// What the base64 of a public key begins with once decoded, as in minisign's own lines.
+const ED25519: [u8; 2] = *b"Ed";
 
 /// One leaf.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Leaf {
-    /// A bundle was taken in; its articles' leaves follow at once, unless it replaces another.
+    /// A bundle: the first leaf of its id is its place, each one a form of its file.
     Bundle {
-        /// Its id.
-        id: BundleId,
-        /// Size of its file as it was published, in bytes.
+        /// Its manifest, whose SHA-256 is the bundle's id.
+        manifest: Box<Manifest>,
+        /// Size of its file, in bytes.
         size: u64,
         /// Digest of that file.
         file: Digest,
-        /// The bundle whose rest this is, after a withdrawal.
-        replaces: Option<BundleId>,
+        /// Who has signed the manifest for this archive.
+        signatures: Vec<LeafSignature>,
     },
-    /// A revision of an article.
-    Article {
-        /// Digest of its id.
-        id: Digest,
-        /// Digest of its lines of the checksum list.
-        lines: Digest,
-        /// The bundle that holds it.
-        bundle: BundleId,
-    },
-    /// A signature that a bundle was taken in with, or that was added.
+    /// Further signatures of a bundle that was logged before.
     Signature {
         /// The bundle.
         bundle: BundleId,
-        /// The whole public key.
-        key: [u8; 32],
-        /// Digest of the `.minisig` file.
-        file: Digest,
+        /// Who has signed its manifest.
+        signatures: Vec<LeafSignature>,
     },
-    /// An article was withdrawn.
+    /// Articles were withdrawn.
     Withdraw {
         /// Digest of the statement.
         statement: Digest,
-        /// Whole public keys and digests of the statement's `.minisig` files, ascending by key; absent in the first archives.
-        signatures: Vec<([u8; 32], Digest)>,
+        /// Who has signed the statement.
+        signatures: Vec<LeafSignature>,
     },
     /// A version of the trust policy.
     Policy {
@@ -73,6 +75,8 @@ pub enum Leaf {
         version: u64,
         /// Digest of its file.
         file: Digest,
+        /// Who has signed it.
+        signatures: Vec<LeafSignature>,
     },
     /// A document for whoever finds the archive.
     Document {
@@ -80,13 +84,61 @@ pub enum Leaf {
         name: String,
         /// Its digest.
         file: Digest,
+        /// Who has signed it.
+        signatures: Vec<LeafSignature>,
     },
+}
+
+/// A `.minisig` file as a leaf keeps it: the whole public key, both signatures and the time; kind, archive and digest follow from the leaf.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LeafSignature {
+    /// The id of the key that is said to have signed.
+    pub id: KeyId,
+    /// The 32 bytes of that key.
+    pub key: [u8; KEY_BYTES],
+    /// The signature of the content.
+    pub content: [u8; SIGNATURE_BYTES],
+    /// The signature of the first one and the trusted comment.
+    pub global: [u8; SIGNATURE_BYTES],
+    /// When the signer claims to have signed.
+    pub time: Timestamp,
 }
 
 /// Why bytes are no leaf.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("malformed leaf: {0}")]
 pub struct LeafFault(pub &'static str);
+
+impl LeafSignature {
+    fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let (key, content, global, time) = (words.next()?, words.next()?, words.next()?, words.next()?);
+        let key: [u8; ED25519.len() + KEY_ID_BYTES + KEY_BYTES] = exact(key)?;
+        let (id, bytes) = key.strip_prefix(&ED25519)?.split_first_chunk::<KEY_ID_BYTES>()?;
+        Some(Self {
+            id: KeyId::from_bytes(*id),
+            key: bytes.try_into().ok()?,
+            content: exact(content)?,
+            global: exact(global)?,
+            time: time.parse().ok()?,
+        })
+        .filter(|_| words.next().is_none())
+    }
+}
+
+impl fmt::Display for LeafSignature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = [&ED25519[..], self.id.as_bytes(), &self.key].concat();
+        let [key, content, global] = [&key[..], &self.content, &self.global].map(Base64::encode_string);
+        write!(f, "{key} {content} {global} {}", self.time)
+    }
+}
+
+impl fmt::Debug for LeafSignature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LeafSignature({} at {})", self.id, self.time)
+    }
+}
 
 impl Leaf {
     /// Reads a leaf.
@@ -101,6 +153,24 @@ impl Leaf {
         let leaf = Fields(text).leaf()?;
         if leaf.to_string() == text { Ok(leaf) } else { Err(LeafFault("not in its one form")) }
     }
+
+    /// Returns the signatures that it carries.
+    pub fn signatures(&self) -> &[LeafSignature] {
+        match self {
+            Self::Bundle { signatures, .. }
+            | Self::Signature { signatures, .. }
+            | Self::Withdraw { signatures, .. }
+            | Self::Policy { signatures, .. }
+            | Self::Document { signatures, .. } => signatures,
+        }
+    }
+}
+
+/// Returns signatures in the order in which a leaf has them, one for each key.
+pub fn ordered(mut signatures: Vec<LeafSignature>) -> Vec<LeafSignature> {
+    signatures.sort_by_key(|signature| signature.key);
+    signatures.dedup_by_key(|signature| signature.key);
+    signatures
 }
 
 /// The lines of a leaf, taken one by one.
@@ -109,39 +179,45 @@ struct Fields<'a>(&'a str);
 impl<'a> Fields<'a> {
     fn leaf(mut self) -> Result<Leaf, LeafFault> {
         let kind = self.field(VERSION).ok_or(LeafFault("of another format"))?;
-        let missing = LeafFault("a field is missing or malformed");
         let leaf = match kind {
-            "bundle" => (|| {
-                let (id, size, file) = (self.bundle("id")?, self.field("size")?.parse().ok()?, self.digest("file")?);
-                Some(Leaf::Bundle { id, size, file, replaces: self.bundle("replaces") })
-            })(),
-            "article" => (|| {
-                let (id, lines, bundle) = (self.digest("id")?, self.digest("lines")?, self.bundle("bundle")?);
-                Some(Leaf::Article { id, lines, bundle })
-            })(),
-            "signature" => (|| {
-                let (bundle, key) = (self.bundle("bundle")?, bare_key(self.field("key")?)?);
-                Some(Leaf::Signature { bundle, key, file: self.digest("file")? })
-            })(),
-            "withdraw" => (|| {
-                let (statement, mut signatures) = (self.digest("statement")?, Vec::new());
-                while let Some(line) = self.field("signature") {
-                    let (key, file) = line.split_once(' ')?;
-                    signatures.push((bare_key(key)?, Digest::from_labelled(file).ok()?));
-                }
-                signatures.is_sorted_by(|(a, _), (b, _)| a < b).then_some(Leaf::Withdraw { statement, signatures })
-            })(),
-            "policy" => (|| {
-                let version = self.field("version")?.parse().ok()?;
-                Some(Leaf::Policy { version, file: self.digest("file")? })
-            })(),
-            "document" => (|| {
-                let name = self.field("name").filter(|name| is_document_name(name))?.to_owned();
-                Some(Leaf::Document { name, file: self.digest("file")? })
-            })(),
+            "bundle" => self.bundle()?,
+            "signature" => self.further(),
+            "withdraw" => self.withdrawal(),
+            "policy" => self.policy(),
+            "document" => self.document(),
             _ => return Err(LeafFault("of an unknown kind")),
         };
-        leaf.filter(|_| self.0.is_empty()).ok_or(missing)
+        leaf.filter(|_| self.0.is_empty()).ok_or(LeafFault("a field is missing or malformed"))
+    }
+
+    fn bundle(&mut self) -> Result<Option<Leaf>, LeafFault> {
+        let (Some(size), Some(file)) = (self.number("size"), self.digest("file")) else { return Ok(None) };
+        let Some(signatures) = self.signatures() else { return Ok(None) };
+        let Some(manifest) = std::mem::take(&mut self.0).strip_prefix('\n') else { return Ok(None) };
+        let manifest = Manifest::decode(manifest.as_bytes()).map_err(|_| LeafFault("its manifest is none"))?;
+        Ok(Some(Leaf::Bundle { manifest: Box::new(manifest), size, file, signatures }))
+    }
+
+    fn further(&mut self) -> Option<Leaf> {
+        let bundle = self.field("bundle")?.parse().ok()?;
+        let signatures = self.signatures().filter(|signatures| !signatures.is_empty())?;
+        Some(Leaf::Signature { bundle, signatures })
+    }
+
+    fn withdrawal(&mut self) -> Option<Leaf> {
+        let statement = self.digest("statement")?;
+        Some(Leaf::Withdraw { statement, signatures: self.signatures()? })
+    }
+
+    fn policy(&mut self) -> Option<Leaf> {
+        let (version, file) = (self.number("version")?, self.digest("file")?);
+        Some(Leaf::Policy { version, file, signatures: self.signatures()? })
+    }
+
+    fn document(&mut self) -> Option<Leaf> {
+        let name = self.field("name").filter(|name| is_document_name(name))?.to_owned();
+        let file = self.digest("file")?;
+        Some(Leaf::Document { name, file, signatures: self.signatures()? })
     }
 
     /// Takes the next line where it begins with `name`.
@@ -152,19 +228,28 @@ impl<'a> Fields<'a> {
         Some(value)
     }
 
+    fn number(&mut self, name: &str) -> Option<u64> {
+        self.field(name)?.parse().ok()
+    }
+
     fn digest(&mut self, name: &str) -> Option<Digest> {
         Digest::from_labelled(self.field(name)?).ok()
     }
 
-    fn bundle(&mut self, name: &str) -> Option<BundleId> {
-        self.field(name)?.parse().ok()
+    /// Takes the lines of signatures, one for each key, ascending.
+    fn signatures(&mut self) -> Option<Vec<LeafSignature>> {
+        let mut signatures = Vec::new();
+        while let Some(line) = self.field("signature") {
+            signatures.push(LeafSignature::parse(line)?);
+        }
+        signatures.is_sorted_by(|one, other| one.key < other.key).then_some(signatures)
     }
 }
 
-fn bare_key(text: &str) -> Option<[u8; 32]> {
-    let mut key = [0; 32];
-    let whole = Base64::decode(text, &mut key).ok()?.len() == 32;
-    whole.then_some(key)
+fn exact<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    let whole = Base64::decode(text, &mut bytes).ok()?.len() == N;
+    whole.then_some(bytes)
 }
 
 fn is_document_name(name: &str) -> bool {
@@ -178,28 +263,31 @@ fn is_document_name(name: &str) -> bool {
 
 impl fmt::Display for Leaf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let signatures = |f: &mut fmt::Formatter<'_>, signatures: &[LeafSignature]| {
+            signatures.iter().try_for_each(|signature| writeln!(f, "signature {signature}"))
+        };
         match self {
-            Self::Bundle { id, size, file, replaces } => {
-                write!(f, "{VERSION} bundle\nid {id}\nsize {size}\nfile {}\n", file.labelled())?;
-                replaces.map_or(Ok(()), |old| writeln!(f, "replaces {old}"))
+            Self::Bundle { manifest, size, file, signatures: by } => {
+                write!(f, "{VERSION} bundle\nsize {size}\nfile {}\n", file.labelled())?;
+                signatures(f, by)?;
+                write!(f, "\n{manifest}")
             }
-            Self::Article { id, lines, bundle } => {
-                write!(f, "{VERSION} article\nid {}\nlines {}\nbundle {bundle}\n", id.labelled(), lines.labelled())
+            Self::Signature { bundle, signatures: by } => {
+                write!(f, "{VERSION} signature\nbundle {bundle}\n")?;
+                signatures(f, by)
             }
-            Self::Signature { bundle, key, file } => {
-                let key = Base64::encode_string(key);
-                write!(f, "{VERSION} signature\nbundle {bundle}\nkey {key}\nfile {}\n", file.labelled())
-            }
-            Self::Withdraw { statement, signatures } => {
+            Self::Withdraw { statement, signatures: by } => {
                 write!(f, "{VERSION} withdraw\nstatement {}\n", statement.labelled())?;
-                signatures.iter().try_for_each(|(key, file)| {
-                    writeln!(f, "signature {} {}", Base64::encode_string(key), file.labelled())
-                })
+                signatures(f, by)
             }
-            Self::Policy { version, file } => {
-                write!(f, "{VERSION} policy\nversion {version}\nfile {}\n", file.labelled())
+            Self::Policy { version, file, signatures: by } => {
+                write!(f, "{VERSION} policy\nversion {version}\nfile {}\n", file.labelled())?;
+                signatures(f, by)
             }
-            Self::Document { name, file } => write!(f, "{VERSION} document\nname {name}\nfile {}\n", file.labelled()),
+            Self::Document { name, file, signatures: by } => {
+                write!(f, "{VERSION} document\nname {name}\nfile {}\n", file.labelled())?;
+                signatures(f, by)
+            }
         }
     }
 }
@@ -210,27 +298,55 @@ mod tests {
 
     use super::*;
 
-    fn leaves() -> impl Strategy<Value = Leaf> {
-        let digest = any::<[u8; 32]>().prop_map(Digest::from_bytes);
-        let bundle = any::<[u8; 32]>().prop_map(|bytes| BundleId(Digest::from_bytes(bytes)));
-        prop_oneof![
-            (bundle.clone(), any::<u64>(), digest.clone(), prop::option::of(bundle.clone()))
-                .prop_map(|(id, size, file, replaces)| Leaf::Bundle { id, size, file, replaces }),
-            (digest.clone(), digest.clone(), bundle.clone()).prop_map(|(id, lines, bundle)| Leaf::Article {
-                id,
-                lines,
-                bundle
-            }),
-            (any::<u64>(), digest.clone()).prop_map(|(version, file)| Leaf::Policy { version, file }),
-            (bundle, any::<[u8; 32]>(), digest.clone()).prop_map(|(bundle, key, file)| Leaf::Signature {
-                bundle,
+    fn bytes<const N: usize>() -> impl Strategy<Value = [u8; N]> {
+        prop::collection::vec(any::<u8>(), N).prop_map(|bytes| bytes.try_into().unwrap())
+    }
+
+    fn signatures() -> impl Strategy<Value = Vec<LeafSignature>> {
+        let one = (bytes(), bytes(), bytes(), bytes(), 0..4_000_000_000_i64).prop_map(|(id, key, content, global, time)| {
+            LeafSignature {
+                id: KeyId::from_bytes(id),
                 key,
-                file
+                content,
+                global,
+                time: Timestamp::from_second(time).unwrap(),
+            }
+        });
+        prop::collection::vec(one, 0..3).prop_map(ordered)
+    }
+
+    fn manifest() -> Box<Manifest> {
+        let (checksums, root) = (Digest::of(b"list").labelled(), Digest::of(b"tree").labelled());
+        let text = format!(
+            "format = \"vellum-manifest/1\"\narchive = \"example.org/a\"\nname = \"a\"\ntitle = \"A\"\narticles = 1\nfiles = 2\n\
+             bytes = 9\nchecksums = \"{checksums}\"\nroot = \"{root}\"\nbase = 7\n"
+        );
+        Box::new(Manifest::decode(text.as_bytes()).unwrap())
+    }
+
+    fn leaves() -> impl Strategy<Value = Leaf> {
+        let digest = || any::<[u8; 32]>().prop_map(Digest::from_bytes);
+        let bundle = digest().prop_map(BundleId);
+        prop_oneof![
+            (any::<u64>(), digest(), signatures()).prop_map(|(size, file, signatures)| Leaf::Bundle {
+                manifest: manifest(),
+                size,
+                file,
+                signatures
             }),
-            (digest.clone(), prop::collection::btree_map(any::<[u8; 32]>(), digest.clone(), 0..4)).prop_map(
-                |(statement, signatures)| Leaf::Withdraw { statement, signatures: signatures.into_iter().collect() }
-            ),
-            digest.prop_map(|file| Leaf::Document { name: "README.txt".into(), file }),
+            (bundle, signatures().prop_filter("some", |some| !some.is_empty()))
+                .prop_map(|(bundle, signatures)| Leaf::Signature { bundle, signatures }),
+            (digest(), signatures()).prop_map(|(statement, signatures)| Leaf::Withdraw { statement, signatures }),
+            (any::<u64>(), digest(), signatures()).prop_map(|(version, file, signatures)| Leaf::Policy {
+                version,
+                file,
+                signatures
+            }),
+            (digest(), signatures()).prop_map(|(file, signatures)| Leaf::Document {
+                name: "README.txt".into(),
+                file,
+                signatures
+            }),
         ]
     }
 
@@ -246,10 +362,28 @@ mod tests {
     proptest! {
         #[test]
         fn a_leaf_is_read_as_it_was_written(leaf in leaves()) {
-            prop_assert_eq!(Leaf::decode(leaf.to_string().as_bytes()), Ok(leaf.clone()));
             let text = leaf.to_string();
-            for bad in [format!("{text}\n"), text.trim_end().to_owned(), text.replace("sha256:", "sha257:") + "x", text.replacen("/1", "/2", 1)] {
-                prop_assert!(Leaf::decode(bad.as_bytes()).is_err());
+            prop_assert_eq!(Leaf::decode(text.as_bytes()), Ok(leaf));
+            for bad in [
+                format!("{text}\n"),
+                text.strip_suffix('\n').unwrap().to_owned(),
+                text.replacen("/1", "/2", 1),
+                text.replacen("\nsignature ", "\nsignature  ", 1) + "x",
+            ] {
+                prop_assert!(Leaf::decode(bad.as_bytes()).is_err(), "{}", bad);
+            }
+        }
+
+        #[test]
+        fn signatures_of_a_leaf_ascend_by_key_and_no_key_signs_twice(several in signatures()) {
+            prop_assume!(several.len() > 1);
+            let mut turned = several.clone();
+            turned.reverse();
+            let (mut twice, statement) = (several.clone(), Digest::of(b""));
+            twice.push(several[several.len() - 1].clone());
+            for signatures in [turned, twice] {
+                let leaf = Leaf::Withdraw { statement, signatures };
+                prop_assert!(Leaf::decode(leaf.to_string().as_bytes()).is_err());
             }
         }
     }

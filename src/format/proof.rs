@@ -2,14 +2,15 @@
 //!
 //! ```text
 //! c2sp.org/tlog-proof@v1
-//! extra <base64 of the article: its leaf, its id, its lines>
+//! extra <base64 of the article: its bundle's leaf, its id, its lines, its path in the article tree>
 //! index 41
 //! <base64 hash>…
 //!
 //! <the signed checkpoint>
 //! ```
 //!
-//! The `extra` is signed by nobody: a verifier hashes the leaf, checks its inclusion, and holds id and lines against the leaf.
+//! The `extra` is signed by nobody: a verifier hashes the leaf, checks its inclusion, and holds id and lines against the root in the manifest
+//! that the leaf carries.
 
 use std::fmt::Write as _;
 
@@ -53,9 +54,9 @@ pub struct Proof {
 /// [`Proof`] the leaf of a log commits to it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Extra {
-    /// The exact leaf; empty where no log commits to it.
+    /// The exact leaf of the bundle; empty where no log commits to it.
     pub leaf: Vec<u8>,
-    /// The bundle's manifest; empty where it is not asked for.
+    /// The bundle's manifest; empty where a leaf carries it.
     pub manifest: Vec<u8>,
     /// The manifest's signatures.
     pub signatures: Vec<Vec<u8>>,
@@ -204,6 +205,15 @@ impl Extra {
     /// Names what does not hold.
     pub fn manifest_of_article(&self) -> Result<Manifest, ArticleFault> {
         let manifest = Manifest::decode(&self.manifest)?;
+        self.check_article(&manifest)?;
+        Ok(manifest)
+    }
+
+    /// Checks that id and lines are those of an article of the bundle of this manifest.
+    ///
+    /// # Errors
+    /// Names what does not hold.
+    pub fn check_article(&self, manifest: &Manifest) -> Result<(), ArticleFault> {
         let list = ChecksumList::decode(self.lines.clone().into_bytes())?;
         if let Some(fault) = list.faults().into_iter().next() {
             return Err(fault.into());
@@ -216,8 +226,7 @@ impl Extra {
         }
         let (number, hashes) = self.path.as_ref().ok_or(ArticleFault::NoPath)?;
         let leaf = tree::leaf(&self.id, &self.lines);
-        merkle::verify_inclusion(&leaf, *number, manifest.articles, hashes, &manifest.root)?;
-        Ok(manifest)
+        Ok(merkle::verify_inclusion(&leaf, *number, manifest.articles, hashes, &manifest.root)?)
     }
 
     /// Returns the paths that have the bytes of this digest, `data/` included.

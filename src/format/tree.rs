@@ -11,9 +11,14 @@ pub const BLOCK_ARTICLES: usize = 256;
 
 /// Returns the hash of an article's leaf.
 pub fn leaf(id: &str, lines: &str) -> Digest {
+    leaf_of(&Digest::of(id.as_bytes()), &Digest::of(lines.as_bytes()))
+}
+
+/// Returns the hash of an article's leaf, from the digests of its id and its lines.
+pub fn leaf_of(id: &Digest, lines: &Digest) -> Digest {
     let mut content = [0; 64];
-    content[..32].copy_from_slice(Digest::of(id.as_bytes()).as_bytes());
-    content[32..].copy_from_slice(Digest::of(lines.as_bytes()).as_bytes());
+    content[..32].copy_from_slice(id.as_bytes());
+    content[32..].copy_from_slice(lines.as_bytes());
     merkle::leaf_hash(&content)
 }
 

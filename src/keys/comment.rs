@@ -27,13 +27,15 @@ pub enum Kind {
     Manifest,
     /// A version of the trust policy.
     Policy,
-    /// A statement that withdraws an article.
+    /// A statement that withdraws articles.
     Withdraw,
+    /// A document of an archive.
+    Document,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Manifest, Self::Policy, Self::Withdraw];
+    pub const ALL: [Self; 4] = [Self::Manifest, Self::Policy, Self::Withdraw, Self::Document];
 
     /// Returns the word in the comment.
     pub const fn as_str(self) -> &'static str {
@@ -41,6 +43,7 @@ impl Kind {
             Self::Manifest => "manifest",
             Self::Policy => "policy",
             Self::Withdraw => "withdraw",
+            Self::Document => "document",
         }
     }
 }
@@ -148,7 +151,7 @@ impl FromStr for Comment {
         let kind = Kind::ALL
             .into_iter()
             .find(|known| known.as_str() == kind)
-            .ok_or_else(|| refused("expected kind manifest, policy or withdraw", kind))?;
+            .ok_or_else(|| refused("expected kind manifest, policy, withdraw or document", kind))?;
         let archive = archive.strip_prefix("archive:").ok_or_else(|| refused("expected archive:", archive))?;
         let digest = Digest::from_labelled(digest)
             .map_err(|_| refused("expected sha256: and 64 lower-case hex digits", digest))?;

@@ -127,6 +127,33 @@ impl Signature {
         Ok(Self { untrusted: untrusted.into(), id, content, trusted: trusted.into(), global })
     }
 
+    /// Puts a signature together from the parts that a leaf of a log keeps of it.
+    pub fn of_parts(
+        id: KeyId,
+        content: [u8; SIGNATURE_BYTES],
+        comment: &Comment,
+        global: [u8; SIGNATURE_BYTES],
+    ) -> Self {
+        Self { untrusted: OUR_COMMENT.into(), id, content, trusted: comment.to_string().into(), global }
+    }
+
+    /// Returns the signature of the content and that of the trusted comment.
+    pub const fn parts(&self) -> (&[u8; SIGNATURE_BYTES], &[u8; SIGNATURE_BYTES]) {
+        (&self.content, &self.global)
+    }
+
+    /// Checks the signature of the trusted comment alone, which binds what the comment says, the digest of the content too.
+    ///
+    /// # Errors
+    /// [`Error::WrongKey`] if the signature names another key, [`Error::BadCommentSignature`].
+    pub fn verify_comment(&self, key: &PublicKey) -> Result<(), Error> {
+        if self.id != key.id() {
+            return Err(Error::WrongKey { expected: key.id(), found: self.id });
+        }
+        key.verify_raw(&global_message(&self.content, &self.trusted), &self.global)
+            .map_err(|_| Error::BadCommentSignature { id: self.id })
+    }
+
     /// Checks both signatures: that of `content` and that of the trusted comment.
     ///
     /// What the comment says is not looked at: see [`Signature::comment`] and [`Comment::agrees_with`].
@@ -138,8 +165,7 @@ impl Signature {
             return Err(Error::WrongKey { expected: key.id(), found: self.id });
         }
         key.verify_raw(&prehash(content), &self.content)?;
-        key.verify_raw(&global_message(&self.content, &self.trusted), &self.global)
-            .map_err(|_| Error::BadCommentSignature { id: self.id })
+        self.verify_comment(key)
     }
 
     /// Returns the id of the key that is said to have signed.

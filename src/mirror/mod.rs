@@ -3,12 +3,11 @@
 //! [`sync()`] pulls; [`cosign`] says as a witness what is wholly held; [`collect`] gathers what witnesses say; [`compare()`] tells a fork;
 //! [`push()`] puts an archive into a bucket. Nothing that an origin says is believed before log, policy and digests bear it out.
 
-mod bearing;
 mod bundle;
 mod compare;
 mod fetch;
 mod obtain;
-mod plan;
+mod papers;
 mod push;
 mod sync;
 mod whole;
@@ -22,8 +21,9 @@ pub use witness::{Collected, Cosigned, collect, cosign};
 use std::io;
 
 use crate::archive;
+use crate::archive::history::HistoryFault;
 use crate::format::bundle as format;
-use crate::ids::{BundleId, Origin};
+use crate::ids::{BundleId, LeafIndex, Origin};
 use crate::keys;
 use crate::store;
 
@@ -92,7 +92,7 @@ pub enum Error {
     #[error("leaf {index}: {detail}")]
     Leaf {
         /// The leaf.
-        index: u64,
+        index: LeafIndex,
         /// What does not hold.
         detail: String,
     },
@@ -120,12 +120,26 @@ pub enum Error {
         /// What does not hold.
         detail: String,
     },
+    /// A bundle that does not hold just what is left of the one whose place it is to take.
+    #[error("bundle {id}: is not what is left of the bundle whose place it takes")]
+    NotTheRest {
+        /// Which.
+        id: BundleId,
+    },
     /// The mirror does not hold everything.
     #[error("the mirror does not hold all of its log: {0}")]
     Incomplete(String),
     /// A witness never goes back.
     #[error("refused to cosign: {0}")]
     Backwards(String),
+    /// The log lacks what a person vouches for, or withholds a policy.
+    #[error("{origin}: {fault}")]
+    History {
+        /// The origin.
+        origin: String,
+        /// What does not hold.
+        fault: HistoryFault,
+    },
     /// What lies in the bucket is not an earlier state of this archive.
     #[error("the bucket: {0}")]
     Bucket(String),
@@ -170,6 +184,7 @@ impl Error {
                 | Self::Leaf { .. }
                 | Self::BadBundle { .. }
                 | Self::NotVouched { .. }
+                | Self::History { .. }
         )
     }
 }

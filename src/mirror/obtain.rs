@@ -5,32 +5,35 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::archive::layout;
-use crate::trust::authority::Authority;
+use crate::archive::history::{Form, LoggedBundle};
+use crate::archive::{History, layout};
+use crate::ids::BundleId;
 use crate::watch::Task;
 
 use super::fetch::{Fault, fetch, forget};
-use super::plan::Logged;
 use super::sync::{Head, Work};
 use super::{Error, bundle};
 
+/// Origins that failed, by number, why, and whether they are asked no more.
+type Bad = Mutex<Vec<(usize, String, bool)>>;
+
 impl<'a> Work<'a> {
-    /// Fetches bundles, several at once, checks each, and gives it its place.
+    /// Fetches bundles, several at once, checks each, and gives it its place; returns those that are not what they are said to be the rest of.
     pub(super) fn bundles(
         &mut self,
-        wanted: &[&Logged],
+        wanted: &[&LoggedBundle],
         heads: &[Head<'a>],
-        authority: &Authority,
-    ) -> Result<(), Error> {
+        history: &History,
+    ) -> Result<Vec<BundleId>, Error> {
         if wanted.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let incoming = self.mirror.path(layout::INCOMING);
         let write = |source| Error::Write { place: incoming.display().to_string(), source };
         fs::create_dir_all(&incoming).map_err(write)?;
-        self.watch.begin(Task::Sync, Some(wanted.iter().map(|logged| logged.size).sum()));
+        self.watch.begin(Task::Sync, Some(wanted.iter().map(|logged| logged.newest().size).sum()));
         let (next, moved, stop) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicBool::new(false));
-        let (bad, failed) = (Mutex::new(Vec::<(usize, String, bool)>::new()), Mutex::new(None));
+        let (bad, failed, none) = (Bad::default(), Mutex::new(None), Mutex::new(Vec::new()));
         let this = &*self;
         thread::scope(|scope| {
             for _ in 0..self.options.streams.get().min(wanted.len()) {
@@ -38,9 +41,13 @@ impl<'a> Work<'a> {
                     while !stop.load(Ordering::Relaxed) {
                         let n = next.fetch_add(1, Ordering::Relaxed);
                         let Some(logged) = wanted.get(n) else { break };
-                        if let Err(error) = this.bundle(logged, n, heads, authority, &bad, &moved) {
-                            stop.store(true, Ordering::Relaxed);
-                            failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                        match this.bundle(logged, n, heads, history, &bad, &moved) {
+                            Ok(()) => {}
+                            Err(Error::NotTheRest { id }) => none.lock().unwrap_or_else(PoisonError::into_inner).push(id),
+                            Err(error) => {
+                                stop.store(true, Ordering::Relaxed);
+                                failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                            }
                         }
                     }
                 });
@@ -50,21 +57,47 @@ impl<'a> Work<'a> {
         for (origin, why, _) in bad.into_inner().unwrap_or_else(PoisonError::into_inner) {
             self.drop_origin(heads[origin].store, why);
         }
-        failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+        match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok(none.into_inner().unwrap_or_else(PoisonError::into_inner)),
+        }
     }
 
-    /// Gets one bundle from the first origin that gives it whole; `bad` names those that failed, and whether they are asked no more.
+    /// Gets one bundle, in the newest of its forms that an origin gives and that is it.
     fn bundle(
         &self,
-        logged: &Logged,
+        logged: &LoggedBundle,
         n: usize,
         heads: &[Head<'a>],
-        authority: &Authority,
-        bad: &Mutex<Vec<(usize, String, bool)>>,
+        history: &History,
+        bad: &Bad,
         moved: &AtomicU64,
     ) -> Result<(), Error> {
-        let place = layout::bundle(logged.id, &logged.file);
-        let part = self.mirror.path(&format!("{}/{}.part", layout::INCOMING, logged.file));
+        let mut faults = Vec::new();
+        let mut refused = None;
+        for form in logged.credible() {
+            match self.form(logged, form, n, heads, (history, bad, moved)) {
+                Ok(()) => return Ok(()),
+                Err(Error::Unobtainable { faults: of_form, .. }) => faults.extend(of_form),
+                // The file is the one that was logged: another form may be the bundle.
+                Err(error @ (Error::BadBundle { .. } | Error::NotTheRest { .. })) => refused = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refused.unwrap_or_else(|| Error::Unobtainable { what: format!("bundle {}", logged.id), faults }))
+    }
+
+    /// Gets one form from the first origin that gives it whole.
+    fn form(
+        &self,
+        logged: &LoggedBundle,
+        form: &Form,
+        n: usize,
+        heads: &[Head<'a>],
+        (history, bad, moved): (&History, &Bad, &AtomicU64),
+    ) -> Result<(), Error> {
+        let place = layout::bundle(logged.id, &form.file);
+        let part = self.mirror.path(&format!("{}/{}.part", layout::INCOMING, form.file));
         let mut faults = Vec::new();
         for turn in 0..heads.len() {
             let origin = (n + turn) % heads.len();
@@ -78,14 +111,14 @@ impl<'a> Work<'a> {
                 faults.push(format!("{name}: dropped for what it gave before"));
                 continue;
             }
-            let size = (logged.size, &logged.file);
+            let size = (form.size, &form.file);
             match fetch(heads[origin].store, &place, size, &part, self.options.pace, self.watch) {
                 Ok(bytes) => {
                     moved.fetch_add(bytes, Ordering::Relaxed);
                     let file = File::open(&part)
                         .map_err(|source| Error::Write { place: part.display().to_string(), source })?;
                     // The digest is the log's: what is wrong now is the log's word, not an origin's.
-                    if let Err(error) = bundle::verify(&file, logged, self.options.name, authority) {
+                    if let Err(error) = bundle::verify(&file, history, logged) {
                         forget(&part)?;
                         return Err(error);
                     }

@@ -11,12 +11,12 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
-use crate::archive::policies::Vouched;
-use crate::archive::{Archive, layout};
+use crate::archive::history::LoggedBundle;
+use crate::archive::{Archive, DOCUMENTS, History, Vouched, layout};
 use crate::digest::Digest;
 use crate::format::checkpoint::{self, Checkpoint, MAX_CHECKPOINT_BYTES};
 use crate::format::tile::{Holds, Tile};
-use crate::format::withdrawal::{self, MAX_WITHDRAWAL_BYTES, Withdrawal};
+use crate::format::withdrawal::{self, MAX_WITHDRAWAL_BYTES};
 use crate::keys::Note;
 use crate::merkle;
 use crate::store::{Condition, Failed, Remote};
@@ -24,8 +24,7 @@ use crate::trust::policy;
 use crate::watch::{Task, Watch};
 
 use super::Error;
-use super::plan::{Logged, Plan};
-use super::whole::lack;
+use super::whole::{form_in, lack};
 
 /// Objects that are written at once.
 const STREAMS: usize = 4;
@@ -73,14 +72,13 @@ pub fn push(archive: &Archive, vouched: &Vouched, remote: &Remote, watch: &dyn W
     let mut from = same.then(|| unfinished(archive, own, remote)).transpose()?.flatten();
     if !same {
         // Before the claim: a bucket must not get a log whose bundles nobody can give it.
-        let plan = Plan::default().of_log(&archive.log(own))?;
-        if let Some(lack) = lack(archive, &plan)? {
+        if let Some(lack) = lack(archive, &vouched.history)? {
             return Err(Error::Lacking { archive: archive.store().name(), lack });
         }
         let (guarded, begun) = claim(archive, own, &there, remote)?;
         report.guarded = guarded;
         from = Some(begun);
-        upload(archive, &plan, (&there, own), remote, watch, &mut report)?;
+        upload(archive, &vouched.history, (&there, own), remote, watch, &mut report)?;
     }
     let note = vouched.note.to_string().into_bytes();
     let on = tag.as_deref().map_or(Condition::Absent, Condition::Unchanged);
@@ -95,7 +93,7 @@ pub fn push(archive: &Archive, vouched: &Vouched, remote: &Remote, watch: &dyn W
         other => other?,
     }
     if let Some(from) = from {
-        remove_withdrawn(archive, own, remote, from, &mut report)?;
+        remove_withdrawn(&vouched.history, remote, from, &mut report)?;
         remote.remove(CLAIM)?;
     }
     Ok(report)
@@ -200,20 +198,17 @@ impl Claim {
 /// Writes everything that the bucket lacks, but the checkpoint.
 fn upload(
     archive: &Archive,
-    plan: &Plan,
+    history: &History,
     (there, own): (&Checkpoint, &Checkpoint),
     remote: &Remote,
     watch: &dyn Watch,
     report: &mut PushReport,
 ) -> Result<(), Error> {
     let store = archive.store();
-    // What is not here was withdrawn: everything else has been found. What a killed push has written lies there whole or not at all.
-    let bundles: Vec<&Logged> = plan
-        .bundles
-        .iter()
-        .filter(|logged| logged.index >= there.size && store.exists(&layout::bundle(logged.id, &logged.file)))
-        .collect();
-    watch.begin(Task::Sync, Some(bundles.iter().map(|logged| logged.size).sum()));
+    // What a killed push has written lies there whole or not at all.
+    let is_new = |logged: &&LoggedBundle| logged.newest().leaf.0 >= there.size;
+    let bundles: Vec<&LoggedBundle> = history.held().filter(is_new).collect();
+    watch.begin(Task::Sync, Some(bundles.iter().map(|logged| logged.newest().size).sum()));
     let (next, count, bytes) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let failed = Mutex::new(None);
     thread::scope(|scope| {
@@ -227,7 +222,7 @@ fn upload(
                         Ok(written) => {
                             count.fetch_add(u64::from(written > 0), Ordering::Relaxed);
                             bytes.fetch_add(written, Ordering::Relaxed);
-                            watch.advance(logged.size);
+                            watch.advance(logged.newest().size);
                         }
                         Err(error) => drop(failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error)),
                     }
@@ -242,11 +237,11 @@ fn upload(
         return Err(Error::Cancelled);
     }
     (report.bundles, report.bytes) = (count.into_inner(), bytes.into_inner());
-    let mut places: BTreeSet<String> =
-        plan.documents.iter().filter(|(_, (index, _))| *index >= there.size).map(|(name, _)| name.clone()).collect();
+    let of_documents = history.documents.iter().filter(|(_, document)| document.leaf.0 >= there.size);
+    let mut places: BTreeSet<String> = of_documents.map(|(name, _)| name.clone()).collect();
     for (folder, any) in [
-        (withdrawal::FOLDER, plan.withdrawn.iter().any(|withdrawn| withdrawn.index >= there.size)),
-        (policy::FOLDER, plan.policies.iter().any(|(index, ..)| *index >= there.size)),
+        (withdrawal::FOLDER, history.statements.iter().any(|statement| statement.leaf.0 >= there.size)),
+        (policy::FOLDER, history.policies.values().any(|(leaf, _)| leaf.0 >= there.size)),
     ] {
         if any {
             places.extend(store.list(folder)?.into_iter().map(|name| format!("{folder}/{name}")));
@@ -254,6 +249,7 @@ fn upload(
     }
     if there.size == 0 {
         places.insert(layout::HEADER.to_owned());
+        places.extend(DOCUMENTS.iter().map(|(name, _)| (*name).to_owned()).filter(|name| store.exists(name)));
     }
     let kinds = std::iter::once(Holds::Entries).chain((0..LEVELS).map(Holds::Hashes));
     for holds in kinds {
@@ -267,38 +263,25 @@ fn upload(
     Ok(())
 }
 
-fn put_bundle(archive: &Archive, logged: &Logged, remote: &Remote) -> Result<u64, Error> {
-    let place = layout::bundle(logged.id, &logged.file);
-    if remote.size(&place).is_ok_and(|size| size == logged.size) {
+fn put_bundle(archive: &Archive, logged: &LoggedBundle, remote: &Remote) -> Result<u64, Error> {
+    let Some(form) = form_in(archive.store(), logged) else { return Ok(0) };
+    let place = layout::bundle(logged.id, &form.file);
+    if remote.size(&place).is_ok_and(|size| size == form.size) {
         return Ok(0);
     }
     let path = archive.store().path(&place);
     let mut file = File::open(&path).map_err(|source| Error::Write { place: place.clone(), source })?;
-    remote.put(&place, &mut file, logged.size, Condition::Always)?;
-    Ok(logged.size)
+    remote.put(&place, &mut file, form.size, Condition::Always)?;
+    Ok(form.size)
 }
 
-/// Removes the bundles that were withdrawn, now that the checkpoint says so.
-fn remove_withdrawn(
-    archive: &Archive,
-    own: &Checkpoint,
-    remote: &Remote,
-    from: u64,
-    report: &mut PushReport,
-) -> Result<(), Error> {
-    let store = archive.store();
-    let plan = Plan::default().of_log(&archive.log(own))?;
-    for withdrawn in plan.withdrawn.iter().filter(|withdrawn| withdrawn.index >= from) {
-        let bytes = store.read(&layout::statement(&withdrawn.statement), MAX_WITHDRAWAL_BYTES)?;
-        let Ok(statement) = Withdrawal::decode(&bytes) else { continue };
-        for (old, _) in &statement.bundles {
-            for logged in plan.bundles.iter().filter(|logged| logged.id == *old && logged.index < withdrawn.index) {
-                let place = layout::bundle(logged.id, &logged.file);
-                if !store.exists(&place) {
-                    remote.remove(&place)?;
-                    report.removed += 1;
-                }
-            }
+/// Removes the bundles whose places others have taken, now that the checkpoint says so.
+fn remove_withdrawn(history: &History, remote: &Remote, from: u64, report: &mut PushReport) -> Result<(), Error> {
+    let is_new = |logged: &&LoggedBundle| logged.replaced.is_some_and(|replaced| replaced.leaf.0 >= from);
+    for logged in history.bundles.iter().filter(is_new) {
+        for form in &logged.forms {
+            remote.remove(&layout::bundle(logged.id, &form.file))?;
+            report.removed += 1;
         }
     }
     Ok(())

@@ -1,21 +1,21 @@
 //! Pulling an archive from one or more origins into a mirror. (FORMAT.md, "Mirrors")
 //!
-//! Policy, checkpoint, witnesses; the new leaves, which with the tiles held here must lead to the root that was signed, so that the log is shown
-//! to extend the one held; what withdraws is judged before anything is fetched; bundles, several at once, each checked whole before it gets its
-//! place; then statements, documents, tiles; the checkpoint last; only then are withdrawn bundles removed. A kill at any time leaves the mirror
-//! as it was, and what was verified is not fetched again.
+//! Checkpoint; the new leaves, which with the tiles held here must lead to the root that was signed, so that the log is shown to extend the one
+//! held; the history that they make, with policies and statements; witnesses; bundles, several at once, each checked whole before it gets its
+//! place; then statements, documents, tiles; the checkpoint last; only then are bundles that were replaced put aside. A kill at any time leaves
+//! the mirror as it was, and what was verified is not fetched again.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::num::NonZeroUsize;
 
-use crate::archive::policies::{Pin, Vouched, successors};
-use crate::archive::{Archive, Lock, Log, layout};
+use crate::archive::history::{LoggedBundle, Papers};
+use crate::archive::{self, Archive, History, Lock, Log, Pin, Vouched, layout};
 use crate::format::checkpoint::{self, Checkpoint, MAX_CHECKPOINT_BYTES};
 use crate::format::fork::Fork;
 use crate::format::tile::{Holds, MAX_ENTRIES_BYTES, TILE_WIDTH, Tile};
-use crate::ids::{BundleId, Origin};
+use crate::ids::{BundleId, LeafIndex, Origin};
 use crate::keys::Note;
 use crate::merkle;
 use crate::pipeline::ordered;
@@ -24,13 +24,13 @@ use crate::trust::authority::Fresh;
 use crate::watch::Watch;
 
 use super::fetch::chain;
-use super::plan::{Logged, Plan};
-use super::{Error, Pace, bundle};
+use super::whole::form_in;
+use super::{Error, Pace};
 
 /// The longest `archive.toml`, in bytes.
 const MAX_HEADER_BYTES: u64 = 16 << 10;
-/// The longest list of bundles to remove, in bytes.
-const MAX_REMOVALS_BYTES: u64 = 64 << 20;
+/// Seconds in a day.
+const SECONDS_A_DAY: i64 = 86_400;
 /// Where the tiles of a log lie that has not been shown to be what was signed.
 const STAGED: &str = ".vellum/incoming/log";
 /// Leaves that are held in memory at a time.
@@ -56,8 +56,8 @@ pub struct SyncOptions<'a> {
     pub streams: NonZeroUsize,
     /// Whether only to say what would be done.
     pub dry_run: bool,
-    /// Whether bundles of before that are not there, or of another size, are fetched again; reads all of the log.
-    pub complete: bool,
+    /// Days for which what a withdrawal replaced is kept aside.
+    pub grace: u32,
     /// Whether a checkpoint counts that too few witnesses have cosigned: for the witnesses themselves.
     pub unwitnessed: bool,
     /// Whether files among the bundles that the log does not have are removed.
@@ -88,8 +88,10 @@ pub struct SyncReport {
     pub bundles: (u64, u64),
     /// Bytes of bundles that came over from origins.
     pub moved: u64,
-    /// Bundles removed because they were withdrawn.
+    /// Bundles put aside because others have taken their place.
     pub withdrawn: Vec<BundleId>,
+    /// Bundles that count and that no origin has.
+    pub missing: Vec<BundleId>,
     /// Files removed that the log does not have.
     pub strays: Vec<String>,
     /// Origins that failed or lied.
@@ -109,7 +111,6 @@ pub struct Held {
 
 pub(super) struct Work<'a> {
     pub(super) options: &'a SyncOptions<'a>,
-    pin: Pin,
     pub(super) mirror: &'a Store,
     pub(super) watch: &'a dyn Watch,
     pub(super) report: SyncReport,
@@ -118,7 +119,7 @@ pub(super) struct Work<'a> {
 /// An origin's checkpoint that what is pinned bears out.
 pub(super) struct Head<'a> {
     pub(super) store: &'a Store,
-    pub(super) vouched: Vouched,
+    pub(super) head: archive::Head,
 }
 
 /// Brings a mirror up to the newest of the origins' checkpoints.
@@ -138,15 +139,7 @@ pub fn sync(mirror: &Store, options: &SyncOptions<'_>, watch: &dyn Watch) -> Res
     if !options.dry_run {
         finish(mirror, &held)?;
     }
-    // What is held has gone on from the pinned policy already, and an origin cannot take that back.
-    let pin = match options.pin {
-        Pin::Policy(pinned) if held.note.is_some() => {
-            let newest = successors(mirror, pinned)?.pop();
-            newest.map_or_else(|| options.pin.clone(), |version| Pin::Policy(version.policy))
-        }
-        pin => pin.clone(),
-    };
-    let mut work = Work { options, pin, mirror, watch, report: SyncReport::default() };
+    let mut work = Work { options, mirror, watch, report: SyncReport::default() };
     work.report.before = held.checkpoint.size;
     work.report.after = held.checkpoint.size;
     let heads = work.heads(&held)?;
@@ -210,11 +203,11 @@ impl<'a> Work<'a> {
         let mut heads: Vec<Head<'a>> = Vec::new();
         let mut first = None;
         for store in self.options.origins {
-            let outcome = Vouched::read(store, self.options.name, &self.pin)
+            let outcome = archive::Head::read(store, self.options.name, self.options.pin)
                 .map_err(Error::from)
-                .and_then(|vouched| self.admit(store, &vouched, held).map(|()| vouched));
+                .and_then(|head| self.admit(store, &head, held).map(|()| head));
             match outcome {
-                Ok(vouched) => heads.push(Head { store, vouched }),
+                Ok(head) => heads.push(Head { store, head }),
                 Err(error) => {
                     self.drop_origin(store, chain(&error));
                     // A lie is worse news than silence.
@@ -227,13 +220,13 @@ impl<'a> Work<'a> {
         if let (true, Some(error)) = (heads.is_empty(), first) {
             return Err(error);
         }
-        heads.sort_by_key(|head| std::cmp::Reverse(head.vouched.checkpoint.size));
+        heads.sort_by_key(|head| std::cmp::Reverse(head.head.checkpoint.size));
         Ok(heads)
     }
 
-    /// Judges an origin's checkpoint against what is held and what the policy asks for.
-    fn admit(&mut self, store: &Store, vouched: &Vouched, held: &Held) -> Result<(), Error> {
-        let (new, old) = (&vouched.checkpoint, &held.checkpoint);
+    /// Judges an origin's checkpoint against what is held.
+    fn admit(&self, store: &Store, head: &archive::Head, held: &Held) -> Result<(), Error> {
+        let (new, old) = (&head.checkpoint, &held.checkpoint);
         let same_size_other_root = new.size == old.size && new.root != old.root;
         if same_size_other_root || new.size < old.size {
             // What is held may be held against it without asking the origin: its root must be ours at that size.
@@ -242,7 +235,7 @@ impl<'a> Work<'a> {
                 true => Some(prove_fork(Log::new(self.mirror, old.size), new.size)?),
                 false => None,
             };
-            let evidence = self.keep_evidence(vouched, held, old, proof)?;
+            let evidence = self.keep_evidence(head, held, old, proof)?;
             let origin = store.name();
             return Err(if fork {
                 Error::Fork { origin, detail: format!("at {} leaves the roots differ", new.size), evidence }
@@ -250,21 +243,24 @@ impl<'a> Work<'a> {
                 Error::Rollback { origin, found: new.size, held: old.size, evidence }
             });
         }
-        if let Some(policy) = vouched.authority.policy() {
-            if !vouched.witnessed.is_met() && !self.options.unwitnessed {
-                let (found, needed) = (vouched.witnessed.by.len(), vouched.witnessed.needed);
-                let mut reason = format!("{found} of {needed} operators have cosigned it");
-                if !vouched.witnessed.bad.is_empty() {
-                    reason.push_str(&format!("; bad cosignatures by {}", vouched.witnessed.bad.join(", ")));
-                }
-                return Err(Error::NotVouched { what: "witnessed", reason });
+        Ok(())
+    }
+
+    /// Judges what witnesses say of a checkpoint by what the policy asks for.
+    fn witnessed(&mut self, store: &Store, vouched: &Vouched) -> Result<(), Error> {
+        let Some(policy) = vouched.authority().policy().filter(|_| !self.options.unwitnessed) else { return Ok(()) };
+        if !vouched.witnessed.is_met() {
+            let (found, needed) = (vouched.witnessed.by.len(), vouched.witnessed.needed);
+            let mut reason = format!("{found} of {needed} operators have cosigned it");
+            if !vouched.witnessed.bad.is_empty() {
+                reason.push_str(&format!("; bad cosignatures by {}", vouched.witnessed.bad.join(", ")));
             }
-            match Fresh::of(&vouched.witnessed, policy, self.options.moment) {
-                Fresh::No(_) | Fresh::Warn(_) if self.options.unwitnessed => {}
-                Fresh::No(reason) => return Err(Error::NotVouched { what: "fresh", reason }),
-                Fresh::Warn(reason) => self.report.warning = Some(format!("{}: {reason}", store.name())),
-                _ => {}
-            }
+            return Err(Error::NotVouched { what: "witnessed", reason });
+        }
+        match Fresh::of(&vouched.witnessed, policy, self.options.moment) {
+            Fresh::No(reason) => return Err(Error::NotVouched { what: "fresh", reason }),
+            Fresh::Warn(reason) => self.report.warning = Some(format!("{}: {reason}", store.name())),
+            _ => {}
         }
         Ok(())
     }
@@ -273,7 +269,7 @@ impl<'a> Work<'a> {
     /// person can check.
     fn keep_evidence(
         &self,
-        vouched: &Vouched,
+        head: &archive::Head,
         held: &Held,
         larger: &Checkpoint,
         proof: Option<Fork>,
@@ -282,7 +278,7 @@ impl<'a> Work<'a> {
         if self.options.dry_run {
             return Ok(folder);
         }
-        for (checkpoint, note) in [(&vouched.checkpoint, Some(&vouched.note)), (&held.checkpoint, held.note.as_ref())] {
+        for (checkpoint, note) in [(&head.checkpoint, Some(&head.note)), (&held.checkpoint, held.note.as_ref())] {
             let Some(note) = note else { continue };
             self.mirror.put(&layout::evidence(checkpoint), note.to_string().as_bytes(), Write::Replace)?;
         }
@@ -310,113 +306,83 @@ impl<'a> Work<'a> {
     }
 
     fn take(&mut self, held: &Held, head: &Head<'a>, heads: &[Head<'a>]) -> Result<(), Error> {
-        let (old, new) = (&held.checkpoint, &head.vouched.checkpoint);
-        if new.size == old.size && held.note.is_some() && !self.options.complete && !self.options.delete {
-            return self.keep_note(head, held);
-        }
+        let new = &head.head.checkpoint;
         // A trial run leaves the mirror's folder alone.
         let aside = self.options.dry_run.then(tempfile::tempdir).transpose().map_err(staging)?;
         let staged = aside.as_ref().map_or_else(|| self.mirror.path(STAGED), |aside| aside.path().to_owned());
         let staged = Store::new(&staged);
-        let plan = self.stage(head, held, &staged)?;
-        // All of the log is looked at only where something of before is concerned.
-        let whole =
-            (!plan.withdrawn.is_empty() || !plan.returns.is_empty() || self.options.complete || self.options.delete)
-                .then(|| Plan::with_articles().of_log(&Log::over(self.mirror, &staged, new.size)))
-                .transpose()?;
-        let mut files = self.small_files(head, &plan)?;
-        let statements = self.statements(head, &plan, &head.vouched.authority, &mut files)?;
-        let mut replaced: HashMap<BundleId, (u64, Option<BundleId>)> = HashMap::new();
-        for (index, statement) in &statements {
-            replaced.extend(statement.bundles.iter().map(|(old, new)| (*old, (*index, *new))));
-        }
-        // A bundle whose leaf came after the statement is there again.
-        let gone = |logged: &Logged| replaced.get(&logged.id).is_some_and(|(index, _)| *index > logged.index);
-        let wanted = match (&whole, self.options.complete) {
-            (Some(whole), true) => {
-                let earlier = self.replaced_before(whole)?;
-                let is_held = |logged: &&Logged| !earlier.contains(&(logged.id, logged.index));
-                whole.bundles.iter().filter(is_held).collect::<Vec<_>>()
-            }
-            _ => plan.bundles.iter().collect(),
-        };
-        // One file is fetched once, however often the log has it.
-        let mut places = HashSet::new();
-        let wanted: Vec<&Logged> = wanted
-            .into_iter()
-            .filter(|logged| !gone(logged) && !self.has(logged) && places.insert((logged.id, logged.file)))
-            .collect();
-        self.report.bundles = (wanted.len() as u64, wanted.iter().map(|logged| logged.size).sum());
+        self.stage(head, held, &staged)?;
+        let mut log = Log::over(self.mirror, &staged, new.size);
+        // What is held has gone on from the pinned policy already: an origin cannot take that back.
+        let papers: [&Store; 2] = [self.mirror, head.store];
+        let vouched = head.head.clone().vouched(&mut log, self.options.name, self.options.pin, &papers as &dyn Papers);
+        let mut vouched = vouched.map_err(|error| match error {
+            archive::Error::History(fault) => Error::History { origin: head.store.name(), fault },
+            other => other.into(),
+        })?;
+        self.witnessed(head.store, &vouched)?;
+        let files = self.small_files(head, &vouched.history)?;
+        let wanted = self.wanted(&vouched.history);
+        self.report.bundles = (wanted.len() as u64, wanted.iter().map(|logged| logged.newest().size).sum());
         if self.options.dry_run {
             self.report.after = new.size;
             return Ok(());
         }
-        self.bundles(&wanted, heads, &head.vouched.authority)?;
-        // What was in place already must bear out the new leaves all the same.
-        let fetched: HashSet<u64> = wanted.iter().map(|logged| logged.index).collect();
-        for logged in plan.bundles.iter().filter(|logged| !gone(logged) && !fetched.contains(&logged.index)) {
-            let file = self.mirror.open(&layout::bundle(logged.id, &logged.file))?;
-            bundle::bear_out(&file, logged, self.options.name, &head.vouched.authority)?;
+        let none = self.bundles(&wanted, heads, &vouched.history)?;
+        for id in none {
+            vouched.history.refuse(id);
         }
-        if let Some(whole) = &whole {
-            let mut all = self.earlier_statements(whole)?;
-            all.extend(statements.iter().cloned());
-            self.check_returns(&plan, whole, &all)?;
-            self.check_replacements(&statements, whole)?;
+        // What those were to replace keeps its place, where anybody has it still.
+        for logged in self.wanted(&vouched.history) {
+            match self.bundles(&[logged], heads, &vouched.history) {
+                Err(Error::Unobtainable { .. }) => self.report.missing.push(logged.id),
+                other => drop(other?),
+            }
         }
-        // A bundle whose leaf came after the statement is there again, and stays.
-        let is_gone = |index: u64, id: BundleId| plan.bundle(id).is_none_or(|logged| logged.index < index);
-        let removed: Vec<BundleId> = statements
-            .iter()
-            .flat_map(|(index, s)| s.bundles.iter().map(|(old, _)| *old).filter(|old| is_gone(*index, *old)))
-            .collect();
-        if !removed.is_empty() {
-            let lines: String = removed.iter().map(|id| format!("{id}\n")).collect();
-            self.mirror.put(layout::REMOVALS, format!("{}\n{lines}", new.size).as_bytes(), Write::Replace)?;
-        }
-        self.put(head, held, files, &staged)?;
-        self.report.withdrawn = remove_withdrawn(self.mirror, new.size)?;
+        self.put((head, &vouched), held, files, &staged)?;
+        self.put_aside(&vouched.history)?;
         for name in self.mirror.list(layout::INCOMING)? {
             self.mirror.remove_all(&format!("{}/{name}", layout::INCOMING))?;
         }
-        if let (Some(whole), true) = (&whole, self.options.delete) {
-            self.remove_strays(whole)?;
+        if self.options.delete {
+            self.remove_strays(&vouched.history)?;
         }
         self.report.after = new.size;
         Ok(())
     }
 
-    /// Says whether a bundle's file is in place; what is in place was checked before it got there.
-    fn has(&self, logged: &Logged) -> bool {
-        let path = self.mirror.path(&layout::bundle(logged.id, &logged.file));
-        fs::metadata(path).is_ok_and(|metadata| metadata.len() == logged.size)
+    /// Returns the bundles of which a file must be there and none is.
+    fn wanted<'h>(&self, history: &'h History) -> Vec<&'h LoggedBundle> {
+        history.held().filter(|logged| form_in(self.mirror, logged).is_none()).collect()
     }
 
-    /// Takes over newer cosignatures of a checkpoint that is held already.
-    fn keep_note(&mut self, head: &Head<'_>, held: &Held) -> Result<(), Error> {
-        let Some(mut note) = held.note.clone() else { return Ok(()) };
-        let mut newer = false;
-        for witness in head.vouched.authority.policy().map_or(&[][..], |policy| &policy.witnesses) {
-            newer |= note.take_cosignature(&head.vouched.note, &witness.key)?;
+    /// Puts bundles aside whose places others have taken, and erases what was put aside long enough ago.
+    fn put_aside(&mut self, history: &History) -> Result<(), Error> {
+        let now = self.options.moment.as_second();
+        for logged in history.bundles.iter().filter(|logged| logged.replaced.is_some()) {
+            let folder = layout::bundle_folder(logged.id);
+            if self.mirror.path(&folder).is_dir() {
+                self.mirror.adopt(&self.mirror.path(&folder), &format!("{}/{now}-{}", layout::WITHDRAWN, logged.id))?;
+                self.report.withdrawn.push(logged.id);
+            }
         }
-        if newer && !self.options.dry_run {
-            let bytes = note.to_string().into_bytes();
-            self.mirror.put_all(&[(layout::HELD.into(), bytes.clone()), (checkpoint::NAME.into(), bytes)])?;
+        for name in self.mirror.list(layout::WITHDRAWN)? {
+            let since = name.split('-').next().and_then(|since| since.parse::<i64>().ok());
+            let due = since.is_none_or(|since| now - since >= i64::from(self.options.grace) * SECONDS_A_DAY);
+            if due {
+                self.mirror.remove_all(&format!("{}/{name}", layout::WITHDRAWN))?;
+            }
         }
         Ok(())
     }
 
     /// Reads the leaves that are not held, and lays the tiles that they make aside until everything else is there; they must lead to the root
     /// that was signed. Memory is a chunk's.
-    fn stage(&self, head: &Head<'_>, held: &Held, staged: &Store) -> Result<Plan, Error> {
-        let (old, new) = (&held.checkpoint, &head.vouched.checkpoint);
+    fn stage(&self, head: &Head<'_>, held: &Held, staged: &Store) -> Result<(), Error> {
+        let (old, new) = (&held.checkpoint, &head.head.checkpoint);
         fs::remove_dir_all(staged.path("")).or_else(absent).map_err(staging)?;
-        let mut plan = Plan::default();
         let (mut size, mut root, mut chunk) = (old.size, old.root, Vec::new());
         let mut flush = |chunk: &mut Vec<Vec<u8>>| {
-            for (index, leaf) in (size..).zip(chunk.iter()) {
-                plan.push(index, leaf)?;
-            }
             let appended = Log::over(self.mirror, staged, size).append(chunk)?;
             for (place, bytes) in &appended.tiles {
                 let path = staged.path(place);
@@ -443,24 +409,24 @@ impl<'a> Work<'a> {
             )?;
             flush(&mut chunk)?;
         }
-        if (size, root) == (new.size, new.root) { Ok(plan) } else { Err(self.explain(head, held)?) }
+        if (size, root) == (new.size, new.root) { Ok(()) } else { Err(self.explain(head, held)?) }
     }
 
     /// Says why new leaves do not lead from what is held to the root that was signed: a fork, or tiles that are not the log's.
     fn explain(&self, head: &Head<'_>, held: &Held) -> Result<Error, Error> {
-        let (old, new) = (&held.checkpoint, &head.vouched.checkpoint);
+        let (old, new) = (&held.checkpoint, &head.head.checkpoint);
         let origin = head.store.name();
         let mut theirs = Log::new(head.store, new.size);
         let at_old = theirs.root(old.size).and_then(|root| Ok((root, theirs.root(new.size)?)));
         Ok(match at_old {
             Ok((at_old, at_new)) if at_new == new.root && at_old != old.root => {
                 let proof = prove_fork(theirs, old.size)?;
-                let evidence = self.keep_evidence(&head.vouched, held, new, Some(proof))?;
+                let evidence = self.keep_evidence(&head.head, held, new, Some(proof))?;
                 Error::Fork { origin, detail: format!("they part before leaf {}", old.size), evidence }
             }
             _ => {
                 let detail = format!("{origin}: its leaves do not lead to the root in its checkpoint");
-                Error::Leaf { index: old.size, detail }
+                Error::Leaf { index: LeafIndex(old.size), detail }
             }
         })
     }
@@ -468,23 +434,29 @@ impl<'a> Work<'a> {
     /// Puts everything but the bundles in place, the checkpoint last.
     fn put(
         &mut self,
-        head: &Head<'_>,
+        (head, vouched): (&Head<'_>, &Vouched),
         held: &Held,
         files: Vec<(String, Vec<u8>)>,
         staged: &Store,
     ) -> Result<(), Error> {
         self.mirror.put_all(&files)?;
         let tiles = self.place_tiles(held, head, staged)?;
-        let mut note = head.vouched.note.clone();
-        if let (Some(old), true) = (&held.note, held.checkpoint == head.vouched.checkpoint) {
+        let mut note = vouched.note.clone();
+        if let (Some(old), true) = (&held.note, held.checkpoint == vouched.checkpoint) {
             note = old.clone();
+            // Newer cosignatures are taken over.
+            for witness in vouched.authority().policy().map_or(&[][..], |policy| &policy.witnesses) {
+                note.take_cosignature(&vouched.note, &witness.key)?;
+            }
         }
         let note = note.to_string().into_bytes();
         if !self.mirror.exists(layout::HEADER) {
             let header = head.store.read(layout::HEADER, MAX_HEADER_BYTES)?;
-            let policy = head.vouched.authority.policy();
-            let keys = policy.map_or_else(|| std::slice::from_ref(&head.vouched.log_key), |policy| &policy.logs);
-            Archive::check_header(&header, self.options.name, keys)?;
+            let keys = match vouched.authority().policy() {
+                Some(policy) => policy.logs.iter().map(|log| log.key.clone()).collect(),
+                None => vec![vouched.log_key.clone()],
+            };
+            Archive::check_header(&header, self.options.name, &keys)?;
             self.mirror.put(layout::HEADER, &header, Write::Replace)?;
         }
         self.mirror.put(layout::HELD, &note, Write::Replace)?;
@@ -502,7 +474,7 @@ impl<'a> Work<'a> {
 
     /// Puts the new tiles in place, some at a time.
     fn place_tiles(&self, held: &Held, head: &Head<'_>, staged: &Store) -> Result<Vec<Tile>, Error> {
-        let (old, new) = (held.checkpoint.size, head.vouched.checkpoint.size);
+        let (old, new) = (held.checkpoint.size, head.head.checkpoint.size);
         if old == new {
             return Ok(Vec::new());
         }
@@ -516,9 +488,12 @@ impl<'a> Work<'a> {
     }
 
     /// Removes the files among the bundles that the log does not have.
-    fn remove_strays(&mut self, whole: &Plan) -> Result<(), Error> {
-        let known: BTreeSet<String> =
-            whole.bundles.iter().map(|logged| layout::bundle(logged.id, &logged.file)).collect();
+    fn remove_strays(&mut self, history: &History) -> Result<(), Error> {
+        let places = |logged: &LoggedBundle| {
+            logged.forms.iter().map(|form| layout::bundle(logged.id, &form.file)).collect::<Vec<_>>()
+        };
+        // Bytes of a void bundle that are held are kept: it may be vouched for again.
+        let known: BTreeSet<String> = history.bundles.iter().flat_map(places).collect();
         for shelf in self.mirror.list(layout::BUNDLES)? {
             for folder in self.mirror.list(&format!("{}/{shelf}", layout::BUNDLES))? {
                 let folder = format!("{}/{shelf}/{folder}", layout::BUNDLES);
@@ -535,7 +510,7 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Finishes what a killed sync had begun: the checkpoint that is served, and what it withdraws.
+/// Finishes what a killed sync had begun: the checkpoint that is served.
 fn finish(mirror: &Store, held: &Held) -> Result<(), Error> {
     fs::remove_dir_all(mirror.path(STAGED)).or_else(absent).map_err(staging)?;
     let Some(note) = &held.note else { return Ok(()) };
@@ -543,28 +518,7 @@ fn finish(mirror: &Store, held: &Held) -> Result<(), Error> {
     if mirror.read(checkpoint::NAME, MAX_CHECKPOINT_BYTES).ok().as_ref() != Some(&note) {
         mirror.put(checkpoint::NAME, &note, Write::Replace)?;
     }
-    remove_withdrawn(mirror, held.checkpoint.size).map(drop)
-}
-
-/// Removes the bundles that a checkpoint withdraws, with all that lies beside them, now that the mirror holds it.
-fn remove_withdrawn(mirror: &Store, size: u64) -> Result<Vec<BundleId>, Error> {
-    let mut removed = Vec::new();
-    if !mirror.exists(layout::REMOVALS) {
-        return Ok(removed);
-    }
-    let list = mirror.read(layout::REMOVALS, MAX_REMOVALS_BYTES)?;
-    let list = String::from_utf8_lossy(&list).into_owned();
-    let mut lines = list.lines();
-    let due = lines.next().and_then(|size| size.parse::<u64>().ok()).is_some_and(|of| of <= size);
-    for id in lines.filter(|_| due).filter_map(|line| line.parse::<BundleId>().ok()) {
-        let folder = layout::bundle_folder(id);
-        for name in mirror.list(&folder)? {
-            mirror.remove(&format!("{folder}/{name}"))?;
-        }
-        removed.push(id);
-    }
-    mirror.remove(layout::REMOVALS)?;
-    Ok(removed)
+    Ok(())
 }
 
 /// Proves what a log's root was at a smaller size.

@@ -1,46 +1,40 @@
 //! Whether an archive holds everything that its log has, by name and size: what a witness cosigns, and what is pushed.
 
-use std::collections::HashSet;
 use std::fs;
 
-use crate::archive::{Archive, layout};
-use crate::format::withdrawal::{MAX_WITHDRAWAL_BYTES, Withdrawal};
+use crate::archive::history::{Form, LoggedBundle};
+use crate::archive::{Archive, History, layout};
+use crate::store::Store;
 use crate::trust::policy;
 
 use super::Error;
-use super::plan::Plan;
+
+/// Returns the form of a bundle that lies in a folder, by its size; what lies there was checked before it got there.
+pub(super) fn form_in<'a>(store: &Store, logged: &'a LoggedBundle) -> Option<&'a Form> {
+    let is_there = |form: &&Form| {
+        let found = fs::metadata(store.path(&layout::bundle(logged.id, &form.file)));
+        found.is_ok_and(|found| found.is_file() && found.len() == form.size)
+    };
+    logged.credible().find(is_there)
+}
 
 /// Returns the first thing that the log has and the archive lacks, with what is wrong with it.
-pub(super) fn lack(archive: &Archive, plan: &Plan) -> Result<Option<String>, Error> {
+pub(super) fn lack(archive: &Archive, history: &History) -> Result<Option<String>, Error> {
     let store = archive.store();
     let missing = |place: &str| format!("{place} is missing");
-    let mut replaced = HashSet::new();
-    for withdrawn in &plan.withdrawn {
-        let place = layout::statement(&withdrawn.statement);
-        if !store.exists(&place) {
-            return Ok(Some(missing(&place)));
-        }
-        let statement = match Withdrawal::decode(&store.read(&place, MAX_WITHDRAWAL_BYTES)?) {
-            Ok(statement) => statement,
-            Err(fault) => return Ok(Some(format!("{place}: {fault}"))),
-        };
-        for (old, _) in &statement.bundles {
-            // What was deposited again after its withdrawal counts.
-            let before = plan.bundles.iter().filter(|logged| logged.id == *old && logged.index < withdrawn.index);
-            replaced.extend(before.map(|logged| logged.index));
-        }
+    if let Some(place) = history.missing.first() {
+        return Ok(Some(missing(place)));
     }
-    for logged in plan.bundles.iter().filter(|logged| !replaced.contains(&logged.index)) {
-        let place = layout::bundle(logged.id, &logged.file);
-        match fs::metadata(store.path(&place)) {
-            Ok(found) if found.is_file() && found.len() == logged.size => {}
+    for logged in history.held().filter(|logged| form_in(store, logged).is_none()) {
+        let form = logged.newest();
+        let place = layout::bundle(logged.id, &form.file);
+        return Ok(Some(match fs::metadata(store.path(&place)) {
             Ok(found) if found.is_file() => {
-                let (expected, found) = (logged.size, found.len());
-                return Ok(Some(format!("{place} has {found} bytes, its leaf says {expected}")));
+                format!("{place} has {} bytes, its leaf says {}", found.len(), form.size)
             }
-            _ => return Ok(Some(missing(&place))),
-        }
+            _ => missing(&place),
+        }));
     }
-    let policies = plan.policies.iter().map(|(_, version, _)| policy::place(*version));
-    Ok(plan.documents.keys().cloned().chain(policies).find(|place| !store.exists(place)).map(|place| missing(&place)))
+    let policies = history.policies.keys().map(|version| policy::place(*version));
+    Ok(history.documents.keys().cloned().chain(policies).find(|place| !store.exists(place)).map(|place| missing(&place)))
 }

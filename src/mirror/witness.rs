@@ -3,15 +3,13 @@
 //! A cosignature says: this mirror holds all of it, durably, and has seen one history only. What was cosigned last is on disk before the
 //! cosignature leaves the process, and a witness never goes back.
 
-use crate::archive::policies::{Pin, Vouched};
-use crate::archive::{Archive, Lock, Log, layout};
+use crate::archive::{Archive, Head, Lock, Log, Pin, Vouched, layout};
 use crate::format::checkpoint::{self, Checkpoint, MAX_CHECKPOINT_BYTES};
 use crate::format::fork::Fork;
 use crate::keys::{Note, Signer, VerifierKey};
 use crate::store::{Store, Write};
 
 use super::fetch::chain;
-use super::plan::Plan;
 use super::whole::lack;
 use super::{Dropped, Error};
 
@@ -52,11 +50,10 @@ pub fn cosign(
     let vouched = archive.vouched(pin)?;
     let witness = VerifierKey::of_witness(name, signer.public())?;
     let (now, mut note) = (&vouched.checkpoint, vouched.note.clone());
-    let log = archive.log(now);
     if archive.log(now).root(now.size)? != now.root {
         return Err(Error::Incomplete("its tiles do not lead to the root in the checkpoint".into()));
     }
-    if let Some(lack) = lack(archive, &Plan::default().of_log(&log)?)? {
+    if let Some(lack) = lack(archive, &vouched.history)? {
         return Err(Error::Incomplete(lack));
     }
     if store.exists(layout::COSIGNED) {
@@ -95,13 +92,13 @@ pub fn collect(
     let _lock = Lock::take(store, who)?;
     // Only now: the checkpoint is written again with its cosignatures, and a publisher may have replaced it before the lock was free.
     let vouched = archive.vouched(pin)?;
-    let of_policy = vouched.authority.policy().map_or(&[][..], |policy| &policy.witnesses);
+    let of_policy = vouched.authority().policy().map_or(&[][..], |policy| &policy.witnesses);
     let witnesses: Vec<&VerifierKey> = of_policy.iter().map(|witness| &witness.key).chain(more).collect();
     let (own, mut note) = (&vouched.checkpoint, vouched.note.clone());
     let mut collected = Collected::default();
     for mirror in mirrors {
         let without = |why: String| Dropped { origin: mirror.name(), why };
-        let theirs = match Vouched::read(mirror, archive.origin(), &pin_of(&vouched)) {
+        let theirs = match Head::read(mirror, archive.origin(), &pin_of(&vouched)) {
             Ok(theirs) => theirs,
             Err(error) => {
                 collected.without.push(without(chain(&error)));

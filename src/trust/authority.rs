@@ -1,34 +1,44 @@
-//! Whether enough of the right keys have signed: by the keys that a person trusts, or by the archive's policy. (FORMAT.md, "Trust policy")
+//! Whether enough of the right keys have signed: by the keys that a person trusts, or by the archive's policies. (FORMAT.md, "Trust policy")
 //!
-//! Under a policy a signature counts only where the log has a leaf for it, and its key is judged at that leaf's index: what a stolen key signs
-//! later does not count, what a retired key has signed before still does, and nothing can be slipped under an old bundle.
+//! A signature counts only by the leaf that carries it. How many it takes is for the policy in force where the thing was logged, what a key may do
+//! for the policy in force at the signature's leaf, and whether the key counts there for the newest one: what a stolen key signs later does not
+//! count, what a retired key has signed before still does, and nothing can be slipped under an old bundle.
 
 use jiff::Timestamp;
 
-use crate::ids::Origin;
-use crate::keys::{Kind, Note, VerifierKey};
+use crate::ids::LeafIndex;
+use crate::keys::{Note, PUBLIC_KEY_BYTES, PublicKey, VerifierKey};
 
 use super::TrustedKey;
-use super::policy::{OnStale, Policy, PolicyKey, Role, is_signed};
+use super::policy::{OnStale, Policy, PolicyKey, Role};
 
 const SECONDS_A_DAY: i64 = 86_400;
+/// How far a witness's clock may be ahead, in seconds.
+const MAX_AHEAD_SECONDS: i64 = 600;
 
-/// Whom to believe about an archive.
-#[derive(Debug, Clone)]
-pub enum Authority {
-    /// Each of these keys may do everything.
-    Keys(Vec<TrustedKey>),
-    /// What the policy says.
-    Policy(Box<Policy>),
+/// Whom to believe about an archive: its policies, each from the leaf after its own; where there is none, each trusted key may do everything.
+#[derive(Debug, Clone, Default)]
+pub struct Authority {
+    trusted: Vec<TrustedKey>,
+    versions: Vec<InForce>,
 }
 
-/// A signature file and its leaf in the log.
-#[derive(Debug, Clone, Copy)]
-pub struct Logged<'a> {
-    /// The `.minisig` file.
-    pub bytes: &'a [u8],
-    /// The index of its leaf, if it has one.
-    pub index: Option<u64>,
+/// A version of the policy that counts.
+#[derive(Debug, Clone)]
+pub struct InForce {
+    /// What it says.
+    pub policy: Policy,
+    /// Its leaf; it is in force from the next one on.
+    pub leaf: LeafIndex,
+}
+
+/// A signature that was found good, and the leaf that carries it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signed {
+    /// The leaf.
+    pub leaf: LeafIndex,
+    /// The key.
+    pub key: [u8; PUBLIC_KEY_BYTES],
 }
 
 /// Whether the threshold is met.
@@ -38,6 +48,8 @@ pub struct Met {
     pub by: Vec<String>,
     /// How many it takes.
     pub needed: u64,
+    /// The leaf whose signature was the last that it took.
+    pub since: Option<LeafIndex>,
     /// Why others do not count.
     pub refused: Vec<String>,
 }
@@ -45,7 +57,7 @@ pub struct Met {
 impl Met {
     /// Says whether enough keys count.
     pub fn is_met(&self) -> bool {
-        self.by.len() as u64 >= self.needed
+        self.since.is_some()
     }
 
     /// Says in a line what was found.
@@ -63,71 +75,134 @@ impl Met {
 }
 
 impl Authority {
-    /// Returns the policy, where there is one.
+    /// Believes keys that a person trusts, until a policy counts.
+    pub fn of_keys(trusted: Vec<TrustedKey>) -> Self {
+        Self { trusted, versions: Vec::new() }
+    }
+
+    /// Takes in the next version of the policy.
+    pub fn enact(&mut self, policy: Policy, leaf: LeafIndex) {
+        debug_assert!(self.versions.last().is_none_or(|last| last.policy.version < policy.version), "in order");
+        self.versions.push(InForce { policy, leaf });
+    }
+
+    /// Returns the versions that count, the oldest first.
+    pub fn versions(&self) -> &[InForce] {
+        &self.versions
+    }
+
+    /// Returns the newest version, where there is one.
     pub fn policy(&self) -> Option<&Policy> {
-        match self {
-            Self::Keys(_) => None,
-            Self::Policy(policy) => Some(policy),
+        self.versions.last().map(|version| &version.policy)
+    }
+
+    /// Returns the version in force at a leaf; none before the first one's.
+    pub fn in_force(&self, leaf: LeafIndex) -> Option<&Policy> {
+        self.versions.iter().rev().find(|version| version.leaf < leaf).map(|version| &version.policy)
+    }
+
+    /// Returns the leaf with which the archive was closed.
+    pub fn closed_at(&self) -> Option<LeafIndex> {
+        self.versions.last().filter(|version| version.policy.closed).map(|version| version.leaf)
+    }
+
+    /// Returns all keys whose signatures may count.
+    pub fn keys(&self) -> Vec<TrustedKey> {
+        match self.policy() {
+            None => self.trusted.clone(),
+            Some(policy) => {
+                let named = |key: &PolicyKey| TrustedKey { key: key.public.clone(), label: key.name.clone() };
+                policy.keys.iter().map(named).collect()
+            }
         }
     }
 
-    /// Returns the keys that may do something, with the names by which they are known here.
-    pub fn keys(&self, role: Role) -> Vec<TrustedKey> {
-        match self {
-            Self::Keys(keys) => keys.clone(),
-            Self::Policy(policy) => {
-                let keys = policy.keys.iter().filter(|key| key.roles.contains(&role));
+    /// Returns the keys that may do something now, with the names by which they are known here.
+    pub fn keys_for(&self, role: Role) -> Vec<TrustedKey> {
+        match self.policy() {
+            None => self.trusted.clone(),
+            Some(policy) => {
+                let role = role_asked(policy, role);
+                let keys = policy.keys.iter().filter(|key| key.roles.contains(&role) && key.is_active());
                 keys.map(|key| TrustedKey { key: key.public.clone(), label: key.name.clone() }).collect()
             }
         }
     }
 
-    /// Judges whether enough keys with `role` have signed `content`.
-    pub fn judge(
-        &self,
-        (role, kind): (Role, Kind),
-        content: &[u8],
-        signatures: &[Logged<'_>],
-        archive: &Origin,
-    ) -> Met {
-        let signed = |key| signatures.iter().filter(move |s| is_signed(s.bytes, key, content, kind, archive));
-        match self {
-            Self::Keys(keys) => {
-                let by = keys.iter().filter(|trusted| signed(&trusted.key).next().is_some());
-                Met { by: by.map(|trusted| trusted.label.clone()).collect(), needed: 1, refused: Vec::new() }
-            }
-            Self::Policy(policy) => {
-                let needed = policy.threshold.of(role);
-                let mut met = Met { needed, ..Met::default() };
-                for key in &policy.keys {
-                    let reasons: Vec<_> = signed(&key.public).map(|s| key.lapse(role, s.index)).collect();
-                    if reasons.contains(&None) {
-                        met.by.push(key.name.clone());
-                    } else if let Some(Some(reason)) = reasons.into_iter().next() {
-                        met.refused.push(format!("{} {reason}", key.name));
-                    }
-                }
-                met
+    /// Returns the public key of these bytes, if its signatures may count.
+    pub fn key(&self, bytes: &[u8; PUBLIC_KEY_BYTES]) -> Option<&PublicKey> {
+        match self.policy() {
+            None => self.trusted.iter().map(|trusted| &trusted.key).find(|key| key.as_bytes() == bytes),
+            Some(policy) => policy.keys.iter().map(|key| &key.public).find(|key| key.as_bytes() == bytes),
+        }
+    }
+
+    /// Judges whether enough keys with `role` have signed what was logged first at `place`.
+    pub fn judge(&self, role: Role, place: LeafIndex, signatures: &[Signed]) -> Met {
+        let Some(newest) = self.versions.last().map(|version| &version.policy) else {
+            return self.judge_by_trust(signatures);
+        };
+        // Before the first policy one key is enough, and its keys and roles hold.
+        let needed = self.in_force(place).map_or(1, |policy| policy.threshold.of(role));
+        let mut met = Met { needed, ..Met::default() };
+        let mut counted: Vec<(LeafIndex, &str)> = Vec::new();
+        for key in &newest.keys {
+            let own = signatures.iter().filter(|signed| signed.key == *key.public.as_bytes());
+            let mut judged: Vec<_> = own.map(|signed| (signed.leaf, self.lapse(key, role, signed.leaf))).collect();
+            judged.sort_by_key(|(leaf, _)| *leaf);
+            if let Some((leaf, _)) = judged.iter().find(|(_, lapse)| lapse.is_none()) {
+                counted.push((*leaf, &key.name));
+            } else if let Some((_, Some(reason))) = judged.into_iter().next() {
+                met.refused.push(format!("{} {reason}", key.name));
             }
         }
+        counted.sort();
+        met.since = usize::try_from(needed).ok().and_then(|n| counted.get(n.max(1) - 1)).map(|(leaf, _)| *leaf);
+        met.by = counted.into_iter().map(|(_, name)| name.to_owned()).collect();
+        met
+    }
+
+    fn judge_by_trust(&self, signatures: &[Signed]) -> Met {
+        let mut met = Met { needed: 1, ..Met::default() };
+        for trusted in &self.trusted {
+            let first = signatures.iter().filter(|signed| signed.key == *trusted.key.as_bytes()).map(|signed| signed.leaf);
+            if let Some(first) = first.min() {
+                met.by.push(trusted.label.clone());
+                met.since = Some(met.since.map_or(first, |since| since.min(first)));
+            }
+        }
+        met
+    }
+
+    /// Says why a signature in this leaf does not count.
+    fn lapse(&self, key: &PolicyKey, role: Role, leaf: LeafIndex) -> Option<String> {
+        let then = self.in_force(leaf).or_else(|| self.versions.first().map(|first| &first.policy))?;
+        let as_then = then.keys.iter().find(|other| other.public == key.public);
+        let Some(as_then) = as_then else { return Some(format!("was no key of the policy at leaf {leaf}")) };
+        let role = role_asked(then, role);
+        if !as_then.roles.contains(&role) {
+            return Some(format!("may not {}", role.as_str()));
+        }
+        key.lapse(leaf)
     }
 }
 
+/// Returns the role that a policy asks for: documents are for publishers where it says nothing of them.
+fn role_asked(policy: &Policy, role: Role) -> Role {
+    if role == Role::Document && policy.threshold.document.is_none() { Role::Publish } else { role }
+}
+
 impl PolicyKey {
-    /// Says why a signature with this leaf does not count.
-    fn lapse(&self, role: Role, index: Option<u64>) -> Option<String> {
-        if !self.roles.contains(&role) {
-            return Some(format!("may not {}", role.as_str()));
+    /// Says why a signature in this leaf does not count.
+    fn lapse(&self, leaf: LeafIndex) -> Option<String> {
+        if let Some(from) = self.valid_from.filter(|from| leaf.0 < *from) {
+            return Some(format!("counts from leaf {from}, the signature is in leaf {leaf}"));
         }
-        let Some(index) = index else { return Some("has signed, and the log does not have the signature".into()) };
-        if let Some(from) = self.valid_from.filter(|from| index < *from) {
-            return Some(format!("counts from leaf {from}, the signature is leaf {index}"));
+        if let Some(at) = self.compromised_at.filter(|at| leaf.0 >= *at) {
+            return Some(format!("was compromised at leaf {at}, the signature is in leaf {leaf}"));
         }
-        if let Some(at) = self.compromised_at.filter(|at| index >= *at) {
-            return Some(format!("was compromised at leaf {at}, the signature is leaf {index}"));
-        }
-        if let Some(at) = self.retired_at.filter(|at| index >= *at) {
-            return Some(format!("was retired at leaf {at}, the signature is leaf {index}"));
+        if let Some(at) = self.retired_at.filter(|at| leaf.0 >= *at) {
+            return Some(format!("was retired at leaf {at}, the signature is in leaf {leaf}"));
         }
         None
     }
@@ -138,6 +213,8 @@ impl PolicyKey {
 pub struct Witnessed {
     /// Operators that have cosigned, and when, the newest first.
     pub by: Vec<(String, Timestamp)>,
+    /// Operators that keep a whole copy, by what they cosign.
+    pub held_by: Vec<String>,
     /// How many operators it takes.
     pub needed: u64,
     /// Witnesses whose cosignatures fail.
@@ -155,6 +232,9 @@ impl Witnessed {
                         found.bad.push(witness.key.name().to_owned());
                         continue;
                     };
+                    if witness.holds && !found.held_by.contains(&witness.operator) {
+                        found.held_by.push(witness.operator.clone());
+                    }
                     // One operator counts once, at its newest.
                     match found.by.iter_mut().find(|(operator, _)| *operator == witness.operator) {
                         Some((_, known)) => *known = (*known).max(time),
@@ -175,10 +255,11 @@ impl Witnessed {
     }
 
     /// Returns since when a quorum vouches for its being current: the quorum-th newest time, so that one lying
-    /// witness does not move it.
-    pub fn fresh(&self) -> Option<Timestamp> {
+    /// witness does not move it. Times too far ahead of `at` say nothing.
+    pub fn fresh(&self, at: Timestamp) -> Option<Timestamp> {
         let quorum = usize::try_from(self.needed).ok().filter(|n| *n > 0)?;
-        self.by.get(quorum - 1).map(|(_, time)| *time)
+        let believed = |(_, time): &&(String, Timestamp)| time.as_second() - at.as_second() <= MAX_AHEAD_SECONDS;
+        self.by.iter().filter(believed).nth(quorum - 1).map(|(_, time)| *time)
     }
 }
 
@@ -191,6 +272,8 @@ pub enum Fresh {
     Warn(String),
     /// It is not, and the policy refuses it.
     No(String),
+    /// The archive is closed: it is as new as it will ever be.
+    Closed(String),
     /// Nobody says anything about it.
     Unknown(String),
 }
@@ -198,12 +281,15 @@ pub enum Fresh {
 impl Fresh {
     /// Judges a checkpoint's age.
     pub fn of(witnessed: &Witnessed, policy: &Policy, at: Timestamp) -> Self {
+        if policy.closed {
+            return Self::Closed("nothing is added any more".into());
+        }
         let Some(limit) = policy.freshness else { return Self::Unknown("the policy sets no age".into()) };
         let stale = |why: String| match limit.on_stale {
             OnStale::Warn => Self::Warn(why),
             OnStale::Fail => Self::No(why),
         };
-        let Some(time) = witnessed.fresh() else { return stale("no quorum of witnesses says when".into()) };
+        let Some(time) = witnessed.fresh(at) else { return stale("no quorum of witnesses says when".into()) };
         let days = (at.as_second() - time.as_second()) / SECONDS_A_DAY;
         if days >= i64::from(limit.max_age_days) {
             return stale(format!(
@@ -219,6 +305,7 @@ impl Fresh {
         match self {
             Self::Yes(_) => "yes",
             Self::Warn(_) | Self::No(_) => "no",
+            Self::Closed(_) => "closed",
             Self::Unknown(_) => "unknown",
         }
     }
@@ -226,12 +313,12 @@ impl Fresh {
     /// Returns the reason.
     pub fn reason(&self) -> &str {
         match self {
-            Self::Yes(why) | Self::Warn(why) | Self::No(why) | Self::Unknown(why) => why,
+            Self::Yes(why) | Self::Warn(why) | Self::No(why) | Self::Closed(why) | Self::Unknown(why) => why,
         }
     }
 }
 
 /// Returns the log key under which a note counts: one of the policy's that has signed it.
 pub fn log_key_of<'a>(note: &Note, policy: &'a Policy) -> Option<&'a VerifierKey> {
-    policy.logs.iter().find(|log| note.verified(log).is_ok())
+    policy.logs.iter().map(|log| &log.key).find(|key| note.verified(key).is_ok())
 }

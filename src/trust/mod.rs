@@ -4,6 +4,7 @@
 //! the whole public key, and its trusted comment must speak of this manifest.
 
 pub mod authority;
+pub mod logged;
 pub mod policy;
 
 use jiff::Timestamp;

@@ -4,6 +4,8 @@
 //! format = "vellum-trust/1"
 //! archive = "example.org/library"
 //! version = 2
+//! previous = "sha256:…"
+//! log = { size = 41000, root = "sha256:…" }
 //!
 //! [threshold]
 //! root = 2
@@ -21,16 +23,18 @@
 //! roles = ["root", "publish", "withdraw"]
 //! retired_at = 41200
 //!
-//! [[log]]
+//! [[log_key]]
 //! vkey = "example.org/library+…"
 //!
 //! [[witness]]
 //! vkey = "mirror.example.net/m1+…"
 //! operator = "uni-x"
+//! holds = true
 //! ```
 //!
 //! Everything is understood or refused: a typing error must not weaken a policy. Version n+1 counts when a root threshold of n and of n+1 has
-//! signed it. Whether a key counts is judged at the index of its signature's leaf, which nobody can forge, not by a date.
+//! signed it, and it takes nothing back that was right: see [`Policy::successor`]. Whether a key counts is judged at the index of the leaf
+//! that carries its signature, which nobody can forge, not by a date.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -76,6 +80,14 @@ pub enum PolicyFault {
         /// Its version.
         found: u64,
     },
+    /// It takes something back, or does not go on from the version before.
+    #[error("version {version}: {detail}")]
+    Successor {
+        /// Its version.
+        version: u64,
+        /// What does not hold.
+        detail: String,
+    },
     /// Too few root keys have signed it.
     #[error("version {version}: {found} of the root keys of version {of} have signed it, expected {expected}")]
     Unsigned {
@@ -100,6 +112,8 @@ pub enum Role {
     Publish,
     /// Take articles out.
     Withdraw,
+    /// Put documents into the archive.
+    Document,
 }
 
 impl Role {
@@ -109,6 +123,7 @@ impl Role {
             Self::Root => "root",
             Self::Publish => "publish",
             Self::Withdraw => "withdraw",
+            Self::Document => "document",
         }
     }
 }
@@ -133,6 +148,8 @@ pub struct Thresholds {
     pub publish: u64,
     /// To withdraw an article.
     pub withdraw: u64,
+    /// To put a document into the archive; where absent, whoever may publish may do that too.
+    pub document: Option<u64>,
     /// Operators of witnesses that must have seen a checkpoint; none where 0.
     #[serde(default)]
     pub witness: u64,
@@ -145,6 +162,10 @@ impl Thresholds {
             Role::Root => self.root,
             Role::Publish => self.publish,
             Role::Withdraw => self.withdraw,
+            Role::Document => match self.document {
+                Some(document) => document,
+                None => self.publish,
+            },
         }
     }
 }
@@ -176,6 +197,15 @@ pub struct PolicyKey {
     pub compromised_at: Option<u64>,
 }
 
+/// A key of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogKey {
+    /// The key.
+    pub key: VerifierKey,
+    /// Checkpoints of this size and above do not count by it alone: it was put to rest.
+    pub retired_at: Option<u64>,
+}
+
 /// A witness and who runs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Witness {
@@ -183,6 +213,17 @@ pub struct Witness {
     pub key: VerifierKey,
     /// Who runs it; a quorum counts operators.
     pub operator: String,
+    /// Whether it keeps a whole copy, or vouches for one history alone.
+    pub holds: bool,
+}
+
+/// A head of the log: its size, and its root there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Number of leaves.
+    pub size: u64,
+    /// The root over them.
+    pub root: Digest,
 }
 
 /// A policy that is well-formed; whether it counts is for [`Policy::first`] and [`Policy::successor`].
@@ -192,6 +233,12 @@ pub struct Policy {
     pub archive: Origin,
     /// Its number, from 1.
     pub version: u64,
+    /// Digest of the version before; the first has none.
+    pub previous: Option<Digest>,
+    /// The head of the log that it was made on.
+    pub log: Head,
+    /// Whether the archive is closed: its leaf is the log's last that counts.
+    pub closed: bool,
     /// How many it takes.
     pub threshold: Thresholds,
     /// How old a checkpoint may be.
@@ -199,7 +246,7 @@ pub struct Policy {
     /// The keys.
     pub keys: Vec<PolicyKey>,
     /// The log's keys.
-    pub logs: Vec<VerifierKey>,
+    pub logs: Vec<LogKey>,
     /// The witnesses.
     pub witnesses: Vec<Witness>,
     /// Digest of the file.
@@ -212,12 +259,16 @@ struct Raw {
     format: String,
     archive: String,
     version: u64,
+    previous: Option<String>,
+    log: RawHead,
+    #[serde(default)]
+    closed: bool,
     threshold: Thresholds,
     freshness: Option<Freshness>,
     #[serde(default)]
     key: Vec<RawKey>,
     #[serde(default)]
-    log: Vec<RawLog>,
+    log_key: Vec<RawLogKey>,
     #[serde(default)]
     witness: Vec<RawWitness>,
 }
@@ -235,8 +286,16 @@ struct RawKey {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawLog {
+struct RawHead {
+    size: u64,
+    root: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLogKey {
     vkey: String,
+    retired_at: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -244,6 +303,7 @@ struct RawLog {
 struct RawWitness {
     vkey: String,
     operator: String,
+    holds: bool,
 }
 
 /// Returns the place of a version in an archive.
@@ -274,15 +334,29 @@ impl Policy {
         let archive: Origin = raw.archive.parse().map_err(|error| fault(format!("archive: {error}")))?;
         let vkey = |text: &str| text.parse::<VerifierKey>().map_err(|error| fault(format!("{text:?}: {error}")));
         let keys = raw.key.iter().map(RawKey::read).collect::<Result<Vec<_>, _>>()?;
-        let logs = raw.log.iter().map(|log| vkey(&log.vkey)).collect::<Result<Vec<_>, _>>()?;
+        let log_key = |raw: &RawLogKey| Ok(LogKey { key: vkey(&raw.vkey)?, retired_at: raw.retired_at });
+        let logs = raw.log_key.iter().map(log_key).collect::<Result<Vec<_>, PolicyFault>>()?;
+        let digest = |text: &str| Digest::from_labelled(text).map_err(|error| fault(error.to_string()));
+        let previous = raw.previous.as_deref().map(digest).transpose()?;
+        let log = Head { size: raw.log.size, root: digest(&raw.log.root)? };
         let witnesses = raw
             .witness
             .iter()
-            .map(|raw| Ok(Witness { key: vkey(&raw.vkey)?, operator: name(&raw.operator)? }))
+            .map(|raw| Ok(Witness { key: vkey(&raw.vkey)?, operator: name(&raw.operator)?, holds: raw.holds }))
             .collect::<Result<Vec<_>, PolicyFault>>()?;
-        let (version, threshold, freshness) = (raw.version, raw.threshold, raw.freshness);
-        let digest = Digest::of(bytes);
-        let policy = Self { archive, version, threshold, freshness, keys, logs, witnesses, digest };
+        let policy = Self {
+            archive,
+            version: raw.version,
+            previous,
+            log,
+            closed: raw.closed,
+            threshold: raw.threshold,
+            freshness: raw.freshness,
+            keys,
+            logs,
+            witnesses,
+            digest: Digest::of(bytes),
+        };
         policy.check().map_err(PolicyFault::Malformed)?;
         Ok(policy)
     }
@@ -290,6 +364,9 @@ impl Policy {
     fn check(&self) -> Result<(), String> {
         if !(1..=MAX_VERSIONS).contains(&self.version) {
             return Err(format!("expected a version from 1 to {MAX_VERSIONS}, found {}", self.version));
+        }
+        if self.previous.is_some() != (self.version > 1) {
+            return Err("`previous` names the version before; version 1 has none".into());
         }
         if self.keys.len().max(self.logs.len()).max(self.witnesses.len()) > MAX_KEYS {
             return Err(format!("more than {MAX_KEYS} keys of a kind"));
@@ -301,21 +378,30 @@ impl Policy {
                 .map_or(Ok(()), |one| Err(format!("{what} {one:?} stands twice")))
         };
         distinct("the name", self.keys.iter().map(|key| key.name.clone()).collect())?;
-        distinct("the key", self.keys.iter().map(|key| key.public.to_bare()).collect())?;
-        distinct("the witness", self.witnesses.iter().map(|witness| witness.key.public().to_bare()).collect())?;
+        let log_keys = self.logs.iter().map(|log| log.key.public().to_bare());
+        let witnesses = self.witnesses.iter().map(|witness| witness.key.public().to_bare());
+        // One key with two duties would let a thief of it pass for two.
+        distinct("the key", self.keys.iter().map(|key| key.public.to_bare()).chain(log_keys).chain(witnesses).collect())?;
         if self.logs.is_empty() {
             return Err("no key of the log".into());
         }
-        if let Some(log) = self.logs.iter().find(|log| log.is_witness() || log.name() != self.archive.as_str()) {
-            return Err(format!("the log's key {log} is not one of a log named {:?}", self.archive.as_str()));
+        let of_log = |log: &&LogKey| !log.key.is_witness() && log.key.name() == self.archive.as_str();
+        if let Some(log) = self.logs.iter().find(|log| !of_log(log)) {
+            return Err(format!("the log's key {} is not one of a log named {:?}", log.key, self.archive.as_str()));
+        }
+        if !self.closed && self.logs.iter().all(|log| log.retired_at.is_some()) {
+            return Err("every key of the log is retired".into());
         }
         if let Some(witness) = self.witnesses.iter().find(|witness| !witness.key.is_witness()) {
             return Err(format!("{} is no witness's key", witness.key));
         }
-        let Thresholds { root, publish, withdraw, witness } = self.threshold;
-        for (role, threshold) in [(Role::Root, root), (Role::Publish, publish), (Role::Withdraw, withdraw)] {
+        let Thresholds { root, publish, withdraw, document, witness } = self.threshold;
+        let mut thresholds = vec![(Role::Root, root), (Role::Publish, publish), (Role::Withdraw, withdraw)];
+        thresholds.extend(document.map(|document| (Role::Document, document)));
+        for (role, threshold) in thresholds {
             let keys = self.keys.iter().filter(|key| key.roles.contains(&role) && key.is_active()).count() as u64;
-            if threshold == 0 || threshold > keys {
+            // A closed archive may have put all its keys to rest.
+            if threshold == 0 || (threshold > keys && !self.closed) {
                 let role = role.as_str();
                 return Err(format!("the threshold for {role} is {threshold}, and {keys} keys can meet it"));
             }
@@ -327,28 +413,101 @@ impl Policy {
         Ok(())
     }
 
-    /// Reads a first policy, which a person vouches for; it must be signed by its own root threshold all the same.
+    /// Reads a version that a person vouches for.
+    ///
+    /// # Errors
+    /// Where it is malformed or of another archive.
+    pub fn pinned(bytes: &[u8], archive: &Origin) -> Result<Self, PolicyFault> {
+        Self::decode(bytes)?.of(archive)
+    }
+
+    /// Checks that `next` goes on from this version and takes nothing back that was right: it names this version, keeps every key with its
+    /// name, roles and first leaf, retires keys only from its own head on, and takes new ones in only from there. Only `compromised_at`
+    /// reaches back.
     ///
     /// # Errors
     /// Names what does not hold.
-    pub fn first(bytes: &[u8], signatures: &[Vec<u8>], archive: &Origin) -> Result<Self, PolicyFault> {
-        let policy = Self::decode(bytes)?.of(archive)?;
-        policy.signed_by(&policy, bytes, signatures)?;
-        Ok(policy)
+    pub fn goes_on(&self, next: &Self) -> Result<(), PolicyFault> {
+        let version = next.version;
+        if self.archive != next.archive {
+            let (expected, found) = (self.archive.to_string(), next.archive.to_string());
+            return Err(PolicyFault::OtherArchive { expected, found });
+        }
+        if version != self.version + 1 {
+            return Err(PolicyFault::Version { expected: self.version + 1, found: version });
+        }
+        let fault = |detail: String| Err(PolicyFault::Successor { version, detail });
+        if self.closed {
+            return fault("the archive was closed by the version before".into());
+        }
+        if next.previous != Some(self.digest) {
+            return fault(format!("`previous` is not the digest of version {}", self.version));
+        }
+        let from = next.log.size;
+        if from < self.log.size {
+            return fault(format!("was made on {from} leaves, the version before on {}", self.log.size));
+        }
+        let rests = |before: Option<u64>, now: Option<u64>| match (before, now) {
+            (Some(before), now) => now == Some(before),
+            (None, now) => now.is_none_or(|at| at >= from),
+        };
+        for key in &self.keys {
+            let name = &key.name;
+            let Some(kept) = next.keys.iter().find(|kept| kept.public == key.public) else {
+                return fault(format!("leaves out the key {name:?}"));
+            };
+            if kept.name != *name || kept.roles != key.roles || kept.valid_from != key.valid_from {
+                return fault(format!("changes name, roles or first leaf of the key {name:?}"));
+            }
+            if !rests(key.retired_at, kept.retired_at) {
+                return fault(format!("changes when the key {name:?} was retired, or retires it below leaf {from}"));
+            }
+            if key.compromised_at.is_some_and(|at| kept.compromised_at.is_none_or(|now| now > at)) {
+                return fault(format!("takes back that the key {name:?} was compromised"));
+            }
+        }
+        for key in next.keys.iter().filter(|key| !self.keys.iter().any(|known| known.public == key.public)) {
+            if key.valid_from.is_none_or(|at| at < from) {
+                return fault(format!("lets the new key {:?} count below leaf {from}", key.name));
+            }
+        }
+        for log in &self.logs {
+            match next.logs.iter().find(|kept| kept.key == log.key) {
+                None => return fault(format!("leaves out the log's key {}", log.key)),
+                Some(kept) if !rests(log.retired_at, kept.retired_at) => {
+                    return fault(format!("retires the log's key {} below leaf {from}", log.key));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
     }
 
-    /// Reads the version that follows this one.
+    /// Checks that enough root keys of its own have signed this version; whoever closes an archive may have put them all to rest.
     ///
     /// # Errors
-    /// Names what does not hold: the archive, the number, the root threshold of this version or of the next.
-    pub fn successor(&self, bytes: &[u8], signatures: &[Vec<u8>]) -> Result<Self, PolicyFault> {
-        let next = Self::decode(bytes)?.of(&self.archive)?;
-        if next.version != self.version + 1 {
-            return Err(PolicyFault::Version { expected: self.version + 1, found: next.version });
+    /// [`PolicyFault::Unsigned`] says how many have.
+    pub fn signed_by_own(&self, has_signed: impl Fn(&PolicyKey) -> bool) -> Result<(), PolicyFault> {
+        let (version, of, expected) = (self.version, self.version, self.threshold.root);
+        match self.count_root(has_signed) {
+            found if found >= expected || self.closed => Ok(()),
+            found => Err(PolicyFault::Unsigned { version, of, expected, found }),
         }
-        next.signed_by(self, bytes, signatures)?;
-        next.signed_by(&next, bytes, signatures)?;
-        Ok(next)
+    }
+
+    /// Checks that enough of this version's root keys have signed something.
+    ///
+    /// # Errors
+    /// [`PolicyFault::Unsigned`] says how many have, of the version that comes next.
+    pub fn signs_next(&self, has_signed: impl Fn(&PolicyKey) -> bool) -> Result<(), PolicyFault> {
+        let found = self.count_root(has_signed);
+        let (version, of, expected) = (self.version + 1, self.version, self.threshold.root);
+        if found >= expected { Ok(()) } else { Err(PolicyFault::Unsigned { version, of, expected, found }) }
+    }
+
+    fn count_root(&self, has_signed: impl Fn(&PolicyKey) -> bool) -> u64 {
+        let root = self.keys.iter().filter(|key| key.roles.contains(&Role::Root) && key.is_active());
+        root.filter(|key| has_signed(key)).count() as u64
     }
 
     fn of(self, archive: &Origin) -> Result<Self, PolicyFault> {
@@ -356,19 +515,6 @@ impl Policy {
             return Ok(self);
         }
         Err(PolicyFault::OtherArchive { expected: archive.to_string(), found: self.archive.to_string() })
-    }
-
-    /// Checks that a root threshold of `by` has signed this version.
-    fn signed_by(&self, by: &Self, bytes: &[u8], signatures: &[Vec<u8>]) -> Result<(), PolicyFault> {
-        let signed = |key: &&PolicyKey| {
-            signatures.iter().any(|signature| is_signed(signature, &key.public, bytes, Kind::Policy, &self.archive))
-        };
-        let root = by.keys.iter().filter(|key| key.roles.contains(&Role::Root) && key.is_active());
-        let found = root.filter(signed).count() as u64;
-        if found >= by.threshold.root {
-            return Ok(());
-        }
-        Err(PolicyFault::Unsigned { version: self.version, of: by.version, expected: by.threshold.root, found })
     }
 
     /// Returns the ids of all keys, under which signatures may lie.
@@ -383,12 +529,22 @@ impl fmt::Display for Policy {
         let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
         writeln!(
             f,
-            "format = \"{FORMAT}\"\narchive = {}\nversion = {}\n",
+            "format = \"{FORMAT}\"\narchive = {}\nversion = {}",
             quoted(self.archive.as_str()),
             self.version
         )?;
-        let Thresholds { root, publish, withdraw, witness } = self.threshold;
-        writeln!(f, "[threshold]\nroot = {root}\npublish = {publish}\nwithdraw = {withdraw}\nwitness = {witness}")?;
+        if let Some(previous) = self.previous {
+            writeln!(f, "previous = \"{}\"", previous.labelled())?;
+        }
+        let Head { size, root } = self.log;
+        writeln!(f, "log = {{ size = {size}, root = \"{}\" }}", root.labelled())?;
+        if self.closed {
+            writeln!(f, "closed = true")?;
+        }
+        let Thresholds { root, publish, withdraw, document, witness } = self.threshold;
+        writeln!(f, "\n[threshold]\nroot = {root}\npublish = {publish}\nwithdraw = {withdraw}")?;
+        document.map_or(Ok(()), |document| writeln!(f, "document = {document}"))?;
+        writeln!(f, "witness = {witness}")?;
         if let Some(Freshness { max_age_days, on_stale }) = self.freshness {
             let on_stale = if on_stale == OnStale::Warn { "warn" } else { "fail" };
             writeln!(f, "\n[freshness]\nmax_age_days = {max_age_days}\non_stale = \"{on_stale}\"")?;
@@ -406,10 +562,13 @@ impl fmt::Display for Policy {
                 index.map_or(Ok(()), |index| writeln!(f, "{name} = {index}"))?;
             }
         }
-        self.logs.iter().try_for_each(|log| writeln!(f, "\n[[log]]\nvkey = {}", quoted(&log.to_string())))?;
+        self.logs.iter().try_for_each(|log| {
+            writeln!(f, "\n[[log_key]]\nvkey = {}", quoted(&log.key.to_string()))?;
+            log.retired_at.map_or(Ok(()), |at| writeln!(f, "retired_at = {at}"))
+        })?;
         self.witnesses.iter().try_for_each(|witness| {
             let (vkey, operator) = (quoted(&witness.key.to_string()), quoted(&witness.operator));
-            writeln!(f, "\n[[witness]]\nvkey = {vkey}\noperator = {operator}")
+            writeln!(f, "\n[[witness]]\nvkey = {vkey}\noperator = {operator}\nholds = {}", witness.holds)
         })
     }
 }

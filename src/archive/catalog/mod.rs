@@ -10,7 +10,7 @@ mod write;
 
 pub use filter::Filter;
 pub use search::{Hit, Span};
-pub use write::{ArticleRow, BundleRow, Update};
+pub use write::{ArticleRow, Update};
 
 use std::fs;
 use std::io::{self, Write};
@@ -22,16 +22,17 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use crate::digest::{DIGEST_BYTES, Digest};
-use crate::ids::BundleId;
+use crate::format::checksums::MAX_ARTICLES;
+use crate::ids::{BundleId, LeafIndex};
 use crate::merkle;
 
 const SCHEMA: &str = include_str!("schema.sql");
 /// The version of the schema; a file of another one is made anew.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 /// What SQLite may keep in memory, in KiB.
 const CACHE_KIB: i64 = 32 << 10;
-/// The most replacements that are followed from one bundle.
-pub const MAX_REPLACEMENTS: usize = 10_000;
+/// The positions that the numbers of a bundle's revisions have room for: as many as a bundle may have articles.
+const POSITIONS: u64 = MAX_ARTICLES as u64;
 
 /// Why the catalog cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -52,19 +53,40 @@ pub struct State {
     pub size: u64,
     /// Root of the log at that size.
     pub root: Digest,
+    /// Digest of which of its bundles count, which a policy may change afterwards.
+    pub standing: Digest,
+}
+
+/// The number of a revision: where its bundle stands in the log, and where the revision stands in the bundle. A higher one is newer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Number {
+    /// The place of the bundle in which it was logged.
+    pub place: LeafIndex,
+    /// Its position in that bundle.
+    pub position: u64,
+}
+
+impl Number {
+    const fn row(self) -> i64 {
+        (self.place.0 * POSITIONS + self.position) as i64
+    }
+
+    fn of_row(row: u64) -> Self {
+        Self { place: LeafIndex(row / POSITIONS), position: row % POSITIONS }
+    }
 }
 
 /// One logged revision of an article.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revision {
-    /// The article's id.
+    /// The article's id; empty where it was withdrawn and nobody says what it was.
     pub id: String,
     /// Its path in the bundle; empty where it was withdrawn.
     pub path: String,
     /// The bundle that it came in.
     pub bundle: BundleId,
-    /// Its leaf.
-    pub leaf: u64,
+    /// Where it was logged.
+    pub number: Number,
     /// Digest of its lines.
     pub lines: Digest,
     /// Digest of its lines but the metadata's.
@@ -94,8 +116,8 @@ pub struct Listed {
     pub bytes: u64,
     /// Number of its files.
     pub files: u64,
-    /// Its leaf.
-    pub leaf: u64,
+    /// Where it was logged.
+    pub number: Number,
 }
 
 /// The catalog of an archive.
@@ -192,7 +214,8 @@ impl Catalog {
         let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         if tables == 0 {
             db.execute_batch(&format!("BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"))?;
-            db.execute("INSERT INTO state VALUES (0, ?, 0)", [merkle::empty_root().as_bytes()])?;
+            db.execute("INSERT INTO state VALUES (0, ?1, ?2, 0)",
+                [merkle::empty_root().as_bytes(), standing_of_nothing().as_bytes()])?;
         } else if version != VERSION {
             return Err(rusqlite::Error::InvalidQuery.into());
         }
@@ -222,7 +245,7 @@ impl Catalog {
     /// # Errors
     /// Where the database fails.
     pub fn current(&self, id: &str) -> Result<Option<Revision>, Error> {
-        let sql = "SELECT id, path, bundle, leaf, lines, content, generated, title, withdrawn FROM revision WHERE id = ? AND current = 1";
+        let sql = "SELECT id, path, bundle, number, lines, content, generated, title, withdrawn FROM revision WHERE id = ? AND current = 1";
         Ok(self.db.prepare_cached(sql)?.query_row([id], revision).optional()?)
     }
 
@@ -231,71 +254,17 @@ impl Catalog {
     /// # Errors
     /// Where the database fails.
     pub fn history(&self, id: &str) -> Result<Vec<Revision>, Error> {
-        let sql = "SELECT id, path, bundle, leaf, lines, content, generated, title, withdrawn FROM revision WHERE id = ? ORDER BY leaf";
+        let sql = "SELECT id, path, bundle, number, lines, content, generated, title, withdrawn FROM revision WHERE key = ? ORDER BY number";
         let mut statement = self.db.prepare_cached(sql)?;
-        Ok(statement.query_map([id], revision)?.collect::<Result<_, _>>()?)
+        Ok(statement.query_map([Digest::of(id.as_bytes()).as_bytes()], revision)?.collect::<Result<_, _>>()?)
     }
 
-    /// Returns the digest and leaf of the statement that withdrew an article, if it is withdrawn now.
+    /// Says whether a revision of this key, the digest of an id, was logged with a bundle.
     ///
     /// # Errors
     /// Where the database fails.
-    pub fn withdrawn(&self, id: &str) -> Result<Option<(Digest, u64)>, Error> {
-        let sql = "SELECT statement, leaf FROM withdrawal WHERE id = ?";
-        let found =
-            self.db.prepare_cached(sql)?.query_row([id], |row| Ok((digest(row, 0)?, number(row, 1)?))).optional()?;
-        let again = self.current(id)?.is_some();
-        Ok(found.filter(|_| !again))
-    }
-
-    /// Returns a bundle's row, and whether its file is gone.
-    ///
-    /// # Errors
-    /// Where the database fails.
-    pub fn bundle(&self, id: BundleId) -> Result<Option<(BundleRow, bool)>, Error> {
-        let sql = "SELECT id, file, file_bytes, leaf, articles, replaces, gone FROM bundle WHERE id = ?";
-        let found = self.db.prepare_cached(sql)?.query_row([id.0.as_bytes()], |row| {
-            Ok((
-                BundleRow {
-                    id: BundleId(digest(row, 0)?),
-                    file: row.get(1)?,
-                    file_bytes: number(row, 2)?,
-                    leaf: number(row, 3)?,
-                    articles: number(row, 4)?,
-                    replaces: optional_digest(row, 5)?.map(BundleId),
-                },
-                row.get(6)?,
-            ))
-        });
-        Ok(found.optional()?)
-    }
-
-    /// Returns the bundle that holds now what `id` held.
-    ///
-    /// # Errors
-    /// Where the database fails.
-    pub fn resolve(&self, id: BundleId) -> Result<Option<BundleRow>, Error> {
-        let mut at = id;
-        for _ in 0..MAX_REPLACEMENTS {
-            let Some((row, gone)) = self.bundle(at)? else { return Ok(None) };
-            if !gone {
-                return Ok(Some(row));
-            }
-            let sql = "SELECT replaced_by FROM bundle WHERE id = ?";
-            let next = self.db.prepare_cached(sql)?.query_row([at.0.as_bytes()], |row| optional_digest(row, 0))?;
-            let Some(next) = next else { return Ok(None) };
-            at = BundleId(next);
-        }
-        Ok(None)
-    }
-
-    /// Walks all bundles whose files are there, in order of the log.
-    ///
-    /// # Errors
-    /// Where the database fails.
-    pub fn bundles(&self) -> Result<Vec<BundleId>, Error> {
-        let mut statement = self.db.prepare("SELECT id FROM bundle WHERE gone = 0 ORDER BY leaf")?;
-        Ok(statement.query_map([], |row| Ok(BundleId(digest(row, 0)?)))?.collect::<Result<_, _>>()?)
+    pub fn holds(&self, key: &Digest, bundle: BundleId) -> Result<bool, Error> {
+        holds(&self.db, key, bundle)
     }
 
     /// Says whether the catalog has no article at all.
@@ -326,7 +295,7 @@ impl Catalog {
         let narrow = Filter { below: None, ..filter.clone() };
         let expression = narrow.expression(self.years(filter)?);
         let facets = match &expression {
-            Some(_) => "r.leaf IN (SELECT rowid FROM words WHERE words MATCH ?3)",
+            Some(_) => "r.number IN (SELECT rowid FROM words WHERE words MATCH ?3)",
             None => "?3 IS NULL",
         };
         let sql = format!(
@@ -369,7 +338,7 @@ impl Catalog {
     /// # Errors
     /// Where the database or `out` fails.
     pub fn dump(&self, out: &mut dyn Write) -> Result<(), Error> {
-        for (table, order) in [("state", "1"), ("bundle", "1"), ("revision", "1"), ("withdrawal", "1"), ("body", "1")] {
+        for (table, order) in [("state", "1"), ("revision", "1"), ("body", "1")] {
             let mut statement = self.db.prepare(&format!("SELECT * FROM {table} ORDER BY {order}"))?;
             let columns = statement.column_count();
             let mut rows = statement.query([])?;
@@ -403,8 +372,9 @@ impl Catalog {
 }
 
 fn state(db: &Connection) -> Result<State, Error> {
-    let state = |row: &Row<'_>| Ok(State { size: number(row, 0)?, root: digest(row, 1)? });
-    Ok(db.query_row("SELECT size, root FROM state", [], state)?)
+    let state =
+        |row: &Row<'_>| Ok(State { size: number(row, 0)?, root: digest(row, 1)?, standing: digest(row, 2)? });
+    Ok(db.query_row("SELECT size, root, standing FROM state", [], state)?)
 }
 
 fn revision(row: &Row<'_>) -> rusqlite::Result<Revision> {
@@ -412,7 +382,7 @@ fn revision(row: &Row<'_>) -> rusqlite::Result<Revision> {
         id: row.get(0)?,
         path: row.get(1)?,
         bundle: BundleId(digest(row, 2)?),
-        leaf: number(row, 3)?,
+        number: Number::of_row(number(row, 3)?),
         lines: digest(row, 4)?,
         content: digest(row, 5)?,
         generated: row.get(6)?,
@@ -430,7 +400,7 @@ fn listed(row: &Row<'_>) -> rusqlite::Result<Listed> {
         language: row.get(4)?,
         bytes: number(row, 5)?,
         files: number(row, 6)?,
-        leaf: number(row, 7)?,
+        number: Number::of_row(number(row, 7)?),
     })
 }
 
@@ -443,6 +413,12 @@ fn digest(row: &Row<'_>, column: usize) -> rusqlite::Result<Digest> {
     row.get::<_, [u8; DIGEST_BYTES]>(column).map(Digest::from_bytes)
 }
 
-fn optional_digest(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Digest>> {
-    Ok(row.get::<_, Option<[u8; DIGEST_BYTES]>>(column)?.map(Digest::from_bytes))
+/// Returns the standing of a log without bundles.
+pub(crate) fn standing_of_nothing() -> Digest {
+    Digest::of(b"")
+}
+
+fn holds(db: &Connection, key: &Digest, bundle: BundleId) -> Result<bool, Error> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM revision WHERE key = ? AND bundle = ?)";
+    Ok(db.prepare_cached(sql)?.query_row([key.as_bytes(), bundle.0.as_bytes()], |row| row.get(0))?)
 }

@@ -9,7 +9,7 @@ use crate::digest::Digest;
 
 use super::filter::{DATES, Filter};
 use super::segment::{folded, is_unspaced};
-use super::{Catalog, Error, Listed, listed};
+use super::{Catalog, Error, Listed, Number, listed};
 
 /// The articles that are ranked, the newest that fit.
 const MAX_CANDIDATES: usize = 2_000;
@@ -20,7 +20,7 @@ const SNIPPET_CHARS: usize = 160;
 /// The longest text that a snippet is cut from, in bytes, as a bound on what a damaged catalog may claim.
 const MAX_TEXT_BYTES: usize = 2 << 20;
 
-pub(super) const LISTED: &str = "r.id, r.title, r.authors, r.published, r.language, r.bytes, r.files, r.leaf";
+pub(super) const LISTED: &str = "r.id, r.title, r.authors, r.published, r.language, r.bytes, r.files, r.number";
 
 /// A piece of a snippet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Catalog {
             expression = format!("({expression}) AND {facets}");
         }
         let sql = format!(
-            "SELECT {LISTED}, r.tags, r.summary FROM words w CROSS JOIN revision r ON r.leaf = w.rowid \
+            "SELECT {LISTED}, r.tags, r.summary FROM words w CROSS JOIN revision r ON r.number = w.rowid \
              WHERE words MATCH ?3 AND {DATES} ORDER BY w.rowid DESC LIMIT {MAX_CANDIDATES}"
         );
         let mut statement = self.db.prepare_cached(&sql)?;
@@ -81,7 +81,7 @@ impl Catalog {
         hits.sort_by(|a, b| b.score.total_cmp(&a.score));
         hits.truncate(limit.max(1) * 8);
         for hit in &mut hits {
-            let body = self.body(hit.article.leaf)?;
+            let body = self.body(hit.article.number)?;
             let folded = Folded::new(&body);
             let found = matches(&folded, &wanted);
             // Longer texts hold more of everything.
@@ -116,9 +116,9 @@ impl Catalog {
         Ok(end("ASC")?.zip(end("DESC")?))
     }
 
-    fn body(&self, leaf: u64) -> Result<String, Error> {
-        let mut statement = self.db.prepare_cached("SELECT text FROM body WHERE leaf = ?")?;
-        let mut rows = statement.query([leaf as i64])?;
+    fn body(&self, number: Number) -> Result<String, Error> {
+        let mut statement = self.db.prepare_cached("SELECT text FROM body WHERE number = ?")?;
+        let mut rows = statement.query([number.row()])?;
         let Some(row) = rows.next()? else { return Ok(String::new()) };
         let packed: Vec<u8> = row.get(0)?;
         Ok(String::from_utf8_lossy(&zstd::bulk::decompress(&packed, MAX_TEXT_BYTES)?).into_owned())

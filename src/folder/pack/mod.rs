@@ -86,6 +86,8 @@ pub struct PackOptions {
     pub base: Option<u64>,
     /// The bundles whose rest this is, after a withdrawal.
     pub replaces: Vec<BundleId>,
+    /// The statements of withdrawal that the bundle undoes, ascending.
+    pub reinstates: Vec<Digest>,
 }
 
 /// A bundle that was made.
@@ -345,7 +347,7 @@ impl Packer<'_> {
             part,
             base: self.options.base,
             replaces: self.options.replaces.clone(),
-            reinstates: Vec::new(),
+            reinstates: self.options.reinstates.clone(),
         };
         let text = manifest.to_string();
         let id = BundleId(Digest::of(text.as_bytes()));
@@ -511,6 +513,7 @@ impl PackOptions {
             times: false,
             base: None,
             replaces: Vec::new(),
+            reinstates: Vec::new(),
         }
     }
 }

@@ -1,0 +1,78 @@
+//! The small files that leaves name: statements, policies, documents. What the log says of them has been judged; here they are brought along.
+
+use crate::archive::history::{LoggedStatement, Papers};
+use crate::archive::{DOCUMENTS, History, layout};
+use crate::digest::Digest;
+use crate::keys::PublicKey;
+use crate::trust::policy;
+
+use super::Error;
+use super::sync::{Head, Work};
+
+/// The longest document of an archive, in bytes.
+const MAX_DOCUMENT_BYTES: u64 = 64 << 20;
+/// The longest signature file, in bytes.
+const MAX_SIGNATURE_BYTES: u64 = 16 << 10;
+
+impl Work<'_> {
+    /// Reads from an origin what the mirror lacks: places and bytes.
+    pub(super) fn small_files(&self, head: &Head<'_>, history: &History) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        let mut files = Vec::new();
+        // What is for whoever finds the archive is ours, and never put over what is there.
+        for (name, text) in DOCUMENTS {
+            if !self.mirror.exists(name) && !history.documents.contains_key(name) {
+                files.push((name.to_owned(), text.as_bytes().to_vec()));
+            }
+        }
+        for (name, document) in &history.documents {
+            let held = self.mirror.read(name, MAX_DOCUMENT_BYTES).ok();
+            if held.is_some_and(|bytes| Digest::of(&bytes) == document.file) {
+                continue;
+            }
+            let bytes = head.store.read(name, MAX_DOCUMENT_BYTES)?;
+            if Digest::of(&bytes) != document.file {
+                let detail = format!("{name} is not the document that was logged");
+                return Err(Error::Leaf { index: document.leaf, detail });
+            }
+            files.push((name.clone(), bytes));
+        }
+        let keys: Vec<PublicKey> = history.authority.keys().into_iter().map(|trusted| trusted.key).collect();
+        for (version, (_, digest)) in &history.policies {
+            if self.mirror.policy(*version, digest)?.is_some() {
+                continue;
+            }
+            // It was read when it was judged; an origin that has lost it since is asked no more.
+            let Some(bytes) = head.store.policy(*version, digest)? else { continue };
+            files.push((policy::place(*version), bytes));
+            let place = |key: &PublicKey| policy::signature_place(*version, &key.id().to_string());
+            self.signatures(head, &keys, place, &mut files)?;
+        }
+        for LoggedStatement { digest, .. } in &history.statements {
+            if self.mirror.statement(digest)?.is_some() {
+                continue;
+            }
+            let Some(bytes) = head.store.statement(digest)? else { continue };
+            files.push((layout::statement(digest), bytes));
+            let place = |key: &PublicKey| layout::statement_signature(digest, &key.id().to_string());
+            self.signatures(head, &keys, place, &mut files)?;
+        }
+        Ok(files)
+    }
+
+    /// Reads the signatures that lie beside a file; that they count, their leaves have shown.
+    fn signatures(
+        &self,
+        head: &Head<'_>,
+        keys: &[PublicKey],
+        place: impl Fn(&PublicKey) -> String,
+        files: &mut Vec<(String, Vec<u8>)>,
+    ) -> Result<(), Error> {
+        for key in keys {
+            match head.store.read(&place(key), MAX_SIGNATURE_BYTES) {
+                Err(error) if error.is_not_found() => {}
+                other => files.push((place(key), other?)),
+            }
+        }
+        Ok(())
+    }
+}
