@@ -133,6 +133,8 @@ pub struct LoggedBundle {
     pub facts: Facts,
     /// Its files, the earliest first; any of them makes an archive complete.
     pub forms: Vec<Form>,
+    /// The good signatures of its leaves, by keys that may count.
+    pub signed: Vec<Signed>,
     /// Who has signed it; of a replacement, nobody need have.
     pub met: Met,
     /// What it is worth.
@@ -376,8 +378,9 @@ impl Leaves {
                         Some(other) => Standing::Void(format!("its manifest is made for the archive {other}")),
                         None => Standing::Counts,
                     };
-                    let (met, replaced, line, forms) = (Met::default(), None, None, Vec::new());
-                    let bundle = LoggedBundle { id, place: index, facts: *facts, forms, met, standing, replaced, line };
+                    let (met, replaced, line, forms, signed) = (Met::default(), None, None, Vec::new(), Vec::new());
+                    let bundle =
+                        LoggedBundle { id, place: index, facts: *facts, forms, signed, met, standing, replaced, line };
                     self.bundles.push((bundle, Vec::new()));
                     self.bundles.len() - 1
                 });
@@ -438,6 +441,11 @@ impl History {
         let mut trusted = Vec::new();
         let mut taken = HashSet::new();
         match pin {
+            Pin::Anyone { .. } => {
+                self.authority = Authority::anyone();
+                self.foreign_policy = logged.first().map(|(leaf, ..)| *leaf);
+                return Ok(());
+            }
             Pin::Keys { keys, .. } => trusted.clone_from(keys),
             Pin::Policy(pinned) => {
                 for policy in earlier(pinned, papers)? {
@@ -566,6 +574,7 @@ impl History {
                         let reinstates = !bundle.facts.reinstates.is_empty()
                             && bundle.counts()
                             && authority.judge(Role::Withdraw, bundle.place, &signed).is_met();
+                        bundle.signed = signed;
                         (bundle, reinstates)
                     };
                     job.into_iter().map(judge).collect::<Vec<_>>()

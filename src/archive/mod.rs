@@ -137,7 +137,8 @@ impl Archive {
         }
         let log_key = VerifierKey::new(origin.as_str(), signer.public())?;
         let archive = Self { store, origin, log_key };
-        let mut writer = Writer::begin(&archive, signer, who)?;
+        let signers = [signer];
+        let mut writer = Writer::begin(&archive, &signers, who)?;
         let header = format!("format = \"{FORMAT}\"\norigin = \"{}\"\nlog = \"{}\"\n", archive.origin, archive.log_key);
         let files = DOCUMENTS.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()));
         archive.store.put_all(&files)?;

@@ -27,6 +27,11 @@ pub enum Pin {
     },
     /// A version of the policy.
     Policy(Box<Policy>),
+    /// The log's key alone: integrity is checked, authenticity is not.
+    Anyone {
+        /// The log's key.
+        log: VerifierKey,
+    },
 }
 
 /// A checkpoint that one of the log's keys has signed; what the log says has not been looked at.
@@ -88,7 +93,7 @@ impl Head {
         let witnessed = history.authority.policy().map_or_else(Witnessed::default, |policy| Witnessed::of(&self.note, policy));
         let log_key = match (history.authority.policy(), pin) {
             (Some(policy), _) => by_policy(&self.note, policy, &witnessed)?,
-            (None, Pin::Keys { log, .. }) => {
+            (None, Pin::Keys { log, .. } | Pin::Anyone { log }) => {
                 self.note.verified(log)?;
                 log.clone()
             }
@@ -116,7 +121,7 @@ fn by_policy(note: &Note, policy: &Policy, witnessed: &Witnessed) -> Result<Veri
 /// Returns the log keys that the pin leads to, by the policies that lie in a store, those of the newest first.
 fn log_keys(store: &Store, origin: &Origin, pin: &Pin) -> Result<Vec<VerifierKey>, Error> {
     let (mut keys, mut last) = match pin {
-        Pin::Keys { log, .. } => (vec![log.clone()], None),
+        Pin::Keys { log, .. } | Pin::Anyone { log } => (vec![log.clone()], None),
         Pin::Policy(policy) if policy.archive != *origin => {
             return Err(Error::Checkpoint(format!("expected the archive {}, found {origin}", policy.archive)));
         }
@@ -139,7 +144,7 @@ fn log_keys(store: &Store, origin: &Origin, pin: &Pin) -> Result<Vec<VerifierKey
             (None, Pin::Keys { keys, .. }) => {
                 policy.keys.iter().any(|key| keys.iter().any(|trusted| trusted.key == key.public) && signed(key))
             }
-            (None, Pin::Policy(_)) => false,
+            (None, Pin::Policy(_) | Pin::Anyone { .. }) => false,
         };
         if !before || policy.version != version || policy.signed_by_own(signed).is_err() {
             break;

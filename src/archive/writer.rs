@@ -7,10 +7,10 @@
 use std::path::PathBuf;
 
 use crate::format::checkpoint::{self, Checkpoint, MAX_CHECKPOINT_BYTES};
-use crate::format::leaf::Leaf;
+use crate::format::leaf::{Leaf, MAX_LEAF_BYTES};
 use crate::format::tile::Tile;
 use crate::format::withdrawal::{MAX_WITHDRAWAL_BYTES, Withdrawal};
-use crate::keys::{Note, Signer};
+use crate::keys::{self, Note, Signer, VerifierKey};
 use crate::merkle;
 use crate::store::Write;
 
@@ -24,7 +24,7 @@ const MAX_INTENT_BYTES: u64 = 1 << 20;
 /// The right to write to an archive.
 pub struct Writer<'a> {
     archive: &'a Archive,
-    signer: &'a dyn Signer,
+    signers: &'a [&'a dyn Signer],
     checkpoint: Checkpoint,
     _lock: Lock,
 }
@@ -50,18 +50,16 @@ pub struct Publication {
 }
 
 impl<'a> Writer<'a> {
-    /// Takes the right to write, as `who`, and finishes what a killed run began.
+    /// Takes the right to write, as `who`, and finishes what a killed run began. Each of the log's keys that `signers` hold signs, one of which
+    /// must have signed the checkpoint that is there.
     ///
     /// # Errors
-    /// [`Error::Busy`] where another process writes; [`Error::Refused`] where checkpoint and state do not go together.
-    pub fn begin(archive: &'a Archive, signer: &'a dyn Signer, who: &str) -> Result<Self, Error> {
-        if signer.public().as_bytes() != archive.log_key.public().as_bytes() {
-            let (expected, found) = (archive.log_key.public().id().to_string(), signer.public().id().to_string());
-            return Err(Error::OtherLogKey { expected, found });
-        }
+    /// [`Error::Busy`] where another process writes; [`Error::Refused`] where checkpoint and state do not go together;
+    /// [`Error::OtherLogKey`] where none of the keys is the log's.
+    pub fn begin(archive: &'a Archive, signers: &'a [&'a dyn Signer], who: &str) -> Result<Self, Error> {
         let lock = Lock::take(&archive.store, who)?;
         let empty = Checkpoint { origin: archive.origin.clone(), size: 0, root: merkle::empty_root() };
-        let mut writer = Self { archive, signer, checkpoint: empty, _lock: lock };
+        let mut writer = Self { archive, signers, checkpoint: empty, _lock: lock };
         writer.recover()?;
         Ok(writer)
     }
@@ -105,6 +103,10 @@ impl<'a> Writer<'a> {
         }
         store.put_all(&publication.files)?;
         let leaves: Vec<Vec<u8>> = publication.leaves.iter().map(|leaf| leaf.to_string().into_bytes()).collect();
+        if let Some(leaf) = leaves.iter().find(|leaf| leaf.len() > MAX_LEAF_BYTES) {
+            let found = leaf.len();
+            return Err(Error::Log(format!("a leaf of {found} bytes, expected at most {MAX_LEAF_BYTES}: too many signatures")));
+        }
         let appended = self.log().append(&leaves)?;
         let (old, new) = ((self.checkpoint.size, self.checkpoint.root), (appended.size, appended.root));
         let claim = Claim { old, new, leaves };
@@ -125,7 +127,7 @@ impl<'a> Writer<'a> {
         store.put_all(&appended.tiles)?;
         let checkpoint = Checkpoint { origin: self.archive.origin.clone(), size: appended.size, root: appended.root };
         self.refuse_fork(&checkpoint)?;
-        let note = Note::sign(&checkpoint.to_string(), self.archive.origin.as_str(), self.signer)?.to_string();
+        let note = self.sign(&checkpoint)?.to_string();
         store.put(layout::SIGNED, note.as_bytes(), Write::Replace)?;
         store.put(checkpoint::NAME, note.as_bytes(), Write::Replace)?;
         self.checkpoint = checkpoint;
@@ -138,6 +140,15 @@ impl<'a> Writer<'a> {
             }
         }
         Ok(store.remove(layout::CLAIM)?)
+    }
+
+    /// Signs a checkpoint with each key that is at hand.
+    fn sign(&self, checkpoint: &Checkpoint) -> Result<Note, Error> {
+        let (text, name) = (checkpoint.to_string(), self.archive.origin.as_str());
+        let (first, others) = self.signers.split_first().ok_or_else(|| Error::Refused("no key of the log is at hand".into()))?;
+        let mut note = Note::sign(&text, name, *first)?;
+        others.iter().try_for_each(|signer| note.sign_too(name, *signer))?;
+        Ok(note)
     }
 
     /// Removes the bundles whose place others have taken, now that the log says so.
@@ -213,7 +224,17 @@ impl<'a> Writer<'a> {
             Err(error) if error.is_not_found() => Ok(None),
             other => {
                 let note = Note::parse(&other?)?;
-                read_checkpoint(note.verified(&self.archive.log_key)?, &self.archive.origin).map(Some)
+                for signer in self.signers {
+                    let key = VerifierKey::new(self.archive.origin.as_str(), signer.public())?;
+                    match note.verified(&key) {
+                        Ok(text) => return read_checkpoint(text, &self.archive.origin).map(Some),
+                        Err(keys::Error::NoteUnsigned { .. }) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                let expected = self.archive.log_key.public().id().to_string();
+                let found: Vec<String> = self.signers.iter().map(|signer| signer.public().id().to_string()).collect();
+                Err(Error::OtherLogKey { expected, found: found.join(", ") })
             }
         }
     }

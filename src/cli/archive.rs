@@ -5,23 +5,20 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::archive::catalog::{Catalog, Filter, Listed, Revision};
-use crate::archive::policies::{Pin, Vouched, successors};
-use crate::archive::{Archive, Writer};
-use crate::collection::{follow, prove};
+use crate::archive::history::LoggedBundle;
+use crate::archive::{Archive, History, Pin, Vouched, Writer};
+use crate::collection::{follow, open_holder};
 use crate::digest::Digest;
-use crate::format::bundle::{Bundle, Contents, SignatureFile};
+use crate::format::bundle::{Bundle, Contents};
 use crate::format::checkpoint::Checkpoint;
-use crate::keys::{Kind, PublicKey, SecretKey, Signature, Signer, VerifierKey};
-use crate::store::Object;
-use crate::trust::authority::{Authority, Logged};
-use crate::trust::policy::{Policy, PolicyKey, Role};
-use crate::trust::{JudgedSignature, Judgement, Worth};
+use crate::keys::{SecretKey, Signer, VerifierKey};
+use crate::store::{Object, Store};
 
 use super::Failure;
 use super::input::ReadArgs;
 use super::keyring;
 use super::place;
-use super::ui::{self, Ui};
+use super::ui::Ui;
 
 /// An archive whose checkpoint is signed by a key that a person trusts.
 pub(super) struct Opened {
@@ -40,7 +37,7 @@ pub(super) fn open(path: &Path, read: &ReadArgs, ui: &Ui) -> Result<Opened, Fail
     if let Some(asked) = read.archive().filter(|asked| *asked != archive.origin()) {
         return Err(Failure::no(format!("{}: is the archive {}, not {asked}", path.display(), archive.origin())));
     }
-    let pin = keyring::pin(read.trust(), archive.origin(), archive.log_key(), ui)?;
+    let pin = keyring::pin(read.trust(), read.unsigned(), archive.origin(), archive.log_key(), ui)?;
     let vouched = archive.vouched(&pin).map_err(|error| Failure::no_from(error).about(path.display()))?;
     let (log_key, checkpoint, note) = (vouched.log_key.clone(), vouched.checkpoint.clone(), vouched.note.to_string());
     Ok(Opened { archive, vouched, pin, log_key, checkpoint, note })
@@ -50,7 +47,7 @@ impl Opened {
     /// Opens the catalog and brings it up to the checkpoint.
     pub(super) fn catalog(&self, ui: &Ui) -> Result<Catalog, Failure> {
         let mut catalog = self.archive.catalog()?;
-        follow(&self.archive, &mut catalog, &self.checkpoint, ui)?;
+        follow(&self.archive, &mut catalog, (&self.vouched.history, &self.checkpoint), ui)?;
         ui.finish();
         Ok(catalog)
     }
@@ -67,7 +64,7 @@ impl Opened {
                 None => break,
             }
         }
-        if catalog.withdrawn(asked)?.is_some() {
+        if self.withdrawn(catalog, asked).is_some() {
             return Err(Failure::no(format!("the article {asked:?} was withdrawn"))
                 .hint(format!("`vellum history {} {asked}` says when and why", self.archive.store().name())));
         }
@@ -75,128 +72,92 @@ impl Opened {
             .hint("`vellum list ARCHIVE` and `vellum search ARCHIVE WORDS` find articles"))
     }
 
-    /// Opens the bundle that holds a revision, judged by the keys that a person trusts.
-    pub(super) fn bundle(
-        &self,
-        catalog: &Catalog,
-        revision: &Revision,
-        read: &ReadArgs,
-        ui: &Ui,
-    ) -> Result<(Bundle<Object>, Contents, Judgement), Failure> {
-        let bundle = prove::open_bundle(&self.archive, catalog, revision.bundle)?;
-        let judgement = match &self.vouched.authority {
-            Authority::Keys(_) => read.judged(&bundle, Some(self.archive.origin()), ui)?,
-            Authority::Policy(_) => self.judged(&bundle, catalog, read)?,
-        };
-        let contents = bundle.contents()?;
-        Ok((bundle, contents, judgement))
+    /// Returns what the log says.
+    pub(super) fn history(&self) -> &History {
+        &self.vouched.history
     }
-}
 
-impl Opened {
-    /// Judges a bundle by the policy, its signatures at their leaves.
-    fn judged(&self, bundle: &Bundle<Object>, catalog: &Catalog, read: &ReadArgs) -> Result<Judgement, Failure> {
-        let leaves = prove::signature_leaves(&self.archive, catalog, &self.checkpoint, bundle.id())?;
-        let tail = bundle.tail();
-        let signatures: Vec<_> = tail
-            .signatures
-            .iter()
-            .map(|file| {
-                let digest = Digest::of(&file.bytes);
-                let leaf = leaves.iter().find(|(_, _, logged)| *logged == digest);
-                Logged { bytes: &file.bytes, index: leaf.map(|(index, ..)| *index) }
-            })
-            .collect();
-        let (what, origin) = ((Role::Publish, Kind::Manifest), self.archive.origin());
-        let met = self.vouched.authority.judge(what, &tail.manifest, &signatures, origin);
-        if !met.is_met() && !read.unsigned() {
-            return Err(Failure::no(format!("bundle {} is not authentic: {}", bundle.id(), met.reason()))
-                .hint("`--unsigned` goes on without"));
-        }
-        let keys = self.vouched.authority.keys(Role::Publish);
-        let judge = |file: &SignatureFile| {
-            let key = keys.iter().find(|key| key.key.id().to_string() == file.key_id && met.by.contains(&key.label));
-            let time = Signature::decode(&file.bytes).ok().and_then(|s| s.comment().ok()).map(|c| c.time());
-            let worth = if key.is_some() { Worth::Good } else { Worth::Untrusted };
-            JudgedSignature { key_id: file.key_id.clone(), by: key.map(|key| key.label.clone()), time, worth }
-        };
-        Ok(Judgement { signatures: tail.signatures.iter().map(judge).collect(), findings: Vec::new() })
+    /// Returns the digest and leaf of the statement that stands against an article.
+    pub(super) fn withdrawn(&self, catalog: &Catalog, id: &str) -> Option<(Digest, u64)> {
+        let key = Digest::of(id.as_bytes());
+        let holds = |bundle: &LoggedBundle| catalog.holds(&key, bundle.line.unwrap_or(bundle.id)).unwrap_or(false);
+        self.history().shown_from(&key, &holds).err().map(|logged| (logged.digest, logged.leaf.0))
+    }
+
+    /// Opens the bundle that holds a revision now, and returns the revision's path in it.
+    pub(super) fn bundle(&self, revision: &Revision) -> Result<(Bundle<Object>, Contents), Failure> {
+        let gone = || crate::collection::Error::NoBundle(revision.bundle);
+        let (bundle, contents, _) =
+            open_holder(&self.archive, self.history(), revision.bundle)?.ok_or_else(gone)?;
+        Ok((bundle, contents))
     }
 }
 
 /// With what a writing verb signs for the log.
 #[derive(Debug, Args)]
 pub(super) struct LogSignerArgs {
-    /// The log's secret key [default: the one that `init` keeps in the configuration]
+    /// The log's secret key [default: the one that `init` keeps in the configuration] (can be repeated while the log's key changes)
     #[arg(long, value_name = "FILE")]
-    log_secret: Option<PathBuf>,
+    log_secret: Vec<PathBuf>,
 }
 
 impl LogSignerArgs {
     pub(super) fn is_given(&self) -> bool {
-        self.log_secret.is_some()
+        !self.log_secret.is_empty()
     }
 }
 
-/// Opens the log's secret key of an archive.
-pub(super) fn log_secret(
-    archive: &Archive,
-    args: &LogSignerArgs,
-    passphrase_file: Option<&Path>,
-    ui: &Ui,
-) -> Result<SecretKey, Failure> {
-    let id = archive.log_key().public().id();
-    let path = match &args.log_secret {
-        Some(path) => path.clone(),
-        None => keyring::folder(ui)?.join("logs").join(format!("{id}.key")),
-    };
-    if !path.exists() {
-        return Err(Failure::new(format!("no secret key for the log of {}: {}", archive.origin(), path.display()))
-            .hint("only who has the log's key can write to an archive; name it with `--log-secret FILE`"));
+/// An archive that a verb writes to: what vouches for it, and the log's secret keys.
+pub(super) struct Writable {
+    pub(super) archive: Archive,
+    pub(super) pin: Pin,
+    secrets: Vec<SecretKey>,
+}
+
+impl Writable {
+    /// Opens an archive, and the secret key of each of its log's keys that is in use.
+    pub(super) fn open(
+        path: &Path,
+        args: &LogSignerArgs,
+        passphrase_file: Option<&Path>,
+        signers: &[&dyn Signer],
+        ui: &Ui,
+    ) -> Result<Self, Failure> {
+        let archive = Archive::open(Store::new(path))?;
+        let pin = keyring::own_pin(archive.origin(), archive.log_key(), signers, ui)?;
+        let mut needed = vec![archive.log_key().clone()];
+        if let Pin::Policy(_) = pin {
+            let vouched = archive.vouched(&pin).map_err(|error| Failure::no_from(error).about(path.display()))?;
+            if let Some(policy) = vouched.authority().policy() {
+                needed = policy.logs.iter().filter(|log| log.retired_at.is_none()).map(|log| log.key.clone()).collect();
+            }
+        }
+        let mut named = args.log_secret.clone();
+        let mut secrets: Vec<SecretKey> = Vec::new();
+        for key in needed {
+            let id = key.public().id();
+            let path = match named.is_empty() {
+                false => named.remove(0),
+                true => keyring::folder(ui)?.join("logs").join(format!("{id}.key")),
+            };
+            if !path.exists() {
+                return Err(Failure::new(format!("no secret key for the log of {}: {}", archive.origin(), path.display()))
+                    .hint("only who has the log's key can write to an archive; name it with `--log-secret FILE`"));
+            }
+            secrets.push(keyring::open_with(&path, passphrase_file, ui)?);
+        }
+        Ok(Self { archive, pin, secrets })
     }
-    keyring::open_with(&path, passphrase_file, ui)
-}
 
-/// Returns the policy that is in force, if one is pinned here.
-pub(super) fn policy_in_force(archive: &Archive, ui: &Ui) -> Result<Option<Policy>, Failure> {
-    let pinned = keyring::pinned_policy(archive.origin(), ui)?;
-    if !pinned.exists() {
-        return Ok(None);
+    /// Returns who signs for the log.
+    pub(super) fn log_signers(&self) -> Vec<&dyn Signer> {
+        self.secrets.iter().map(|secret| secret as &dyn Signer).collect()
     }
-    let pinned = keyring::read_policy(&pinned)?;
-    let newest = successors(archive.store(), &pinned)?.pop();
-    Ok(Some(newest.map_or(pinned, |version| version.policy)))
-}
 
-/// Refuses to write what the policy would not let count; asked once the lock is held, since a policy is replaced under it.
-pub(super) fn allow(archive: &Archive, role: Role, signers: &[&dyn Signer], ui: &Ui) -> Result<(), Failure> {
-    let keys: Vec<_> = signers.iter().map(|signer| signer.public().clone()).collect();
-    allow_keys(archive, role, &keys, ui)
-}
-
-/// The same, for keys of which some have signed already.
-pub(super) fn allow_keys(archive: &Archive, role: Role, keys: &[PublicKey], ui: &Ui) -> Result<(), Failure> {
-    let Some(policy) = policy_in_force(archive, ui)? else { return Ok(()) };
-    let counts = |key: &&PolicyKey| {
-        key.roles.contains(&role)
-            && key.is_active()
-            && keys.iter().any(|at_hand| at_hand.as_bytes() == key.public.as_bytes())
-    };
-    let (found, needed) = (policy.keys.iter().filter(counts).count() as u64, policy.threshold.of(role));
-    if found >= needed {
-        return Ok(());
+    /// Takes the right to write.
+    pub(super) fn writer<'a>(&'a self, signers: &'a [&'a dyn Signer]) -> Result<Writer<'a>, Failure> {
+        Ok(Writer::begin(&self.archive, signers, &who())?)
     }
-    let (role, version) = (role.as_str(), policy.version);
-    Err(Failure::no(format!(
-        "version {version} of the policy asks for {} to {role}, {found} of those at hand may",
-        ui::count(needed, "key")
-    ))
-    .hint("`--key` names a key and can be repeated; `vellum trust show ARCHIVE` says who may do what"))
-}
-
-/// Takes the right to write.
-pub(super) fn writer<'a>(archive: &'a Archive, secret: &'a SecretKey) -> Result<Writer<'a>, Failure> {
-    Ok(Writer::begin(archive, secret, &who())?)
 }
 
 /// What this process calls itself in a lock.

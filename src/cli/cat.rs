@@ -40,7 +40,7 @@ pub(super) fn run(args: &CatArgs, ui: &Ui) -> Result<Answer, Failure> {
         let opened = super::archive::open(&args.bundle, &args.read, ui)?;
         let catalog = opened.catalog(ui)?;
         let (revision, rest) = opened.find(&catalog, &args.path)?;
-        let (bundle, contents, _) = opened.bundle(&catalog, &revision, &args.read, ui)?;
+        let (bundle, contents) = opened.bundle(&revision)?;
         let line = find(&contents, &format!("{}{rest}", revision.path))?;
         copy(|held| bundle.read_file(&contents, line, held))?;
         return Ok(Answer::Yes);

@@ -1,21 +1,16 @@
 //! `vellum deposit`: take bundles made elsewhere into an archive.
 
-use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use tempfile::NamedTempFile;
 
-use crate::archive::Archive;
 use crate::collection::deposit;
-use crate::format::bundle::Bundle;
-use crate::ids::Origin;
-use crate::keys::{Kind, PublicKey, Signer};
-use crate::store::{Remote, Store};
-use crate::trust::policy::{Role, is_signed};
+use crate::keys::Signer;
+use crate::store::Remote;
 
-use super::archive::{self, LogSignerArgs};
+use super::archive::{LogSignerArgs, Writable};
 use super::keyring::{self, SignerArgs};
 use super::pack::now;
 use super::ui::Ui;
@@ -43,26 +38,17 @@ pub(super) struct DepositArgs {
 }
 
 pub(super) fn run(args: &DepositArgs, ui: &Ui) -> Result<Answer, Failure> {
-    let opened = Archive::open(Store::new(&args.archive))?;
     let signers = keyring::some_signers(&args.signers, ui)?;
     let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
-    let secret = archive::log_secret(&opened, &args.log, args.signers.passphrase_file.as_deref(), ui)?;
-    let mut writer = archive::writer(&opened, &secret)?;
-    let policy = archive::policy_in_force(&opened, ui)?;
-    let publishers: Vec<PublicKey> = match &policy {
-        Some(policy) => {
-            policy.keys.iter().filter(|key| key.roles.contains(&Role::Publish)).map(|key| key.public.clone()).collect()
-        }
-        None => keyring::trusted_by_default(ui)?.into_iter().map(|trusted| trusted.key).collect(),
-    };
-    let mut catalog = opened.catalog()?;
+    let opened = Writable::open(&args.archive, &args.log, args.signers.passphrase_file.as_deref(), &signers, ui)?;
+    let log = opened.log_signers();
+    let mut writer = opened.writer(&log)?;
+    let mut catalog = opened.archive.catalog()?;
     for path in &args.bundles {
         let fetched = path.to_str().filter(|text| Remote::is_url(text)).map(fetched).transpose()?;
         let file = fetched.as_ref().map_or(path.as_path(), |fetched| fetched.path());
-        let mut keys = signed_by(file, &publishers, opened.origin())?;
-        keys.extend(signers.iter().map(|signer| signer.public().clone()));
-        archive::allow_keys(&opened, Role::Publish, &keys, ui).map_err(|failure| failure.about(path.display()))?;
-        let id = deposit(&mut writer, &mut catalog, file, (&signers, &publishers), now()?, ui)?;
+        let id = deposit(&mut writer, &mut catalog, file, (&signers, &opened.pin), now()?, ui)
+            .map_err(|error| Failure::from(error).about(path.display()))?;
         ui.finish();
         match id {
             Some(id) if ui.json => {
@@ -77,18 +63,6 @@ pub(super) fn run(args: &DepositArgs, ui: &Ui) -> Result<Answer, Failure> {
         }
     }
     Ok(Answer::Yes)
-}
-
-/// Returns the keys that have signed a bundle for this archive already.
-fn signed_by(file: &Path, publishers: &[PublicKey], origin: &Origin) -> Result<Vec<PublicKey>, Failure> {
-    let open =
-        File::open(file).map_err(|error| Failure::new(format!("{}: cannot be read", file.display())).cause(error))?;
-    let bundle = Bundle::open(open)?;
-    let tail = bundle.tail();
-    let has_signed = |key: &&PublicKey| {
-        tail.signatures.iter().any(|file| is_signed(&file.bytes, key, &tail.manifest, Kind::Manifest, origin))
-    };
-    Ok(publishers.iter().filter(has_signed).cloned().collect())
 }
 
 /// Fetches a bundle into a temporary file.

@@ -161,7 +161,7 @@ impl From<archive::Error> for Failure {
             E::Log(_) | E::Checkpoint(_) => {
                 Self { code: 1, ..Self::of(&error) }.hint("`vellum verify ARCHIVE` lists all that is wrong")
             }
-            E::Policy { .. } => Self { code: 1, ..Self::of(&error) },
+            E::History(_) => Self { code: 1, ..Self::of(&error) },
             _ => Self::of(&error),
         }
     }

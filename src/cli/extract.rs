@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::archive::catalog::Revision;
 use crate::folder::extract::{Extraction, Shape};
 use crate::format::bundle::{Bundle, Contents, Scope};
+use crate::ids::LeafIndex;
 use crate::store::Object;
 use crate::watch::{Task, Watch};
 
@@ -102,16 +103,15 @@ type Wanted = (PathBuf, Bundle<Object>, Contents, Option<Vec<bool>>);
 fn archive(args: &ExtractArgs, path: &Path, ui: &Ui) -> Result<Vec<Wanted>, Failure> {
     let opened = super::archive::open(path, &args.read, ui)?;
     let catalog = opened.catalog(ui)?;
-    let mut by_bundle: BTreeMap<u64, (Revision, Vec<String>)> = BTreeMap::new();
+    let mut by_bundle: BTreeMap<LeafIndex, (Revision, Vec<String>)> = BTreeMap::new();
     for id in args.select.ids(&catalog)? {
         let Some(revision) = catalog.current(&id)? else { continue };
-        let holder = catalog.resolve(revision.bundle)?.map_or(revision.leaf, |row| row.leaf);
         let path = revision.path.clone();
-        by_bundle.entry(holder).or_insert_with(|| (revision, Vec::new())).1.push(path);
+        by_bundle.entry(revision.number.place).or_insert_with(|| (revision, Vec::new())).1.push(path);
     }
     let mut wanted = Vec::new();
     for (revision, paths) in by_bundle.into_values() {
-        let (bundle, contents, _) = opened.bundle(&catalog, &revision, &args.read, ui)?;
+        let (bundle, contents) = opened.bundle(&revision)?;
         let mut lines = vec![false; contents.list.len()];
         for path in &paths {
             contents.list.article_lines(path).for_each(|line| lines[line] = true);

@@ -53,10 +53,10 @@ pub(super) fn run(args: &HistoryArgs, ui: &Ui) -> Result<Answer, Failure> {
     if history.is_empty() {
         return Err(crate::collection::Error::NoArticle(args.article.clone()).into());
     }
-    let current = catalog.current(&args.article)?.map(|revision| revision.leaf);
+    let current = catalog.current(&args.article)?.map(|revision| revision.number);
     for revision in &history {
-        let (leaf, withdrawn) = (revision.leaf, revision.withdrawn);
-        let is_current = current == Some(leaf);
+        let (leaf, withdrawn) = (revision.number.place.0, revision.withdrawn);
+        let is_current = current == Some(revision.number);
         if ui.json {
             let (bundle, lines, title) =
                 (revision.bundle.to_string(), revision.lines.to_string(), revision.title.as_str());
@@ -71,10 +71,10 @@ pub(super) fn run(args: &HistoryArgs, ui: &Ui) -> Result<Answer, Failure> {
             ui.print_row(&[&leaf, state, &bundle, &revision.title])?;
         }
     }
-    if let Some((statement, leaf)) = catalog.withdrawn(&args.article)? {
+    if let Some((statement, leaf)) = opened.withdrawn(&catalog, &args.article) {
         let bytes = opened.archive.store().read(&layout::statement(&statement), MAX_WITHDRAWAL_BYTES)?;
         let read = Withdrawal::decode(&bytes).ok();
-        let reason = read.as_ref().map(|read| read.reason.as_str());
+        let reason = read.as_ref().map(|read| read.reason.as_deref().unwrap_or("(no reason is given)"));
         if ui.json {
             ui.print_json("withdrawal", &JsonWithdrawal { leaf, statement: statement.to_string(), reason })?;
         } else {

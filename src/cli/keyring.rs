@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use zeroize::Zeroizing;
 
-use crate::archive::policies::Pin;
+use crate::archive::Pin;
 use crate::digest::Digest;
 use crate::ids::KeyId;
 use crate::ids::Origin;
@@ -54,10 +54,6 @@ pub(super) struct TrustArgs {
 impl TrustArgs {
     pub(super) fn has_policy(&self) -> bool {
         self.policy.is_some()
-    }
-
-    pub(super) fn has_keys(&self) -> bool {
-        !self.keys.is_empty()
     }
 
     pub(super) fn has_log_key(&self) -> bool {
@@ -124,15 +120,48 @@ pub(super) fn trusted_by_default(ui: &Ui) -> Result<Vec<TrustedKey>, Failure> {
 }
 
 /// Returns what a person vouches for about an archive: the policy named, else the one pinned, else keys.
-pub(super) fn pin(args: &TrustArgs, name: &Origin, claimed: &VerifierKey, ui: &Ui) -> Result<Pin, Failure> {
+///
+/// With `unsigned` nobody need be trusted, not even the log's key: integrity is checked, and a warning says so.
+pub(super) fn pin(
+    args: &TrustArgs,
+    unsigned: bool,
+    name: &Origin,
+    claimed: &VerifierKey,
+    ui: &Ui,
+) -> Result<Pin, Failure> {
     if let Some(path) = &args.policy {
-        return Ok(Pin::Policy(read_policy(path)?));
+        return Ok(Pin::Policy(Box::new(read_policy(path)?)));
     }
     let pinned = pinned_policy(name, ui)?;
     if args.keys.is_empty() && args.folder.is_none() && args.log_key.is_none() && pinned.exists() {
-        return Ok(Pin::Policy(read_policy(&pinned)?));
+        return Ok(Pin::Policy(Box::new(read_policy(&pinned)?)));
+    }
+    if unsigned {
+        ui.say(format!("warning: --unsigned: nobody is trusted for {name}; only that its bytes and its log go together is checked"));
+        return Ok(Pin::Anyone { log: log_key(args, claimed, ui).unwrap_or_else(|_| claimed.clone()) });
     }
     Ok(Pin::Keys { keys: trusted(args, ui)?, log: log_key(args, claimed, ui)? })
+}
+
+/// Returns what vouches for an archive that one writes to: the policy pinned, else the keys trusted here and those at hand, and the log's key,
+/// which the secret one bears out.
+pub(super) fn own_pin(
+    name: &Origin,
+    log: &VerifierKey,
+    signers: &[&dyn Signer],
+    ui: &Ui,
+) -> Result<Pin, Failure> {
+    let pinned = pinned_policy(name, ui)?;
+    if pinned.exists() {
+        return Ok(Pin::Policy(Box::new(read_policy(&pinned)?)));
+    }
+    let mut keys = trusted_by_default(ui)?;
+    for key in signers.iter().map(|signer| signer.public()) {
+        if !keys.iter().any(|trusted| trusted.key == *key) {
+            keys.push(TrustedKey { key: key.clone(), label: key.id().to_string() });
+        }
+    }
+    Ok(Pin::Keys { keys, log: log.clone() })
 }
 
 /// Returns where the policy that is pinned for an archive lies.

@@ -96,7 +96,7 @@ fn archive(args: &ListArgs, path: &std::path::Path, rows: &mut Vec<[String; 6]>,
         let printed = if ui.json {
             let (id, title, authors) = (article.id.as_str(), article.title.as_str(), article.authors.as_str());
             let (published, language) = (article.published.as_str(), article.language.as_str());
-            let (files, bytes, leaf) = (article.files, article.bytes, article.leaf);
+            let (files, bytes, leaf) = (article.files, article.bytes, article.number.place.0);
             ui.print_json("article", &JsonListed { id, title, authors, published, language, files, bytes, leaf })
         } else if table {
             rows.push(cells(&article));

@@ -22,10 +22,9 @@ use crate::ids::Origin;
 use crate::keys::Signer;
 use crate::path::EntryPath;
 use crate::store::Store;
-use crate::trust::policy::Role;
 use crate::watch::{Task, Watch};
 
-use super::archive::LogSignerArgs;
+use super::archive::{LogSignerArgs, Writable};
 use super::keyring::{self, SignerArgs};
 use super::ui::{self, Ui};
 use super::{Answer, Failure, key};
@@ -147,7 +146,6 @@ struct JsonAdded<'a> {
     dry_run: bool,
     new: &'a [String],
     changed: &'a [String],
-    returned: &'a [String],
     vanished: &'a [String],
     withdrawn: &'a [String],
     unchanged: u64,
@@ -256,9 +254,9 @@ fn add_to(
     signers: &[&dyn Signer],
     ui: &Ui,
 ) -> Result<Answer, Failure> {
-    let opened = Archive::open(Store::new(into))?;
-    if let Some(asked) = args.archive.as_ref().filter(|asked| *asked != opened.origin()) {
-        return Err(Failure::new(format!("{}: is the archive {}, not {asked}", into.display(), opened.origin())));
+    let archive = Archive::open(Store::new(into))?;
+    if let Some(asked) = args.archive.as_ref().filter(|asked| *asked != archive.origin()) {
+        return Err(Failure::new(format!("{}: is the archive {}, not {asked}", into.display(), archive.origin())));
     }
     let source = match &args.add.source {
         Some(source) => source.clone(),
@@ -271,18 +269,19 @@ fn add_to(
         return Err(Failure::new("a source's name has no `/`"));
     }
     let walk = WalkOptions { prefix: Some(source.clone()), ..pack.walk };
-    let pack = PackOptions { archive: Some(opened.origin().clone()), walk, ..pack };
+    let pack = PackOptions { archive: Some(archive.origin().clone()), walk, ..pack };
     let AddArgs { rehash, take_over, rederive, reinstate, dry_run, .. } = args.add;
     let options = AddOptions { pack, source, rehash, take_over, rederive, reinstate };
     let added = if dry_run {
-        let (checkpoint, _) = opened.checkpoint(opened.log_key())?;
-        preview(&opened, &checkpoint, &args.path, &options, ui)
+        let pin = keyring::own_pin(archive.origin(), archive.log_key(), signers, ui)?;
+        let vouched = archive.vouched(&pin).map_err(|error| Failure::no_from(error).about(into.display()))?;
+        preview(&archive, (&vouched.history, &vouched.checkpoint), &args.path, &options, ui)
     } else {
-        let mut catalog = opened.catalog()?;
-        let secret = super::archive::log_secret(&opened, &args.add.log, args.signers.passphrase_file.as_deref(), ui)?;
-        let mut writer = super::archive::writer(&opened, &secret)?;
-        super::archive::allow(&opened, Role::Publish, signers, ui)?;
-        add(&mut writer, &mut catalog, &args.path, &options, signers, ui)
+        let opened = Writable::open(into, &args.add.log, args.signers.passphrase_file.as_deref(), signers, ui)?;
+        let mut catalog = opened.archive.catalog()?;
+        let log = opened.log_signers();
+        let mut writer = opened.writer(&log)?;
+        add(&mut writer, &mut catalog, &args.path, &options, (signers, &opened.pin), ui)
     };
     ui.finish();
     if let (Err(crate::collection::Error::Folder(crate::folder::Error::Refused(refusals))), true) = (&added, ui.json) {
@@ -307,15 +306,14 @@ fn stem_of(path: &Path) -> String {
 }
 
 fn report_added(added: &Added, dry_run: bool, verbose: bool, ui: &Ui) -> Result<(), Failure> {
-    let Added { new, changed, returned, vanished, withdrawn, unchanged, .. } = added;
+    let Added { new, changed, vanished, withdrawn, unchanged, .. } = added;
     if ui.json {
         let unchanged = *unchanged;
-        return ui.print_json("added", &JsonAdded { dry_run, new, changed, returned, vanished, withdrawn, unchanged });
+        return ui.print_json("added", &JsonAdded { dry_run, new, changed, vanished, withdrawn, unchanged });
     }
     let groups = [
         (new, "new"),
         (changed, "changed"),
-        (returned, "as in an earlier revision again"),
         (withdrawn, "left out, since they were withdrawn (--reinstate takes them)"),
         (vanished, "not in the folder any more; they stay in the archive"),
     ];

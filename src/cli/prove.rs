@@ -9,9 +9,10 @@ use crate::digest::{Digest, Hasher};
 use crate::finding::Severity;
 use crate::format::bundle::{SignatureFile, Tail};
 use crate::format::proof::{ARTICLE_ENDING, ENDING, Extra, MAX_LINES_BYTES, MAX_PROOF_BYTES, Proof};
-use crate::keys::{Signature, VerifierKey};
+use crate::format::leaf::LeafSignature;
+use crate::keys::{Kind, Signature, VerifierKey};
 use crate::store::disk;
-use crate::trust::JudgedSignature;
+use crate::trust::{JudgedSignature, TrustedKey, logged};
 use crate::watch::Watch;
 
 use super::archive::open;
@@ -21,9 +22,9 @@ use super::{Answer, Failure, keyring};
 
 /// Write a proof of one article, to be checked later without the archive or bundle
 ///
-/// Of an archive it proves: these bytes were a file of this article in this bundle, logged before this checkpoint. It does not prove that a publisher signed
-/// them (`--signed` adds what shows that), nor that the article is current or was not withdrawn since. Of a bundle it proves that the keys
-/// which signed the bundle signed this article.
+/// Of an archive it proves: these bytes were a file of this article in this bundle, logged before this checkpoint, and who had signed the bundle
+/// then. It does not prove that the article is current or was not withdrawn since. Of a bundle it proves that the keys which signed the bundle
+/// signed this article.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -39,9 +40,6 @@ pub(super) struct ProveArgs {
     /// File to write [default: the last part of the id with .tlog-proof or .vellum-proof, here]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Add the bundle's manifest and its signatures
-    #[arg(long)]
-    signed: bool,
     #[command(flatten)]
     read: ReadArgs,
 }
@@ -55,7 +53,7 @@ pub(super) fn run(args: &ProveArgs, ui: &Ui) -> Result<Answer, Failure> {
     let catalog = opened.catalog(ui)?;
     let (revision, _) = opened.find(&catalog, &args.article)?;
     let head = (&opened.checkpoint, opened.note.as_str());
-    let proof = prove_article(&opened.archive, &catalog, head, &revision.id, args.signed)?;
+    let proof = prove_article(&opened.archive, &catalog, opened.history(), head, &revision.id)?;
     let name = revision.id.rsplit('/').next().unwrap_or_default();
     let path = args.output.clone().unwrap_or_else(|| PathBuf::from(format!("{name}{ENDING}")));
     disk::put(&path, proof.encode().as_ref(), &|| ui.cancelled())
@@ -78,9 +76,6 @@ pub(super) fn run(args: &ProveArgs, ui: &Ui) -> Result<Answer, Failure> {
 
 /// Writes the proof that an article stands in a signed bundle.
 fn by_bundle(args: &ProveArgs, ui: &Ui) -> Result<Answer, Failure> {
-    if args.signed {
-        return Err(Failure::new("`--signed` is for archives: a proof by a bundle always has its signatures"));
-    }
     let bundle = args.read.opened(&args.library, ui)?;
     let article =
         bundle.article(&args.article)?.filter(|article| [&article.id, &article.path].contains(&&args.article));
@@ -198,16 +193,31 @@ pub(super) fn check(
     if Extra::begins(&bytes) {
         return check_by_bundle(file, &bytes, read, ui).map_err(|failure| failure.about(proof.display()));
     }
-    if read.trust().has_keys() || read.archive().is_some() {
-        return Err(Failure::new("--key and --archive have no effect here: the proof is by a log")
+    if read.archive().is_some() {
+        return Err(Failure::new("--archive has no effect here: the proof is by a log")
             .hint("`--log-key` names the key of a log"));
     }
     let parsed = Proof::decode(&bytes).map_err(|fault| Failure::no(fault.to_string()).about(proof.display()))?;
     let log = log_of(&parsed, read, ui)?;
     let digest = digest(read.file(file)?)?;
     let proved = verify_proof(&parsed, &log, digest);
-    report(file, &log, &proved, ui)?;
+    let signers = match &proved {
+        Ok(proved) => signers(proved, &keyring::trusted(read.trust(), ui)?),
+        Err(_) => Vec::new(),
+    };
+    report(file, &log, &proved, &signers, ui)?;
     Ok(proved.is_ok())
+}
+
+/// Returns the trusted keys that had signed the bundle for the archive, by what the proved leaf carries.
+fn signers(proved: &Proved, trusted: &[TrustedKey]) -> Vec<String> {
+    let origin = &proved.checkpoint.origin;
+    let has_signed = |trusted: &&TrustedKey| {
+        let by = |logged: &LeafSignature| logged::is_by(logged, &trusted.key, Kind::Manifest, origin, &proved.bundle.0);
+        proved.signatures.iter().any(by)
+    };
+    let named = |trusted: &TrustedKey| format!("{} ({})", trusted.key.id(), trusted.label);
+    trusted.iter().filter(has_signed).map(named).collect()
 }
 
 /// Finds the trusted key of the log that a proof's checkpoint names.
@@ -231,6 +241,7 @@ fn report(
     file: &std::path::Path,
     log: &VerifierKey,
     proved: &Result<Proved, Disproof>,
+    signers: &[String],
     ui: &Ui,
 ) -> Result<(), Failure> {
     #[derive(serde::Serialize)]
@@ -243,6 +254,7 @@ fn report(
         bundle: Option<String>,
         index: Option<u64>,
         size: Option<u64>,
+        signed_by: &'a [String],
         reason: Option<String>,
     }
     if ui.json {
@@ -256,8 +268,9 @@ fn report(
                 article: good.map(|proved| proved.article.as_str()),
                 paths: good.map(|proved| proved.paths.as_slice()),
                 bundle: good.map(|proved| proved.bundle.to_string()),
-                index: good.map(|proved| proved.index),
+                index: good.map(|proved| proved.index.0),
                 size: good.map(|proved| proved.checkpoint.size),
+                signed_by: signers,
                 reason: proved.as_ref().err().map(ToString::to_string),
             },
         );
@@ -271,14 +284,14 @@ fn report(
             }
             ui.print(format!("  bundle     {}", proved.bundle))?;
             ui.print(format!("  logged     by {}, leaf {} of {}", log.name(), proved.index, proved.checkpoint.size))?;
-            if let Some(manifest) = &proved.manifest {
-                ui.print(format!(
-                    "  manifest   {:?}, carried along; its signatures are for `minisign`",
-                    manifest.title
-                ))?;
+            for signer in signers {
+                ui.print(format!("  signature  {signer}, for {}", proved.checkpoint.origin))?;
             }
-            ui.say("  These bytes were a file of this article, logged before this checkpoint. Not shown: that a publisher signed them,");
-            ui.say("  that they are current, that they were not withdrawn since, that the article's other files are at hand.");
+            ui.say("  These bytes were a file of this article, logged before this checkpoint. Not shown: that they are current, that they were not");
+            ui.say("  withdrawn since, that the article's other files are at hand.");
+            if signers.is_empty() {
+                ui.say("  Nobody whose key is trusted here had signed them then.");
+            }
         }
         Err(disproof) => {
             ui.print(format!("{}: NOT OK", file.display()))?;

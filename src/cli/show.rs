@@ -88,7 +88,7 @@ fn archive(args: &ShowArgs, ui: &Ui) -> Result<Answer, Failure> {
     let catalog = opened.catalog(ui)?;
     if let Some(asked) = &args.article {
         let (revision, _) = opened.find(&catalog, asked)?;
-        let (bundle, contents, _) = opened.bundle(&catalog, &revision, &args.read, ui)?;
+        let (bundle, contents) = opened.bundle(&revision)?;
         return article(&revision.path, &bundle, &contents, ui);
     }
     let (articles, revisions) = catalog.counts()?;
@@ -103,13 +103,13 @@ fn archive(args: &ShowArgs, ui: &Ui) -> Result<Answer, Failure> {
             revisions: u64,
             bundles: u64,
         }
-        let (log_key, bundles) = (opened.log_key.to_string(), catalog.bundles()?.len() as u64);
+        let (log_key, bundles) = (opened.log_key.to_string(), opened.history().held().count() as u64);
         ui.print_json("archive", &Json { origin, log_key, size, articles, revisions, bundles })?;
         return Ok(Answer::Yes);
     }
     ui.print(format!("archive    {origin}"))?;
     ui.print(format!("content    {}, {}", ui::count(articles, "article"), ui::count(revisions, "revision")))?;
-    ui.print(format!("bundles    {}", ui::thousands(catalog.bundles()?.len() as u64)))?;
+    ui.print(format!("bundles    {}", ui::thousands(opened.history().held().count() as u64)))?;
     ui.print(format!("log        {} leaves, by {}", ui::thousands(size), opened.log_key))?;
     Ok(Answer::Yes)
 }

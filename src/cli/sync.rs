@@ -54,9 +54,9 @@ pub(super) struct SyncArgs {
     /// Bundles to fetch at once
     #[arg(long, value_name = "N", default_value = "4")]
     streams: NonZeroUsize,
-    /// Look at every bundle of the log, and fetch again what is not there
-    #[arg(long)]
-    complete: bool,
+    /// Keep for so many days what a withdrawal has replaced, before it is erased
+    #[arg(long, value_name = "DAYS", default_value = "14")]
+    grace: u32,
     /// Take a checkpoint that too few witnesses have cosigned: for the witnesses themselves
     #[arg(long)]
     unwitnessed: bool,
@@ -76,6 +76,7 @@ struct JsonSync {
     bytes: u64,
     moved: u64,
     withdrawn: Vec<String>,
+    missing: Vec<String>,
     strays: Vec<String>,
     dropped: Vec<JsonDropped>,
     warning: Option<String>,
@@ -120,7 +121,7 @@ pub(super) fn run(args: &SyncArgs, ui: &Ui) -> Result<Answer, Failure> {
 
 fn once(args: &SyncArgs, mirror: &Store, origins: &[Store], pace: &Clock, ui: &Ui) -> Result<Answer, Failure> {
     let (name, claimed) = named(args, mirror, origins)?;
-    let pin = keyring::pin(args.read.trust(), &name, &claimed, ui)?;
+    let pin = keyring::pin(args.read.trust(), false, &name, &claimed, ui)?;
     let who = super::archive::who();
     let options = SyncOptions {
         origins,
@@ -129,7 +130,7 @@ fn once(args: &SyncArgs, mirror: &Store, origins: &[Store], pace: &Clock, ui: &U
         moment: args.read.at()?.map_or_else(now, Ok)?,
         streams: args.streams,
         dry_run: args.dry_run,
-        complete: args.complete,
+        grace: args.grace,
         unwitnessed: args.unwitnessed,
         delete: args.delete,
         who: &who,
@@ -183,6 +184,9 @@ fn print(report: &SyncReport, mirror: &Store, dry_run: bool, ui: &Ui) -> Result<
     if let Some(warning) = &report.warning {
         ui.say(format!("warning: not fresh: {}", warning));
     }
+    for id in &report.missing {
+        ui.say(format!("warning: no origin has bundle {id} any more, and what was to take its place does not"));
+    }
     let (bundles, bytes) = report.bundles;
     if ui.json {
         let dropped = report.dropped.iter();
@@ -196,6 +200,7 @@ fn print(report: &SyncReport, mirror: &Store, dry_run: bool, ui: &Ui) -> Result<
                 bytes,
                 moved: report.moved,
                 withdrawn: report.withdrawn.iter().map(ToString::to_string).collect(),
+                missing: report.missing.iter().map(ToString::to_string).collect(),
                 strays: report.strays.clone(),
                 dropped: dropped.map(|d| JsonDropped { origin: d.origin.clone(), why: d.why.clone() }).collect(),
                 warning: report.warning.clone(),

@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
-use crate::archive::policies::read_version;
-use crate::archive::{Archive, Publication};
+use crate::archive::Archive;
+use crate::collection::policy::{Changes, apply as put_into_force, propose as next_version};
 use crate::digest::Digest;
-use crate::format::leaf::Leaf;
-use crate::keys::{Comment, Kind, PublicKey, Signature, VerifierKey};
+use crate::keys::{Comment, Kind, PublicKey, Signature};
 use crate::store::Store;
-use crate::trust::policy::{self, Freshness, MAX_VERSIONS, OnStale, Policy, PolicyKey, Role, Thresholds, Witness};
+use crate::trust::policy::{
+    self, Freshness, LogKey, MAX_POLICY_BYTES, MAX_VERSIONS, OnStale, Policy, Role, Thresholds, Witness,
+};
 
-use super::archive::{self, LogSignerArgs, open};
+use super::archive::{LogSignerArgs, Writable, open};
 use super::input::ReadArgs;
 use super::keyring::{self, SignerArgs};
 use super::pack::now;
@@ -121,12 +122,24 @@ struct ProposeArgs {
     /// Say that a key is in other hands, now or since a leaf: NAME or NAME@LEAF (can be repeated)
     #[arg(long, value_name = "NAME")]
     revoke: Vec<String>,
-    /// How many keys it takes: root=2, publish=1, withdraw=1, witness=1 (can be repeated)
+    /// How many keys it takes: root=2, publish=1, withdraw=1, document=1, witness=1 (can be repeated)
     #[arg(long, value_name = "ROLE=N")]
     threshold: Vec<String>,
-    /// Add a witness: OPERATOR=KEY (can be repeated)
+    /// Add a witness that holds a whole copy: OPERATOR=KEY (can be repeated)
     #[arg(long, value_name = "OPERATOR=KEY")]
     witness: Vec<String>,
+    /// Add a witness that vouches for one history alone, as public witnesses do: OPERATOR=KEY (can be repeated)
+    #[arg(long, value_name = "OPERATOR=KEY")]
+    public_witness: Vec<String>,
+    /// Add a key of the log, which signs beside the one before from then on: a .vkey file, or `<origin>+…`
+    #[arg(long, value_name = "FILE|LINE")]
+    add_log: Vec<String>,
+    /// Put a key of the log to rest, by its id
+    #[arg(long, value_name = "KEYID")]
+    retire_log: Vec<String>,
+    /// Close the archive: nothing is added any more
+    #[arg(long)]
+    close: bool,
     /// How old the newest cosignatures may be, in days
     #[arg(long, value_name = "DAYS")]
     max_age: Option<u32>,
@@ -145,6 +158,7 @@ enum RoleName {
     Root,
     Publish,
     Withdraw,
+    Document,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -174,7 +188,7 @@ fn policy_of(path: &Path, read: &ReadArgs, ui: &Ui) -> Result<Policy, Failure> {
         return keyring::read_policy(path);
     }
     let opened = open(path, read, ui)?;
-    opened.vouched.authority.policy().cloned().ok_or_else(|| no_policy(&opened.archive))
+    opened.vouched.authority().policy().cloned().ok_or_else(|| no_policy(&opened.archive))
 }
 
 fn no_policy(archive: &Archive) -> Failure {
@@ -197,10 +211,14 @@ fn show(policy: &Policy, ui: &Ui) -> Result<(), Failure> {
     ui.print(format!("archive    {}", policy.archive))?;
     ui.print(format!("version    {}", policy.version))?;
     ui.print(format!("sha256     {}", policy.digest))?;
-    let Thresholds { root, publish, withdraw, witness } = policy.threshold;
+    let Thresholds { root, publish, withdraw, document, witness } = policy.threshold;
+    let document = document.map(|document| format!("{document} for documents, ")).unwrap_or_default();
     ui.print(format!(
-        "takes      {root} to change it, {publish} to publish, {withdraw} to withdraw, {witness} to witness"
+        "takes      {root} to change it, {publish} to publish, {withdraw} to withdraw, {document}{witness} to witness"
     ))?;
+    if policy.closed {
+        ui.print("closed     nothing is added any more")?;
+    }
     if let Some(limit) = policy.freshness {
         let then = if limit.on_stale == OnStale::Fail { "refused" } else { "warned of" };
         ui.print(format!("fresh      within {} days, older is {then}", limit.max_age_days))?;
@@ -215,8 +233,15 @@ fn show(policy: &Policy, ui: &Ui) -> Result<(), Failure> {
         }
         ui.print(line)?;
     }
-    policy.logs.iter().try_for_each(|log| ui.print(format!("log        {log}")))?;
-    let witness = |w: &Witness| ui.print(format!("witness    {} by {}", w.key, &w.operator));
+    let log = |log: &LogKey| {
+        let retired = log.retired_at.map(|at| format!(", retired at {at} leaves")).unwrap_or_default();
+        ui.print(format!("log        {}{retired}", log.key))
+    };
+    policy.logs.iter().try_for_each(log)?;
+    let witness = |w: &Witness| {
+        let what = if w.holds { "who holds all of it" } else { "for its being one history" };
+        ui.print(format!("witness    {} by {}, {what}", w.key, &w.operator))
+    };
     policy.witnesses.iter().try_for_each(witness)
 }
 
@@ -256,13 +281,14 @@ fn keep_pin(policy: &Policy, bytes: &[u8], ui: &Ui) -> Result<(), Failure> {
 
 fn find_version(store: &Store, wanted: &Digest) -> Result<(Policy, Vec<u8>), Failure> {
     for version in 1..=MAX_VERSIONS {
-        match read_version(store, version, None)? {
-            Some(found) if found.policy.digest == *wanted => {
-                let bytes = found.files.into_iter().next().map(|(_, bytes)| bytes).unwrap_or_default();
-                return Ok((found.policy, bytes));
+        match store.read(&policy::place(version), MAX_POLICY_BYTES) {
+            Ok(bytes) if Digest::of(&bytes) == *wanted => {
+                let policy = Policy::decode(&bytes).map_err(|fault| Failure::no(fault.to_string()))?;
+                return Ok((policy, bytes));
             }
-            Some(_) => {}
-            None => break,
+            Ok(_) => {}
+            Err(error) if error.is_not_found() => break,
+            Err(error) => return Err(error.into()),
         }
     }
     Err(Failure::no(format!("{}: no version of its policy has the digest {wanted}", store.name())))
@@ -271,75 +297,62 @@ fn find_version(store: &Store, wanted: &Digest) -> Result<(Policy, Vec<u8>), Fai
 fn propose(args: &ProposeArgs, ui: &Ui) -> Result<(), Failure> {
     args.read.fit_archive()?;
     let opened = open(&args.library, &args.read, ui)?;
-    let size = opened.checkpoint.size;
-    let mut next = match opened.vouched.authority.policy() {
-        Some(policy) => Policy { version: policy.version + 1, ..policy.clone() },
-        None if opened.archive.store().exists(&policy::place(1)) => return Err(no_policy(&opened.archive)),
-        None => Policy {
-            archive: opened.archive.origin().clone(),
-            version: 1,
-            threshold: Thresholds { root: 1, publish: 1, withdraw: 1, witness: 0 },
-            freshness: None,
-            keys: Vec::new(),
-            logs: vec![opened.log_key.clone()],
-            witnesses: Vec::new(),
-            digest: Digest::of(b""),
-        },
-    };
+    if opened.vouched.authority().policy().is_none() && opened.archive.store().exists(&policy::place(1)) {
+        return Err(no_policy(&opened.archive));
+    }
     let roles: Vec<Role> = args.roles.iter().map(|role| role.role()).collect();
+    let mut changes = Changes { close: args.close, retire_logs: args.retire_log.clone(), ..Changes::default() };
     for added in &args.add {
         let (name, public) = match added.split_once('=') {
             Some((name, key)) => (name, keyring::public(key)?.key),
             None => (added.as_str(), only_key(ui)?),
         };
-        next.keys.push(PolicyKey {
-            name: name.to_owned(),
-            public,
-            roles: roles.clone(),
-            // A key of a later version has signed nothing before that counts.
-            valid_from: (next.version > 1).then_some(size),
-            retired_at: None,
-            compromised_at: None,
-        });
+        changes.add.push((name.to_owned(), public, roles.clone()));
     }
-    for (named, revoke) in args.retire.iter().map(|n| (n, false)).chain(args.revoke.iter().map(|n| (n, true))) {
-        let (name, at) = match named.rsplit_once('@') {
-            Some((name, at)) => (name, at.parse().map_err(|_| Failure::new(format!("{at:?} is no number of a leaf")))?),
-            None => (named.as_str(), size),
-        };
-        let key = next.keys.iter_mut().find(|key| key.name == name || key.public.id().to_string() == name);
-        let key = key.ok_or_else(|| Failure::new(format!("the policy has no key {name:?}")))?;
-        if revoke {
-            key.compromised_at = Some(at);
-        } else {
-            key.retired_at = Some(at);
+    let named = |named: &String| match named.rsplit_once('@') {
+        Some((name, at)) => {
+            let at = at.parse().map_err(|_| Failure::new(format!("{at:?} is no number of a leaf")))?;
+            Ok((name.to_owned(), Some(at)))
         }
-    }
+        None => Ok((named.clone(), None)),
+    };
+    changes.retire = args.retire.iter().map(named).collect::<Result<_, Failure>>()?;
+    changes.revoke = args.revoke.iter().map(named).collect::<Result<_, Failure>>()?;
     for threshold in &args.threshold {
         let (role, number) = pair(threshold, "ROLE=N")?;
         let number = number.parse().map_err(|_| Failure::new(format!("{number:?} is no number")))?;
-        match role {
-            "root" => next.threshold.root = number,
-            "publish" => next.threshold.publish = number,
-            "withdraw" => next.threshold.withdraw = number,
-            "witness" => next.threshold.witness = number,
-            _ => return Err(Failure::new(format!("no role {role:?}")).hint("root, publish, withdraw, witness")),
+        let role = match role {
+            "root" => Some(Role::Root),
+            "publish" => Some(Role::Publish),
+            "withdraw" => Some(Role::Withdraw),
+            "document" => Some(Role::Document),
+            "witness" => None,
+            _ => {
+                return Err(Failure::new(format!("no role {role:?}")).hint("root, publish, withdraw, document, witness"));
+            }
+        };
+        changes.thresholds.push((role, number));
+    }
+    for (witnesses, holds) in [(&args.witness, true), (&args.public_witness, false)] {
+        for witness in witnesses {
+            let (operator, key) = pair(witness, "OPERATOR=KEY")?;
+            let key = keyring::verifier(key)?;
+            changes.witnesses.push(Witness { key, operator: operator.to_owned(), holds });
         }
     }
-    for witness in &args.witness {
-        let (operator, key) = pair(witness, "OPERATOR=KEY")?;
-        next.witnesses.push(Witness { key: keyring::verifier(key)?, operator: operator.to_owned() });
+    for log in &args.add_log {
+        changes.add_logs.push(keyring::verifier(log)?);
     }
     if let Some(max_age_days) = args.max_age {
         let on_stale = if matches!(args.on_stale, StaleName::Fail) { OnStale::Fail } else { OnStale::Warn };
-        next.freshness = Some(Freshness { max_age_days, on_stale });
+        changes.freshness = Some(Freshness { max_age_days, on_stale });
     }
-    let text = next.to_string();
-    Policy::decode(text.as_bytes()).map_err(|fault| {
-        Failure::new(format!("the proposal does not hold: {fault}"))
+    let head = (opened.archive.origin(), &opened.checkpoint, &opened.log_key);
+    let next = next_version(opened.history(), head, &changes).map_err(|error| {
+        Failure::new(format!("the proposal does not hold: {error}"))
             .hint("`--add NAME=FILE` adds a key, `--threshold ROLE=N` says how many it takes")
     })?;
-    keyring::write_new(&args.output, &text, false)?;
+    keyring::write_new(&args.output, &next.to_string(), false)?;
     ui.say(format!(
         "version {} is proposed in {}; read it, then `vellum trust sign` it",
         next.version,
@@ -362,6 +375,7 @@ impl RoleName {
             Self::Root => Role::Root,
             Self::Publish => Role::Publish,
             Self::Withdraw => Role::Withdraw,
+            Self::Document => Role::Document,
         }
     }
 }
@@ -401,45 +415,30 @@ fn apply(
     log: &LogSignerArgs,
     ui: &Ui,
 ) -> Result<(), Failure> {
-    let opened = Archive::open(Store::new(library))?;
     let proposed = keyring::read_policy(file)?;
     let bytes =
         fs::read(file).map_err(|error| Failure::new(format!("{}: cannot be read", file.display())).cause(error))?;
-    let secret = archive::log_secret(&opened, log, passphrase_file, ui)?;
-    let mut writer = archive::writer(&opened, &secret)?;
+    let opened = Writable::open(library, log, passphrase_file, &[], ui)?;
+    let signers = opened.log_signers();
+    let mut writer = opened.writer(&signers)?;
     // Under the lock: of two that apply different policies of one version, the second must see the first.
-    let before = archive::policy_in_force(&opened, ui)?;
-    if before.is_none() && opened.store().exists(&policy::place(1)) {
-        return Err(no_policy(&opened));
+    let history = writer.history(&opened.pin)?;
+    let before = history.authority.policy();
+    if before.is_none() && opened.archive.store().exists(&policy::place(1)) {
+        return Err(no_policy(&opened.archive));
     }
-    let ids =
-        proposed.key_ids().chain(before.iter().flat_map(Policy::key_ids)).collect::<std::collections::BTreeSet<_>>();
+    let ids = proposed.key_ids().chain(before.into_iter().flat_map(Policy::key_ids));
     let mut signatures = Vec::new();
-    for id in ids {
+    for id in ids.collect::<std::collections::BTreeSet<_>>() {
         let place = signature_file(file, &id);
         if place.exists() {
-            signatures.push((policy::signature_place(proposed.version, &id), keyring::read_key_file(&place)?.to_vec()));
+            signatures.push(keyring::read_key_file(&place)?.to_vec());
         }
     }
-    let only: Vec<Vec<u8>> = signatures.iter().map(|(_, bytes)| bytes.clone()).collect();
-    let held = match &before {
-        Some(before) => before.successor(&bytes, &only),
-        None => Policy::first(&bytes, &only, opened.origin()),
-    };
-    let policy = held.map_err(|fault| {
-        Failure::no(fault.to_string())
+    let policy = put_into_force(&mut writer, &history, &bytes, &signatures).map_err(|error| {
+        Failure::no_from(error)
             .hint(format!("signatures lie beside the file: `vellum trust sign {}`", file.display()))
     })?;
-    if before.is_none() && policy.version != 1 {
-        return Err(Failure::no(format!("the first policy is version 1, this is {}", policy.version)));
-    }
-    if !policy.logs.iter().any(|key: &VerifierKey| key == opened.log_key()) {
-        return Err(Failure::no("the policy does not have the key of the archive's log"));
-    }
-    let mut files = vec![(policy::place(policy.version), bytes.clone())];
-    files.extend(signatures);
-    let leaves = vec![Leaf::Policy { version: policy.version, file: policy.digest }];
-    writer.publish(Publication { files, leaves, ..Publication::default() })?;
     if before.is_none() {
         keep_pin(&policy, &bytes, ui)?;
     }
@@ -457,7 +456,8 @@ fn export(policy: &Policy, format: Format, ui: &Ui) -> Result<(), Failure> {
             ui.print(format!("{name} namespaces=\"manifest@vellum\" {}", key.public.to_ssh_line()))
         }),
         Format::TlogPolicy => {
-            policy.logs.iter().try_for_each(|log| ui.print(format!("log {log}")))?;
+            let active = policy.logs.iter().filter(|log| log.retired_at.is_none());
+            active.map(|log| &log.key).try_for_each(|key| ui.print(format!("log {key}")))?;
             let mut operators: Vec<&str> = policy.witnesses.iter().map(|w| w.operator.as_str()).collect();
             operators.sort_unstable();
             operators.dedup();

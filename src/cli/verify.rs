@@ -7,8 +7,7 @@ use serde::Serialize;
 
 use crate::archive::catalog::Catalog;
 use crate::collection::audit::{Audit, audit};
-use crate::collection::prove::is_logged;
-use crate::digest::Digest;
+use crate::collection::prove::prove_article;
 use crate::finding::{Code, Finding, Severity};
 use crate::format::bundle::{FileState, Nobody, Report, Scope, check, prove};
 use crate::format::manifest::Manifest;
@@ -179,7 +178,7 @@ impl<'a> Verdicts<'a> {
     fn new(opened: &'a Opened, found: &Audit, intact: bool, complete: bool, at: jiff::Timestamp) -> Self {
         let word = |yes: bool, reason: String| Word { is: if yes { "yes" } else { "no" }, reason };
         let vouched = &opened.vouched;
-        let policy = vouched.authority.policy();
+        let policy = vouched.authority().policy();
         let by = match policy {
             Some(policy) => format!("every bundle, by version {} of the policy", policy.version),
             None => "every bundle, by keys trusted here".into(),
@@ -275,14 +274,12 @@ fn article(
     }
     let shown = path.display().to_string();
     let (revision, _) = opened.find(catalog, asked)?;
-    let (bundle, contents, _) = opened.bundle(catalog, &revision, &args.read, ui)?;
+    let (bundle, contents) = opened.bundle(&revision)?;
     let lines = contents.list.article_lines(&revision.path);
-    let text: String = lines.clone().map(|line| contents.list.line(line)).collect();
-    let (id, lines_digest) = (Digest::of(revision.id.as_bytes()), Digest::of(text.as_bytes()));
-    let leaf = crate::format::leaf::Leaf::Article { id, lines: lines_digest, bundle: revision.bundle };
     let mut wanted = vec![false; contents.list.len()];
     lines.clone().for_each(|line| wanted[line] = true);
-    let logged = is_logged(&opened.archive, &opened.checkpoint, revision.leaf, &leaf)?;
+    let head = (&opened.checkpoint, opened.note.as_str());
+    let logged = prove_article(&opened.archive, catalog, opened.history(), head, &revision.id).is_ok();
     let whole = match prove(&bundle, &contents, Scope::Lines(&wanted), &Nobody, ui.threads(), ui) {
         Ok(()) => true,
         Err(crate::format::bundle::Error::Damaged(finding)) if ui.json => {

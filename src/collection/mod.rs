@@ -4,6 +4,7 @@ pub mod add;
 pub mod audit;
 mod deposit;
 mod follow;
+pub mod policy;
 pub mod prove;
 mod seen;
 pub mod withdraw;
@@ -21,7 +22,7 @@ use crate::ids::LeafIndex;
 use crate::keys::{self, PublicKey};
 use crate::store;
 use crate::trust::authority::Signed;
-use crate::trust::policy::Role;
+use crate::trust::policy::{PolicyFault, Role};
 
 /// What may go wrong with a work on an archive.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +66,28 @@ pub enum Error {
     /// The archive is closed.
     #[error("the archive is closed: version {0} of its policy says that nothing is added any more")]
     Closed(u64),
+    /// A proposal that contradicts itself, does not go on from the version before, or is not signed by enough.
+    #[error("the policy: {0}")]
+    Policy(PolicyFault),
+    /// A key that the policy does not have.
+    #[error("the policy has no key {0:?}")]
+    NoKey(String),
+    /// A first policy by which something that counts would no longer.
+    #[error("by this policy bundle {bundle} would no longer count, which was signed by {by}: it must have that key, with the role publish")]
+    LeavesOut {
+        /// The bundle.
+        bundle: crate::ids::BundleId,
+        /// Who has signed it.
+        by: String,
+    },
+    /// A policy that was made on another log.
+    #[error("version {version} of the policy was made on a log that had another root at {size} leaves")]
+    OtherLog {
+        /// The policy's version.
+        version: u64,
+        /// The size that it names.
+        size: u64,
+    },
     /// More statements than a manifest may name.
     #[error("the folder holds articles against which {0} statements stand, and one bundle names {max} at most", max = crate::format::manifest::MAX_LIST_ENTRIES)]
     TooManyStatements(usize),

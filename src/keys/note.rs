@@ -148,6 +148,17 @@ impl Note {
         Ok(Self { text: text.to_owned(), signatures: vec![(name.to_owned(), payload)] })
     }
 
+    /// Adds the signature of another key of the same name.
+    ///
+    /// # Errors
+    /// As [`Note::sign`]; [`Error::NoteFormat`] where the note would hold too many.
+    pub fn sign_too(&mut self, name: &str, signer: &dyn Signer) -> Result<(), Error> {
+        let verifier = VerifierKey::new(name, signer.public())?;
+        let mut payload = verifier.hash().to_vec();
+        payload.extend_from_slice(&signer.sign(self.text.as_bytes())?);
+        self.add(name.to_owned(), payload)
+    }
+
     /// Adds a witness's cosignature of `time`, in seconds since 1970, in the place of an earlier one of its.
     ///
     /// # Errors
