@@ -235,7 +235,9 @@ pub struct LoggedDocument {
 #[non_exhaustive]
 pub enum HistoryFault {
     /// The log ends before the policy that a person vouches for.
-    #[error("the log does not have version {version} of the policy, which is vouched for: it is behind what is known here")]
+    #[error(
+        "the log does not have version {version} of the policy, which is vouched for: it is behind what is known here"
+    )]
     Behind {
         /// That version.
         version: u64,
@@ -255,7 +257,9 @@ pub enum HistoryFault {
         version: u64,
     },
     /// A policy was made on another log.
-    #[error("version {version} of the policy was made on a log that had another root at {size} leaves: this is not that log")]
+    #[error(
+        "version {version} of the policy was made on a log that had another root at {size} leaves: this is not that log"
+    )]
     OtherLog {
         /// The policy's version.
         version: u64,
@@ -357,7 +361,8 @@ impl Leaves {
             || {
                 |number| {
                     let (first, entries) = log.entries_of(number)?;
-                    let parse = |(index, bytes): (u64, &Vec<u8>)| (LeafIndex(index), parse(LeafIndex(index), bytes, origin));
+                    let parse =
+                        |(index, bytes): (u64, &Vec<u8>)| (LeafIndex(index), parse(LeafIndex(index), bytes, origin));
                     Ok((first..).zip(&entries).map(parse).collect::<Vec<_>>())
                 }
             },
@@ -515,9 +520,10 @@ impl History {
                 None => {
                     let any = trusted.iter().any(|trusted| {
                         has_signed(&trusted.key)
-                            || policy.keys.iter().any(|key| {
-                                key.public == trusted.key && key.roles.contains(&Role::Root) && beside(key)
-                            })
+                            || policy
+                                .keys
+                                .iter()
+                                .any(|key| key.public == trusted.key && key.roles.contains(&Role::Root) && beside(key))
                     });
                     let (version, expected) = (*version, 1);
                     let unsigned = PolicyFault::Unsigned { version, of: 0, expected, found: 0 };
@@ -844,7 +850,11 @@ impl History {
 
     /// W3: from which place on an article is shown, by the digest of its id: every place, those from a leaf on, or none while a statement
     /// stands. `holds` says whether a bundle that reinstates holds it.
-    pub fn shown_from(&self, id: &Digest, holds: &dyn Fn(&LoggedBundle) -> bool) -> Result<LeafIndex, &LoggedStatement> {
+    pub fn shown_from(
+        &self,
+        id: &Digest,
+        holds: &dyn Fn(&LoggedBundle) -> bool,
+    ) -> Result<LeafIndex, &LoggedStatement> {
         let mut from = LeafIndex(0);
         for logged in &self.statements {
             let Some(statement) = &logged.statement else { continue };

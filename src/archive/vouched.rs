@@ -90,14 +90,17 @@ impl Head {
     /// Where the log's files cannot be read or do not lead to the head, or it is not the log that is vouched for.
     pub fn vouched(self, log: &mut Log<'_>, origin: &Origin, pin: &Pin, papers: &dyn Papers) -> Result<Vouched, Error> {
         let history = History::read(log, origin, pin, papers)?;
-        let witnessed = history.authority.policy().map_or_else(Witnessed::default, |policy| Witnessed::of(&self.note, policy));
+        let witnessed =
+            history.authority.policy().map_or_else(Witnessed::default, |policy| Witnessed::of(&self.note, policy));
         let log_key = match (history.authority.policy(), pin) {
             (Some(policy), _) => by_policy(&self.note, policy, &witnessed)?,
             (None, Pin::Keys { log, .. } | Pin::Anyone { log }) => {
                 self.note.verified(log)?;
                 log.clone()
             }
-            (None, Pin::Policy(_)) => return Err(Error::Checkpoint("the policy that is vouched for is not in the log".into())),
+            (None, Pin::Policy(_)) => {
+                return Err(Error::Checkpoint("the policy that is vouched for is not in the log".into()));
+            }
         };
         let Self { checkpoint, note } = self;
         Ok(Vouched { log_key, checkpoint, note, witnessed, history })
@@ -113,7 +116,9 @@ fn by_policy(note: &Note, policy: &Policy, witnessed: &Witnessed) -> Result<Veri
         Some(log) => Ok(log.key.clone()),
         None => {
             let version = policy.version;
-            Err(Error::Checkpoint(format!("no key of the log that version {version} of the policy has in use has signed it")))
+            Err(Error::Checkpoint(format!(
+                "no key of the log that version {version} of the policy has in use has signed it"
+            )))
         }
     }
 }
@@ -154,7 +159,12 @@ fn log_keys(store: &Store, origin: &Origin, pin: &Pin) -> Result<Vec<VerifierKey
         (keys, last) = (newer, Some(policy));
     }
     let mut seen = Vec::new();
-    keys.retain(|key| !seen.contains(key) && { seen.push(key.clone()); true });
+    keys.retain(|key| {
+        !seen.contains(key) && {
+            seen.push(key.clone());
+            true
+        }
+    });
     Ok(keys)
 }
 

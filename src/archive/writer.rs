@@ -105,7 +105,9 @@ impl<'a> Writer<'a> {
         let leaves: Vec<Vec<u8>> = publication.leaves.iter().map(|leaf| leaf.to_string().into_bytes()).collect();
         if let Some(leaf) = leaves.iter().find(|leaf| leaf.len() > MAX_LEAF_BYTES) {
             let found = leaf.len();
-            return Err(Error::Log(format!("a leaf of {found} bytes, expected at most {MAX_LEAF_BYTES}: too many signatures")));
+            return Err(Error::Log(format!(
+                "a leaf of {found} bytes, expected at most {MAX_LEAF_BYTES}: too many signatures"
+            )));
         }
         let appended = self.log().append(&leaves)?;
         let (old, new) = ((self.checkpoint.size, self.checkpoint.root), (appended.size, appended.root));
@@ -145,7 +147,8 @@ impl<'a> Writer<'a> {
     /// Signs a checkpoint with each key that is at hand.
     fn sign(&self, checkpoint: &Checkpoint) -> Result<Note, Error> {
         let (text, name) = (checkpoint.to_string(), self.archive.origin.as_str());
-        let (first, others) = self.signers.split_first().ok_or_else(|| Error::Refused("no key of the log is at hand".into()))?;
+        let (first, others) =
+            self.signers.split_first().ok_or_else(|| Error::Refused("no key of the log is at hand".into()))?;
         let mut note = Note::sign(&text, name, *first)?;
         others.iter().try_for_each(|signer| note.sign_too(name, *signer))?;
         Ok(note)

@@ -87,8 +87,7 @@ impl Opened {
     /// Opens the bundle that holds a revision now, and returns the revision's path in it.
     pub(super) fn bundle(&self, revision: &Revision) -> Result<(Bundle<Object>, Contents), Failure> {
         let gone = || crate::collection::Error::NoBundle(revision.bundle);
-        let (bundle, contents, _) =
-            open_holder(&self.archive, self.history(), revision.bundle)?.ok_or_else(gone)?;
+        let (bundle, contents, _) = open_holder(&self.archive, self.history(), revision.bundle)?.ok_or_else(gone)?;
         Ok((bundle, contents))
     }
 }
@@ -141,8 +140,12 @@ impl Writable {
                 true => keyring::folder(ui)?.join("logs").join(format!("{id}.key")),
             };
             if !path.exists() {
-                return Err(Failure::new(format!("no secret key for the log of {}: {}", archive.origin(), path.display()))
-                    .hint("only who has the log's key can write to an archive; name it with `--log-secret FILE`"));
+                return Err(Failure::new(format!(
+                    "no secret key for the log of {}: {}",
+                    archive.origin(),
+                    path.display()
+                ))
+                .hint("only who has the log's key can write to an archive; name it with `--log-secret FILE`"));
             }
             secrets.push(keyring::open_with(&path, passphrase_file, ui)?);
         }

@@ -63,7 +63,7 @@ pub(super) fn run(args: &CosignArgs, ui: &Ui) -> Result<Answer, Failure> {
     if ui.json {
         ui.print_json("cosigned", &Json { witness, size, root: done.checkpoint.root.to_string(), time })?;
     } else {
-        ui.print(format!("cosigned {} leaves of {} as {witness}", ui::thousands(size), done.checkpoint.origin))?;
+        ui.print(format!("cosigned {} of {} as {witness}", ui::leaves(size), done.checkpoint.origin))?;
     }
     Ok(Answer::Yes)
 }

@@ -137,7 +137,9 @@ pub(super) fn pin(
         return Ok(Pin::Policy(Box::new(read_policy(&pinned)?)));
     }
     if unsigned {
-        ui.say(format!("warning: --unsigned: nobody is trusted for {name}; only that its bytes and its log go together is checked"));
+        ui.say(format!(
+            "warning: --unsigned: nobody is trusted for {name}; only that its bytes and its log go together is checked"
+        ));
         return Ok(Pin::Anyone { log: log_key(args, claimed, ui).unwrap_or_else(|_| claimed.clone()) });
     }
     Ok(Pin::Keys { keys: trusted(args, ui)?, log: log_key(args, claimed, ui)? })
@@ -145,12 +147,7 @@ pub(super) fn pin(
 
 /// Returns what vouches for an archive that one writes to: the policy pinned, else the keys trusted here and those at hand, and the log's key,
 /// which the secret one bears out.
-pub(super) fn own_pin(
-    name: &Origin,
-    log: &VerifierKey,
-    signers: &[&dyn Signer],
-    ui: &Ui,
-) -> Result<Pin, Failure> {
+pub(super) fn own_pin(name: &Origin, log: &VerifierKey, signers: &[&dyn Signer], ui: &Ui) -> Result<Pin, Failure> {
     let pinned = pinned_policy(name, ui)?;
     if pinned.exists() {
         return Ok(Pin::Policy(Box::new(read_policy(&pinned)?)));

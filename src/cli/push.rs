@@ -69,7 +69,7 @@ pub(super) fn run(args: &PushArgs, ui: &Ui) -> Result<Answer, Failure> {
         ui.print_json("pushed", &Json { before, after, bundles, bytes, removed, guarded })?;
     } else {
         let what = format!("{}, {}", ui::count(done.bundles, "bundle"), ui::bytes(done.bytes));
-        ui.print(format!("{}: {what} written; now {} leaves", args.bucket, ui::thousands(done.after)))?;
+        ui.print(format!("{}: {what} written; now {}", args.bucket, ui::leaves(done.after)))?;
     }
     Ok(Answer::Yes)
 }

@@ -110,7 +110,7 @@ fn archive(args: &ShowArgs, ui: &Ui) -> Result<Answer, Failure> {
     ui.print(format!("archive    {origin}"))?;
     ui.print(format!("content    {}, {}", ui::count(articles, "article"), ui::count(revisions, "revision")))?;
     ui.print(format!("bundles    {}", ui::thousands(opened.history().held().count() as u64)))?;
-    ui.print(format!("log        {} leaves, by {}", ui::thousands(size), opened.log_key))?;
+    ui.print(format!("log        {}, by {}", ui::leaves(size), opened.log_key))?;
     Ok(Answer::Yes)
 }
 

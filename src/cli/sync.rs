@@ -20,6 +20,8 @@ use super::pack::now;
 use super::ui::{self, Ui};
 use super::{Answer, Failure, keyring, place};
 
+/// The leaves that are named of those that do not count.
+const MAX_SHOWN: usize = 20;
 /// How often an interrupted wait is noticed.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -77,6 +79,7 @@ struct JsonSync {
     moved: u64,
     withdrawn: Vec<String>,
     missing: Vec<String>,
+    void: Vec<(u64, String)>,
     strays: Vec<String>,
     dropped: Vec<JsonDropped>,
     warning: Option<String>,
@@ -187,6 +190,15 @@ fn print(report: &SyncReport, mirror: &Store, dry_run: bool, ui: &Ui) -> Result<
     for id in &report.missing {
         ui.say(format!("warning: no origin has bundle {id} any more, and what was to take its place does not"));
     }
+    for (leaf, why) in report.void.iter().take(MAX_SHOWN) {
+        ui.say(format!("warning: leaf {leaf} does not count: {why}"));
+    }
+    if report.void.len() > MAX_SHOWN {
+        ui.say(format!(
+            "  … and {} more; `vellum verify` lists all",
+            ui::thousands((report.void.len() - MAX_SHOWN) as u64)
+        ));
+    }
     let (bundles, bytes) = report.bundles;
     if ui.json {
         let dropped = report.dropped.iter();
@@ -201,6 +213,7 @@ fn print(report: &SyncReport, mirror: &Store, dry_run: bool, ui: &Ui) -> Result<
                 moved: report.moved,
                 withdrawn: report.withdrawn.iter().map(ToString::to_string).collect(),
                 missing: report.missing.iter().map(ToString::to_string).collect(),
+                void: report.void.iter().map(|(leaf, why)| (leaf.0, why.clone())).collect(),
                 strays: report.strays.clone(),
                 dropped: dropped.map(|d| JsonDropped { origin: d.origin.clone(), why: d.why.clone() }).collect(),
                 warning: report.warning.clone(),
@@ -214,9 +227,9 @@ fn print(report: &SyncReport, mirror: &Store, dry_run: bool, ui: &Ui) -> Result<
         return ui.print(format!("{}: would fetch {what}", mirror.name()));
     }
     if report.after == report.before && bundles == 0 {
-        ui.print(format!("{}: nothing new; {} leaves", mirror.name(), ui::thousands(report.after)))?;
+        ui.print(format!("{}: nothing new; {}", mirror.name(), ui::leaves(report.after)))?;
     } else {
-        ui.print(format!("{}: {what}; now {} leaves", mirror.name(), ui::thousands(report.after)))?;
+        ui.print(format!("{}: {what}; now {}", mirror.name(), ui::leaves(report.after)))?;
     }
     for id in &report.withdrawn {
         ui.print(format!("  withdrawn  bundle {id}"))?;

@@ -328,7 +328,9 @@ fn propose(args: &ProposeArgs, ui: &Ui) -> Result<(), Failure> {
             "document" => Some(Role::Document),
             "witness" => None,
             _ => {
-                return Err(Failure::new(format!("no role {role:?}")).hint("root, publish, withdraw, document, witness"));
+                return Err(
+                    Failure::new(format!("no role {role:?}")).hint("root, publish, withdraw, document, witness")
+                );
             }
         };
         changes.thresholds.push((role, number));
@@ -436,8 +438,7 @@ fn apply(
         }
     }
     let policy = put_into_force(&mut writer, &history, &bytes, &signatures).map_err(|error| {
-        Failure::no_from(error)
-            .hint(format!("signatures lie beside the file: `vellum trust sign {}`", file.display()))
+        Failure::no_from(error).hint(format!("signatures lie beside the file: `vellum trust sign {}`", file.display()))
     })?;
     if before.is_none() {
         keep_pin(&policy, &bytes, ui)?;

@@ -240,6 +240,11 @@ pub(super) fn count(n: u64, noun: &str) -> String {
     format!("{} {noun}{}", thousands(n), if n == 1 { "" } else { "s" })
 }
 
+/// Returns a count of leaves: "1 leaf", "3 leaves".
+pub(super) fn leaves(n: u64) -> String {
+    format!("{} {}", thousands(n), if n == 1 { "leaf" } else { "leaves" })
+}
+
 /// Returns a number with its thousands parted: 17,182.
 pub(super) fn thousands(n: u64) -> String {
     let digits = n.to_string();

@@ -208,7 +208,7 @@ impl<'a> Verdicts<'a> {
             origin: opened.archive.origin().as_str(),
             intact: word(intact, if intact { "every byte and every leaf".into() } else { String::new() }),
             authentic: word(found.authentic, if found.authentic { by } else { String::new() }),
-            logged: word(true, format!("{} leaves, signed by the log's key", ui::thousands(found.leaves))),
+            logged: word(true, format!("{}, signed by the log's key", ui::leaves(found.leaves))),
             witnessed,
             fresh,
             complete: word(
@@ -243,7 +243,7 @@ fn articles(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
     let mut good = true;
     let mut last = None;
     for asked in &args.select.articles {
-        match article(args, (path, &opened, &catalog), asked, ui) {
+        match article((path, &opened, &catalog), asked, ui) {
             Ok(is_good) => good &= is_good,
             Err(failure) if failure.ends_all() => return Err(failure),
             // The other articles are looked at all the same; the last failure is told by the caller.
@@ -258,12 +258,7 @@ fn articles(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
 }
 
 /// Verifies one article of an archive.
-fn article(
-    args: &VerifyArgs,
-    (path, opened, catalog): (&Path, &Opened, &Catalog),
-    asked: &str,
-    ui: &Ui,
-) -> Result<bool, Failure> {
+fn article((path, opened, catalog): (&Path, &Opened, &Catalog), asked: &str, ui: &Ui) -> Result<bool, Failure> {
     #[derive(Serialize)]
     struct Json<'a> {
         file: &'a str,

@@ -19,8 +19,8 @@ use crate::folder::{self, article_id};
 use crate::format::bundle::Bundle;
 use crate::format::checkpoint::Checkpoint;
 use crate::format::leaf::Leaf;
-use crate::ids::{BundleId, Origin};
 use crate::format::manifest::MAX_LIST_ENTRIES;
+use crate::ids::{BundleId, Origin};
 use crate::keys::{PublicKey, Signer};
 use crate::path::EntryPath;
 use crate::trust::policy::Role;
@@ -76,12 +76,7 @@ struct Selection<'a> {
 }
 
 impl<'a> Selection<'a> {
-    fn new(
-        catalog: &'a mut Catalog,
-        history: &'a History,
-        options: &'a AddOptions,
-        seen: Seen,
-    ) -> Result<Self, Error> {
+    fn new(catalog: &'a mut Catalog, history: &'a History, options: &'a AddOptions, seen: Seen) -> Result<Self, Error> {
         let empty = catalog.is_empty()?;
         Ok(Self { catalog, history, seen, options, added: Added::default(), empty, failed: None })
     }

@@ -86,7 +86,11 @@ fn check_log(archive: &Archive, checkpoint: &Checkpoint, findings: &mut Vec<Find
         let (first, entries) = log.entries_of(number)?;
         for (index, entry) in (first..).zip(&entries) {
             if log.node(0, index)? != merkle::leaf_hash(entry) {
-                findings.push(Finding::new(Code::Log, format!("leaf {index}"), "the tile has another hash than the leaf"));
+                findings.push(Finding::new(
+                    Code::Log,
+                    format!("leaf {index}"),
+                    "the tile has another hash than the leaf",
+                ));
             }
         }
     }
@@ -136,7 +140,8 @@ fn check_bundle(
                 continue;
             }
         };
-        checked.bytes = file.size().map_err(|source| crate::format::bundle::Error::Io { doing: "reading the bundle", source })?;
+        checked.bytes =
+            file.size().map_err(|source| crate::format::bundle::Error::Io { doing: "reading the bundle", source })?;
         let findings = check_form(history, logged, (form, &place), file, threads, watch)?;
         let whole = findings.iter().all(|finding| finding.severity() == Severity::Notice);
         checked.findings.extend(findings);
@@ -208,7 +213,11 @@ impl Audit {
     /// Checks that statements and documents are there.
     fn small_files(&mut self, archive: &Archive, history: &History) {
         for place in &history.missing {
-            self.findings.push(Finding::new(Code::Withdrawal, place, "is not there, or is not the statement that was logged"));
+            self.findings.push(Finding::new(
+                Code::Withdrawal,
+                place,
+                "is not there, or is not the statement that was logged",
+            ));
         }
         for (name, document) in &history.documents {
             match archive.store().read(name, MAX_DOCUMENT_BYTES) {

@@ -66,14 +66,16 @@ pub fn deposit(
     let contents = bundle.contents()?;
     for n in 0..contents.list.article_count() {
         let id = contents.id(n);
-        if standing_against(&history, catalog, id)?.is_some_and(|logged| !manifest.reinstates.contains(&logged.digest)) {
+        if standing_against(&history, catalog, id)?.is_some_and(|logged| !manifest.reinstates.contains(&logged.digest))
+        {
             return Err(refused(format!("the article {id:?} was withdrawn")));
         }
         if catalog.current(id)?.is_some_and(|current| current.number.place.0 >= base) {
             return Err(Error::Conflict { path: path.to_owned(), id: id.to_owned() });
         }
     }
-    let publishers: Vec<PublicKey> = history.authority.keys_for(Role::Publish).into_iter().map(|known| known.key).collect();
+    let publishers: Vec<PublicKey> =
+        history.authority.keys_for(Role::Publish).into_iter().map(|known| known.key).collect();
     let signed = bundle.tail().signatures.iter().map(|signature| signature.bytes.clone()).collect::<Vec<_>>();
     let mut keys = keys_of(signers);
     let by = |key: &&PublicKey| {

@@ -52,7 +52,9 @@ pub(super) fn open_bundle(archive: &Archive, logged: &LoggedBundle) -> Result<Bu
         }
     }
     match failed {
-        Some(Error::Archive(crate::archive::Error::Store(error))) if error.is_not_found() => Err(Error::NoBundle(logged.id)),
+        Some(Error::Archive(crate::archive::Error::Store(error))) if error.is_not_found() => {
+            Err(Error::NoBundle(logged.id))
+        }
         other => Err(other.unwrap_or(Error::NoBundle(logged.id))),
     }
 }

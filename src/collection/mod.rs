@@ -73,7 +73,9 @@ pub enum Error {
     #[error("the policy has no key {0:?}")]
     NoKey(String),
     /// A first policy by which something that counts would no longer.
-    #[error("by this policy bundle {bundle} would no longer count, which was signed by {by}: it must have that key, with the role publish")]
+    #[error(
+        "by this policy bundle {bundle} would no longer count, which was signed by {by}: it must have that key, with the role publish"
+    )]
     LeavesOut {
         /// The bundle.
         bundle: crate::ids::BundleId,

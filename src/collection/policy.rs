@@ -50,9 +50,7 @@ pub fn propose(
     let log = Head { size: checkpoint.size, root: checkpoint.root };
     let before = history.authority.policy();
     let mut next = match before {
-        Some(policy) => {
-            Policy { version: policy.version + 1, previous: Some(policy.digest), log, ..policy.clone() }
-        }
+        Some(policy) => Policy { version: policy.version + 1, previous: Some(policy.digest), log, ..policy.clone() },
         None => Policy {
             archive: origin.clone(),
             version: 1,

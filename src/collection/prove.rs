@@ -126,7 +126,9 @@ pub fn verify_proof(proof: &Proof, log: &VerifierKey, file: Digest) -> Result<Pr
     merkle::verify_inclusion(&hash, proof.index, checkpoint.size, &proof.hashes, &checkpoint.root)
         .map_err(|fault| Disproof::Leaf(fault.to_string()))?;
     let leaf = Leaf::decode(&proof.extra.leaf).map_err(|fault| Disproof::Leaf(fault.to_string()))?;
-    let Leaf::Bundle { manifest, signatures, .. } = leaf else { return Err(Disproof::Leaf("is not a bundle's".into())) };
+    let Leaf::Bundle { manifest, signatures, .. } = leaf else {
+        return Err(Disproof::Leaf("is not a bundle's".into()));
+    };
     proof.extra.check_article(&manifest).map_err(|fault| Disproof::Article(fault.to_string()))?;
     let paths = proof.extra.paths_of(&file);
     if paths.is_empty() {

@@ -303,15 +303,16 @@ mod tests {
     }
 
     fn signatures() -> impl Strategy<Value = Vec<LeafSignature>> {
-        let one = (bytes(), bytes(), bytes(), bytes(), 0..4_000_000_000_i64).prop_map(|(id, key, content, global, time)| {
-            LeafSignature {
-                id: KeyId::from_bytes(id),
-                key,
-                content,
-                global,
-                time: Timestamp::from_second(time).unwrap(),
-            }
-        });
+        let one =
+            (bytes(), bytes(), bytes(), bytes(), 0..4_000_000_000_i64).prop_map(|(id, key, content, global, time)| {
+                LeafSignature {
+                    id: KeyId::from_bytes(id),
+                    key,
+                    content,
+                    global,
+                    time: Timestamp::from_second(time).unwrap(),
+                }
+            });
         prop::collection::vec(one, 0..3).prop_map(ordered)
     }
 

@@ -156,7 +156,8 @@ impl Withdrawal {
         if !self.bundles.is_sorted_by(|a, b| a.old < b.old) {
             return Err("expected bundles ascending by their old ids");
         }
-        let all_named = |replaced: &Replaced| replaced.removed.iter().all(|leaf| self.ids.binary_search(&leaf.id).is_ok());
+        let all_named =
+            |replaced: &Replaced| replaced.removed.iter().all(|leaf| self.ids.binary_search(&leaf.id).is_ok());
         if !self.bundles.iter().all(all_named) {
             return Err("removes an article that it does not name");
         }

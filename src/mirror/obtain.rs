@@ -43,7 +43,9 @@ impl<'a> Work<'a> {
                         let Some(logged) = wanted.get(n) else { break };
                         match this.bundle(logged, n, heads, history, &bad, &moved) {
                             Ok(()) => {}
-                            Err(Error::NotTheRest { id }) => none.lock().unwrap_or_else(PoisonError::into_inner).push(id),
+                            Err(Error::NotTheRest { id }) => {
+                                none.lock().unwrap_or_else(PoisonError::into_inner).push(id)
+                            }
                             Err(error) => {
                                 stop.store(true, Ordering::Relaxed);
                                 failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);

@@ -92,6 +92,8 @@ pub struct SyncReport {
     pub withdrawn: Vec<BundleId>,
     /// Bundles that count and that no origin has.
     pub missing: Vec<BundleId>,
+    /// New leaves that do not count, and why.
+    pub void: Vec<(LeafIndex, String)>,
     /// Files removed that the log does not have.
     pub strays: Vec<String>,
     /// Origins that failed or lied.
@@ -347,6 +349,8 @@ impl<'a> Work<'a> {
         if self.options.delete {
             self.remove_strays(&vouched.history)?;
         }
+        let is_new = |(leaf, _): &&(LeafIndex, String)| leaf.0 >= held.checkpoint.size;
+        self.report.void = vouched.history.void.iter().filter(is_new).cloned().collect();
         self.report.after = new.size;
         Ok(())
     }

@@ -36,5 +36,11 @@ pub(super) fn lack(archive: &Archive, history: &History) -> Result<Option<String
         }));
     }
     let policies = history.policies.keys().map(|version| policy::place(*version));
-    Ok(history.documents.keys().cloned().chain(policies).find(|place| !store.exists(place)).map(|place| missing(&place)))
+    Ok(history
+        .documents
+        .keys()
+        .cloned()
+        .chain(policies)
+        .find(|place| !store.exists(place))
+        .map(|place| missing(&place)))
 }

@@ -174,7 +174,8 @@ impl Authority {
     fn judge_by_trust(&self, signatures: &[Signed]) -> Met {
         let mut met = Met { needed: 1, ..Met::default() };
         for trusted in &self.trusted {
-            let first = signatures.iter().filter(|signed| signed.key == *trusted.key.as_bytes()).map(|signed| signed.leaf);
+            let first =
+                signatures.iter().filter(|signed| signed.key == *trusted.key.as_bytes()).map(|signed| signed.leaf);
             if let Some(first) = first.min() {
                 met.by.push(trusted.label.clone());
                 met.since = Some(met.since.map_or(first, |since| since.min(first)));

@@ -381,7 +381,10 @@ impl Policy {
         let log_keys = self.logs.iter().map(|log| log.key.public().to_bare());
         let witnesses = self.witnesses.iter().map(|witness| witness.key.public().to_bare());
         // One key with two duties would let a thief of it pass for two.
-        distinct("the key", self.keys.iter().map(|key| key.public.to_bare()).chain(log_keys).chain(witnesses).collect())?;
+        distinct(
+            "the key",
+            self.keys.iter().map(|key| key.public.to_bare()).chain(log_keys).chain(witnesses).collect(),
+        )?;
         if self.logs.is_empty() {
             return Err("no key of the log".into());
         }
@@ -527,12 +530,7 @@ impl Policy {
 impl fmt::Display for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
-        writeln!(
-            f,
-            "format = \"{FORMAT}\"\narchive = {}\nversion = {}",
-            quoted(self.archive.as_str()),
-            self.version
-        )?;
+        writeln!(f, "format = \"{FORMAT}\"\narchive = {}\nversion = {}", quoted(self.archive.as_str()), self.version)?;
         if let Some(previous) = self.previous {
             writeln!(f, "previous = \"{}\"", previous.labelled())?;
         }

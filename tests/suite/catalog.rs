@@ -5,15 +5,19 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use vellum::archive::catalog::{ArticleRow, BundleRow, Catalog, Filter, State, Update};
+use vellum::archive::catalog::{ArticleRow, Catalog, Filter, Number, State, Update};
 use vellum::digest::Digest;
 use vellum::format::article::{Article, Author, Date};
-use vellum::ids::BundleId;
+use vellum::ids::{BundleId, LeafIndex};
 
 type Done = Result<(), Box<dyn Error>>;
 
 fn bundle(n: u64) -> BundleId {
     BundleId(Digest::of(&n.to_le_bytes()))
+}
+
+fn of(id: &str) -> Digest {
+    Digest::of(id.as_bytes())
 }
 
 fn article(title: &str) -> Article {
@@ -23,10 +27,13 @@ fn article(title: &str) -> Article {
 fn put(update: &mut Update<'_>, id: &str, leaf: u64, metadata: &Article, text: &str) -> Done {
     let lines = Digest::of(text.as_bytes());
     let row = ArticleRow {
+        key: of(id),
         id,
         path: id,
         bundle: bundle(0),
-        leaf,
+        number: Number { place: LeafIndex(leaf), position: 0 },
+        current: true,
+        withdrawn: false,
         lines,
         content: lines,
         generated: false,
@@ -39,7 +46,7 @@ fn put(update: &mut Update<'_>, id: &str, leaf: u64, metadata: &Article, text: &
 }
 
 fn state(size: u64) -> State {
-    State { size, root: Digest::of(&size.to_le_bytes()) }
+    State { size, root: Digest::of(&size.to_le_bytes()), standing: Digest::of(b"") }
 }
 
 fn filled(articles: &[(&str, &str, &str)]) -> Result<Catalog, Box<dyn Error>> {
@@ -89,7 +96,7 @@ fn only_the_current_revision_is_searched_and_all_stay_in_the_history() -> Done {
     update.finish(state(6))?;
     assert!(found(&catalog, "moon", Filter::default())?.is_empty());
     assert_eq!(found(&catalog, "sun", Filter::default())?, ["a"]);
-    assert_eq!(catalog.history("a")?.iter().map(|revision| revision.leaf).collect::<Vec<_>>(), [1, 5]);
+    assert_eq!(catalog.history("a")?.iter().map(|revision| revision.number.place.0).collect::<Vec<_>>(), [1, 5]);
     assert_eq!(catalog.counts()?, (1, 2));
     Ok(())
 }
@@ -98,18 +105,17 @@ fn only_the_current_revision_is_searched_and_all_stay_in_the_history() -> Done {
 fn a_withdrawn_article_is_blank_until_it_is_put_in_again() -> Done {
     let mut catalog = filled(&[("a", "Secret title", "secret"), ("b", "Other", "other")])?;
     let mut update = catalog.update()?;
-    update.withdraw("a", Digest::of(b"why"), 3)?;
+    update.withdraw(&of("a"), Some("a"))?;
     update.finish(state(4))?;
     assert!(found(&catalog, "secret", Filter::default())?.is_empty());
     assert_eq!(listed(&catalog, Filter::default())?, ["b"]);
-    assert_eq!(catalog.withdrawn("a")?, Some((Digest::of(b"why"), 3)));
+    assert!(catalog.current("a")?.is_none());
     let history = catalog.history("a")?;
     assert!(history[0].withdrawn && history[0].title.is_empty());
     let mut update = catalog.update()?;
     put(&mut update, "a", 4, &article("Again"), "again")?;
     update.finish(state(5))?;
-    assert_eq!(catalog.withdrawn("a")?, None);
-    assert_eq!(catalog.current("a")?.map(|revision| revision.leaf), Some(4));
+    assert_eq!(catalog.current("a")?.map(|revision| revision.number.place.0), Some(4));
     Ok(())
 }
 
@@ -120,7 +126,7 @@ fn what_was_withdrawn_is_not_left_in_the_file() -> Done {
     let mut catalog = Catalog::open(&path)?;
     fill(&mut catalog, &[("a", "Quixotrivia", "zymurgical"), ("b", "Other", "other")])?;
     let mut update = catalog.update()?;
-    update.withdraw("a", Digest::of(b"why"), 3)?;
+    update.withdraw(&of("a"), Some("a"))?;
     update.finish(state(4))?;
     assert!(catalog.has_remains()?);
     catalog.forget()?;
@@ -130,26 +136,6 @@ fn what_was_withdrawn_is_not_left_in_the_file() -> Done {
     let holds = |word: &str| left.to_ascii_lowercase().windows(word.len()).any(|bytes| bytes == word.as_bytes());
     assert!(!holds("quixotrivia"), "the title is still in the file");
     assert!(!holds("zymurgical"), "the text is still in the file");
-    Ok(())
-}
-
-#[test]
-fn follows_replacements_to_the_bundle_that_is_there() -> Done {
-    let mut catalog = Catalog::in_memory()?;
-    let mut update = catalog.update()?;
-    for n in 0..3 {
-        let row =
-            BundleRow { id: bundle(n), file: format!("f{n}"), file_bytes: 1, leaf: n, articles: 1, replaces: None };
-        update.bundle(&row)?;
-    }
-    update.replaced(bundle(0), Some(bundle(1)))?;
-    update.replaced(bundle(1), Some(bundle(2)))?;
-    update.finish(state(3))?;
-    assert_eq!(catalog.resolve(bundle(0))?.map(|row| row.file), Some("f2".into()));
-    let mut update = catalog.update()?;
-    update.replaced(bundle(2), Some(bundle(0)))?;
-    update.finish(state(4))?;
-    assert!(catalog.resolve(bundle(0))?.is_none(), "a ring of replacements ends");
     Ok(())
 }
 
@@ -426,7 +412,7 @@ fn bears_a_million_articles() -> Done {
     let mut catalog = catalog;
     let started = Instant::now();
     let mut update = catalog.update()?;
-    update.withdraw("folder-500/article-0500000", Digest::of(b"why"), articles)?;
+    update.withdraw(&of("folder-500/article-0500000"), None)?;
     update.finish(state(articles + 1))?;
     println!("{:>9.1} ms one withdrawn; {}", started.elapsed().as_secs_f64() * 1e3, peak_kib());
     let started = Instant::now();

@@ -214,8 +214,10 @@ impl Catalog {
         let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         if tables == 0 {
             db.execute_batch(&format!("BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"))?;
-            db.execute("INSERT INTO state VALUES (0, ?1, ?2, 0)",
-                [merkle::empty_root().as_bytes(), standing_of_nothing().as_bytes()])?;
+            db.execute(
+                "INSERT INTO state VALUES (0, ?1, ?2, 0)",
+                [merkle::empty_root().as_bytes(), standing_of_nothing().as_bytes()],
+            )?;
         } else if version != VERSION {
             return Err(rusqlite::Error::InvalidQuery.into());
         }
@@ -372,8 +374,7 @@ impl Catalog {
 }
 
 fn state(db: &Connection) -> Result<State, Error> {
-    let state =
-        |row: &Row<'_>| Ok(State { size: number(row, 0)?, root: digest(row, 1)?, standing: digest(row, 2)? });
+    let state = |row: &Row<'_>| Ok(State { size: number(row, 0)?, root: digest(row, 1)?, standing: digest(row, 2)? });
     Ok(db.query_row("SELECT size, root, standing FROM state", [], state)?)
 }
 
