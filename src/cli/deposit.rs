@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use tempfile::NamedTempFile;
 
-use crate::collection::deposit;
+use crate::collection::{Error, deposit};
 use crate::keys::Signer;
 use crate::store::Remote;
 
@@ -47,8 +47,13 @@ pub(super) fn run(args: &DepositArgs, ui: &Ui) -> Result<Answer, Failure> {
     for path in &args.bundles {
         let fetched = path.to_str().filter(|text| Remote::is_url(text)).map(fetched).transpose()?;
         let file = fetched.as_ref().map_or(path.as_path(), |fetched| fetched.path());
-        let id = deposit(&mut writer, &mut catalog, file, (&signers, &opened.pin), now()?, ui)
-            .map_err(|error| Failure::from(error).about(path.display()))?;
+        let id =
+            deposit(&mut writer, &mut catalog, file, (&signers, &opened.pin), now()?, ui).map_err(
+                |error| match error {
+                    error @ Error::Threshold { .. } => Failure::from(error).about(path.display()),
+                    other => other.into(),
+                },
+            )?;
         ui.finish();
         match id {
             Some(id) if ui.json => {

@@ -177,7 +177,15 @@ impl From<collection::Error> for Failure {
             E::Keys(error) => error.into(),
             E::NoArticle(_) | E::Withdrawn(_) => Self { code: 1, ..Self::of(&error) }
                 .hint("`vellum list ARCHIVE` shows the articles; `vellum history` what became of one"),
-            E::NoBundle(_) | E::Deposit { .. } => Self { code: 1, ..Self::of(&error) },
+            E::Threshold { .. } => Self { code: 1, ..Self::of(&error) }
+                .hint("`--key` names a key and can be repeated; `vellum trust show ARCHIVE` says who may do what"),
+            E::NoBundle(_)
+            | E::Deposit { .. }
+            | E::Conflict { .. }
+            | E::Closed(_)
+            | E::Policy(_)
+            | E::OtherLog { .. }
+            | E::LeavesOut { .. } => Self { code: 1, ..Self::of(&error) },
             _ => Self::of(&error),
         }
     }
@@ -201,14 +209,18 @@ impl From<mirror::Error> for Failure {
                 .hint("`vellum collect` gathers cosignatures; a witness itself syncs with `--unwitnessed`"),
             E::Unobtainable { .. } => Self::of(&error)
                 .hint("what was fetched is kept: the same command goes on from there, also with another origin"),
-            E::Incomplete(_) => Self { code: 1, ..Self::of(&error) }
-                .hint("`vellum sync --complete ORIGIN MIRROR` fetches what is missing"),
+            E::Incomplete(_) => {
+                Self { code: 1, ..Self::of(&error) }.hint("`vellum sync ORIGIN MIRROR` fetches what is missing")
+            }
             E::Lacking { .. } => Self { code: 1, ..Self::of(&error) }
                 .hint("bring it back from a copy, or from a mirror; `vellum verify ARCHIVE` lists all that is missing"),
             E::NotAMirror { .. } => Self::of(&error).hint("give the mirror a folder of its own"),
-            E::Leaf { .. } | E::BadBundle { .. } | E::NotVouched { .. } | E::Backwards(_) | E::Bucket(_) => {
-                Self { code: 1, ..Self::of(&error) }
-            }
+            E::History { .. }
+            | E::Leaf { .. }
+            | E::BadBundle { .. }
+            | E::NotVouched { .. }
+            | E::Backwards(_)
+            | E::Bucket(_) => Self { code: 1, ..Self::of(&error) },
             _ => Self::of(&error),
         }
     }

@@ -63,6 +63,15 @@ pub fn deposit(
     if base > size {
         return Err(refused(format!("it was made on a log of {base} leaves, this one has {size}")));
     }
+    let publishers: Vec<PublicKey> =
+        history.authority.keys_for(Role::Publish).into_iter().map(|known| known.key).collect();
+    let signed = bundle.tail().signatures.iter().map(|signature| signature.bytes.clone()).collect::<Vec<_>>();
+    let mut keys = keys_of(signers);
+    let by = |key: &&PublicKey| {
+        signed.iter().any(|file| is_signed(file, key, &bundle.tail().manifest, Kind::Manifest, archive.origin()))
+    };
+    keys.extend(publishers.iter().filter(by).cloned());
+    require(&history, Role::Publish, size, &keys)?;
     let contents = bundle.contents()?;
     for n in 0..contents.list.article_count() {
         let id = contents.id(n);
@@ -74,15 +83,6 @@ pub fn deposit(
             return Err(Error::Conflict { path: path.to_owned(), id: id.to_owned() });
         }
     }
-    let publishers: Vec<PublicKey> =
-        history.authority.keys_for(Role::Publish).into_iter().map(|known| known.key).collect();
-    let signed = bundle.tail().signatures.iter().map(|signature| signature.bytes.clone()).collect::<Vec<_>>();
-    let mut keys = keys_of(signers);
-    let by = |key: &&PublicKey| {
-        signed.iter().any(|file| is_signed(file, key, &bundle.tail().manifest, Kind::Manifest, archive.origin()))
-    };
-    keys.extend(publishers.iter().filter(by).cloned());
-    require(&history, Role::Publish, size, &keys)?;
     let copy = archive.store().path(&format!("{}/{}.tar.zst", layout::INCOMING, bundle.id()));
     let write = |source| folder::Error::Write { path: copy.clone(), source };
     std::fs::create_dir_all(archive.store().path(layout::INCOMING)).map_err(write)?;

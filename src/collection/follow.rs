@@ -59,16 +59,15 @@ pub(super) fn open_bundle(archive: &Archive, logged: &LoggedBundle) -> Result<Bu
     }
 }
 
+/// A bundle of an archive, opened: its file, what it holds, and what the log says of it.
+pub(super) type Held<'a> = (Bundle<Object>, Contents, &'a LoggedBundle);
+
 /// Opens the bundle that holds now what the bundle `first` brought: the last of its line that is there and is what is left of the one before;
 /// none where nothing is left.
 ///
 /// # Errors
 /// [`Error::NoBundle`] where none of the line is there, or the store's word where one cannot be read.
-pub fn open_holder<'a>(
-    archive: &Archive,
-    history: &'a History,
-    first: BundleId,
-) -> Result<Option<(Bundle<Object>, Contents, &'a LoggedBundle)>, Error> {
+pub fn open_holder<'a>(archive: &Archive, history: &'a History, first: BundleId) -> Result<Option<Held<'a>>, Error> {
     if history.is_gone(first) {
         return Ok(None);
     }

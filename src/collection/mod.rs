@@ -102,7 +102,7 @@ pub enum Error {
         id: String,
     },
     /// The keys at hand do not reach the policy's threshold.
-    #[error("version {version} of the policy asks for {needed} keys to {role}, {found} of those at hand may")]
+    #[error("version {version} of the policy asks for {needed} key{} to {role}, {found} of those at hand may", if *.needed == 1 { "" } else { "s" })]
     Threshold {
         /// The policy's version.
         version: u64,

@@ -367,6 +367,9 @@ impl<'a> Work<'a> {
             let folder = layout::bundle_folder(logged.id);
             if self.mirror.path(&folder).is_dir() {
                 self.mirror.adopt(&self.mirror.path(&folder), &format!("{}/{now}-{}", layout::WITHDRAWN, logged.id))?;
+                // Its shelf goes with the last that stood there.
+                let shelf = folder.rsplit_once('/').map_or("", |(shelf, _)| shelf);
+                let _ = fs::remove_dir(self.mirror.path(shelf));
                 self.report.withdrawn.push(logged.id);
             }
         }

@@ -25,7 +25,7 @@ pub(super) fn lack(archive: &Archive, history: &History) -> Result<Option<String
     if let Some(place) = history.missing.first() {
         return Ok(Some(missing(place)));
     }
-    for logged in history.held().filter(|logged| form_in(store, logged).is_none()) {
+    if let Some(logged) = history.held().find(|logged| form_in(store, logged).is_none()) {
         let form = logged.newest();
         let place = layout::bundle(logged.id, &form.file);
         return Ok(Some(match fs::metadata(store.path(&place)) {

@@ -93,3 +93,19 @@ fn the_sessions_of_the_readme_say_what_it_says() {
     }
     assert!(run >= 10, "only {run} commands were found");
 }
+
+#[test]
+fn the_first_example_of_the_readme_is_about_as_small_as_a_compressed_tar() {
+    if !(installed("tar") && installed("zstd")) {
+        return;
+    }
+    let scene = Scene::with_key();
+    let articles = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/articles");
+    let said = scene.expect(0, &["pack", "--quiet", &articles.display().to_string()]);
+    let bundle = std::fs::metadata(scene.path(said.stdout.trim())).unwrap().len();
+    let plain = "tar -c tests/articles | zstd -qc -3 > \"$0\"";
+    let other = scene.path("plain.tar.zst");
+    tool(Path::new(env!("CARGO_MANIFEST_DIR")), "sh", &["-c", plain, &other.display().to_string()]);
+    let plain = std::fs::metadata(other).unwrap().len();
+    assert!(bundle * 10 <= plain * 11, "{bundle} bytes, {plain} of tar and zstd");
+}

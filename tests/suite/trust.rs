@@ -173,18 +173,18 @@ fn a_version_neither_goes_back_nor_stays_nor_skips() {
 
 #[test]
 fn a_version_keeps_every_key_with_its_name_its_roles_and_what_was_said_of_it() {
-    let one = first(&text(1, 1, &[(1, ""), (2, "retired_at = 5"), (3, "compromised_at = 9")]), &[1]).unwrap();
-    let kept = [(1, ""), (2, "retired_at = 5"), (3, "compromised_at = 9")];
+    let kept = [(1, ""), (2, "retired_at = 5"), (3, "compromised_at = 9"), (4, "")];
+    let one = first(&text(1, 1, &kept), &[1]).unwrap();
     let with = |keys: &[(u8, &str)]| next(&one, &text(2, 1, keys), &[1]);
     assert!(with(&kept).is_ok());
-    assert!(with(&[kept[0], kept[1], (3, "compromised_at = 4")]).is_ok(), "only this reaches back");
+    assert!(with(&[kept[0], kept[1], (3, "compromised_at = 4"), kept[3]]).is_ok(), "only this reaches back");
     for (what, keys) in [
-        ("leaves a key out", vec![kept[0], kept[1]]),
-        ("takes a retirement back", vec![kept[0], (2, ""), kept[2]]),
-        ("moves a retirement", vec![kept[0], (2, "retired_at = 4"), kept[2]]),
-        ("takes back that a key is in other hands", vec![kept[0], kept[1], (3, "")]),
-        ("lets it count longer", vec![kept[0], kept[1], (3, "compromised_at = 10")]),
-        ("lets a new key count from the beginning", vec![kept[0], kept[1], kept[2], (4, "")]),
+        ("leaves a key out", vec![kept[0], kept[1], kept[3]]),
+        ("takes a retirement back", vec![kept[0], (2, ""), kept[2], kept[3]]),
+        ("moves a retirement", vec![kept[0], (2, "retired_at = 4"), kept[2], kept[3]]),
+        ("takes back that a key is in other hands", vec![kept[0], kept[1], (3, ""), kept[3]]),
+        ("lets it count longer", vec![kept[0], kept[1], (3, "compromised_at = 10"), kept[3]]),
+        ("lets a new key count from the beginning", vec![kept[0], kept[1], kept[2], kept[3], (5, "")]),
     ] {
         assert!(matches!(with(&keys), Err(PolicyFault::Successor { .. })), "{what}: {:?}", with(&keys));
     }

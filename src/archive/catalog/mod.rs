@@ -32,7 +32,7 @@ const VERSION: i64 = 3;
 /// What SQLite may keep in memory, in KiB.
 const CACHE_KIB: i64 = 32 << 10;
 /// The positions that the numbers of a bundle's revisions have room for: as many as a bundle may have articles.
-const POSITIONS: u64 = MAX_ARTICLES as u64;
+const POSITIONS: u64 = MAX_ARTICLES;
 
 /// Why the catalog cannot be used.
 #[derive(Debug, thiserror::Error)]

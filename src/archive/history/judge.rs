@@ -1,0 +1,251 @@
+//! What counts of a log's bundles, statements and documents, once it is known which policies do. (FORMAT.md, "The log" and "Withdrawal")
+
+use std::collections::{HashMap, HashSet};
+
+use crate::digest::Digest;
+use crate::format::leaf::LeafSignature;
+use crate::format::withdrawal::{Replaced, Withdrawal};
+use crate::ids::{LeafIndex, Origin};
+use crate::keys::{Kind, PublicKey};
+use crate::pipeline::{ordered, processors};
+use crate::trust::authority::Signed;
+use crate::trust::logged;
+use crate::trust::policy::Role;
+
+use super::super::{Error, Log, Pin, layout};
+use super::leaves::{Carried, Leaves};
+use super::{History, LoggedBundle, LoggedDocument, LoggedStatement, Papers, Replacement, Standing};
+
+/// Bundles whose signatures are checked by one job.
+const BUNDLES_A_JOB: usize = 64;
+
+impl History {
+    /// Folds a log whose head has been believed.
+    ///
+    /// # Errors
+    /// Where the log's files cannot be read, or [`HistoryFault`] says why it is not the one that is vouched for; nothing that a leaf says
+    /// is an error.
+    pub fn read(log: &mut Log<'_>, origin: &Origin, pin: &Pin, papers: &dyn Papers) -> Result<Self, Error> {
+        let leaves = Leaves::read(log, origin)?;
+        let mut history = Self { size: log.size(), void: leaves.void.clone(), ..Self::default() };
+        history.read_policies(&leaves.policies, log, origin, pin, papers)?;
+        let closed = history.authority.closed_at();
+        let is_late = |leaf: LeafIndex| closed.is_some_and(|closed| leaf > closed);
+        history.judge_bundles(leaves.bundles, origin, &is_late)?;
+        history.by_id = history.bundles.iter().enumerate().map(|(at, bundle)| (bundle.id, at)).collect();
+        history.judge_statements(&leaves.withdraw, origin, papers, &is_late)?;
+        history.settle_replacements();
+        history.judge_documents(&leaves.documents, origin, &is_late);
+        history.void.sort_by_key(|(leaf, _)| *leaf);
+        Ok(history)
+    }
+
+    /// L3, L4: who has signed each bundle, by leaves that count.
+    fn judge_bundles(
+        &mut self,
+        bundles: Vec<(LoggedBundle, Vec<Carried>)>,
+        origin: &Origin,
+        is_late: &(dyn Fn(LeafIndex) -> bool + Sync),
+    ) -> Result<(), Error> {
+        let authority = &self.authority;
+        let keys: HashMap<[u8; 32], PublicKey> =
+            authority.keys().into_iter().map(|trusted| (*trusted.key.as_bytes(), trusted.key)).collect();
+        let mut bundles = bundles.into_iter();
+        let jobs = std::iter::from_fn(|| {
+            let job: Vec<_> = bundles.by_ref().take(BUNDLES_A_JOB).collect();
+            (!job.is_empty()).then_some(job)
+        });
+        let (mut judged, mut reinstating) = (Vec::new(), HashMap::<Digest, Vec<usize>>::new());
+        ordered(
+            processors(),
+            jobs,
+            || {
+                |job: Vec<(LoggedBundle, Vec<Carried>)>| {
+                    let judge = |(mut bundle, leaves): (LoggedBundle, Vec<Carried>)| {
+                        let mut signed = Vec::new();
+                        for (leaf, signatures) in leaves.iter().filter(|(leaf, _)| !is_late(*leaf)) {
+                            signed.extend(signed_by(signatures, *leaf, &keys, Kind::Manifest, origin, &bundle.id.0));
+                        }
+                        bundle.met = authority.judge(Role::Publish, bundle.place, &signed);
+                        if is_late(bundle.place) {
+                            bundle.standing = Standing::Void("was logged after the archive was closed".into());
+                        } else if !bundle.met.is_met() && bundle.facts.replaces.is_empty() && bundle.counts() {
+                            bundle.standing = Standing::Void(bundle.met.reason());
+                        }
+                        let reinstates = !bundle.facts.reinstates.is_empty()
+                            && bundle.counts()
+                            && authority.judge(Role::Withdraw, bundle.place, &signed).is_met();
+                        bundle.signed = signed;
+                        (bundle, reinstates)
+                    };
+                    job.into_iter().map(judge).collect::<Vec<_>>()
+                }
+            },
+            |some: Vec<(LoggedBundle, bool)>| {
+                for (bundle, reinstates) in some {
+                    if reinstates {
+                        let at = judged.len();
+                        bundle.facts.reinstates.iter().for_each(|s| reinstating.entry(*s).or_default().push(at));
+                    }
+                    judged.push(bundle);
+                }
+                Ok::<_, Error>(())
+            },
+        )?;
+        (self.bundles, self.reinstating) = (judged, reinstating);
+        Ok(())
+    }
+
+    /// W1, as far as the log tells: which statements count, and which bundles take the place of which.
+    fn judge_statements(
+        &mut self,
+        logged: &[(LeafIndex, Digest, Vec<LeafSignature>)],
+        origin: &Origin,
+        papers: &dyn Papers,
+        is_late: &dyn Fn(LeafIndex) -> bool,
+    ) -> Result<(), Error> {
+        let keys: HashMap<[u8; 32], PublicKey> =
+            self.authority.keys().into_iter().map(|trusted| (*trusted.key.as_bytes(), trusted.key)).collect();
+        let mut seen = HashSet::new();
+        for (leaf, digest, signatures) in logged {
+            let mut void = |why: String| self.void.push((*leaf, why));
+            if is_late(*leaf) {
+                void("was logged after the archive was closed".into());
+                continue;
+            }
+            let signed: Vec<_> = signed_by(signatures, *leaf, &keys, Kind::Withdraw, origin, digest).collect();
+            let met = self.authority.judge(Role::Withdraw, *leaf, &signed);
+            if !met.is_met() {
+                void(format!("a withdrawal that does not count: {}", met.reason()));
+                continue;
+            }
+            // The first leaf that counts is the statement's: one that a thief logs before it, without signatures, takes nothing from it.
+            if !seen.insert(*digest) {
+                void("is of a statement that was logged before".into());
+                continue;
+            }
+            let place = layout::statement(digest);
+            let Some(bytes) = papers.statement(digest)? else {
+                self.missing.push(place);
+                let (leaf, digest) = (*leaf, *digest);
+                self.statements.push(LoggedStatement { leaf, digest, met, statement: None, void: Vec::new() });
+                continue;
+            };
+            let statement = match Withdrawal::decode(&bytes) {
+                Ok(statement) if statement.archive == *origin && statement.size <= leaf.0 => statement,
+                Ok(_) => {
+                    void("is of a statement for another archive, or made on a later log".into());
+                    continue;
+                }
+                Err(fault) => {
+                    void(fault.to_string());
+                    continue;
+                }
+            };
+            let mut none = Vec::new();
+            for replaced in &statement.bundles {
+                match self.replacement(replaced, &statement) {
+                    Ok(at) => self.bundles[at].replaced = Some(Replacement { leaf: *leaf, new: replaced.new }),
+                    Err(why) => none.push((replaced.old, why)),
+                }
+            }
+            let (leaf, digest, statement) = (*leaf, *digest, Some(statement));
+            self.statements.push(LoggedStatement { leaf, digest, met, statement, void: none });
+        }
+        Ok(())
+    }
+
+    /// Checks what the log tells of a replacement; returns which bundle is replaced.
+    fn replacement(&self, replaced: &Replaced, statement: &Withdrawal) -> Result<usize, String> {
+        let at = self.by_id.get(&replaced.old).copied();
+        let Some(at) = at.filter(|at| self.bundles[*at].place.0 < statement.size) else {
+            return Err("the log did not have it when the statement was made".into());
+        };
+        let old = &self.bundles[at];
+        if old.replaced.is_some() {
+            return Err("it was replaced before".into());
+        }
+        let Some(new) = replaced.new else {
+            // Nothing is left: all leaves are in the statement, and lead to the root.
+            let whole = replaced.put_back(&[]) == Some((old.facts.root, old.facts.articles));
+            return if whole { Ok(at) } else { Err("the removed articles are not all that it held".into()) };
+        };
+        let Some(new) = self.by_id.get(&new).map(|at| &self.bundles[*at]) else {
+            return Err(format!("the log does not have bundle {new}, which is to take its place"));
+        };
+        let removed = replaced.removed.len() as u64;
+        if new.facts.replaces != [replaced.old]
+            || new.facts.repeated != old.facts.repeated
+            || new.facts.articles.checked_add(removed) != Some(old.facts.articles)
+        {
+            return Err(format!("bundle {} is not what a withdrawal makes of it", new.id));
+        }
+        Ok(at)
+    }
+
+    /// W2: a replacement stands where the first bundle of its line stands, and counts by the statement that names it.
+    fn settle_replacements(&mut self) {
+        let mut named = HashMap::new();
+        for bundle in &self.bundles {
+            if let Some(Replacement { new: Some(new), .. }) = bundle.replaced {
+                named.insert(new, bundle.id);
+            }
+        }
+        for at in 0..self.bundles.len() {
+            if self.bundles[at].facts.replaces.is_empty() || !self.bundles[at].counts() {
+                continue;
+            }
+            let (mut first, mut steps) = (self.bundles[at].id, 0);
+            while let Some(before) = named.get(&first).filter(|_| steps < self.bundles.len()) {
+                (first, steps) = (*before, steps + 1);
+            }
+            if first == self.bundles[at].id {
+                let why = "no statement that counts names it as the replacement of a bundle";
+                self.bundles[at].standing = Standing::Void(why.into());
+            } else {
+                let of_first = self.by_id.get(&first).map(|at| self.bundles[*at].standing.clone());
+                self.bundles[at].line = Some(first);
+                self.bundles[at].standing = of_first.unwrap_or(Standing::Counts);
+            }
+        }
+        for bundle in &self.bundles {
+            if let Standing::Void(why) = &bundle.standing {
+                self.void.push((bundle.place, why.clone()));
+            }
+        }
+    }
+
+    fn judge_documents(
+        &mut self,
+        logged: &[(LeafIndex, String, Digest, Vec<LeafSignature>)],
+        origin: &Origin,
+        is_late: &dyn Fn(LeafIndex) -> bool,
+    ) {
+        let keys: HashMap<[u8; 32], PublicKey> =
+            self.authority.keys().into_iter().map(|trusted| (*trusted.key.as_bytes(), trusted.key)).collect();
+        for (leaf, name, file, signatures) in logged {
+            let signed: Vec<_> = signed_by(signatures, *leaf, &keys, Kind::Document, origin, file).collect();
+            let met = self.authority.judge(Role::Document, *leaf, &signed);
+            if !is_late(*leaf) && met.is_met() {
+                self.documents.insert(name.clone(), LoggedDocument { leaf: *leaf, file: *file });
+            } else {
+                self.void.push((*leaf, format!("a document that does not count: {}", met.reason())));
+            }
+        }
+    }
+}
+
+/// Returns the signatures that are good and by a key that may count.
+fn signed_by<'a>(
+    signatures: &'a [LeafSignature],
+    leaf: LeafIndex,
+    keys: &'a HashMap<[u8; 32], PublicKey>,
+    kind: Kind,
+    origin: &'a Origin,
+    digest: &'a Digest,
+) -> impl Iterator<Item = Signed> + 'a {
+    let good = move |signature: &&LeafSignature| {
+        keys.get(&signature.key).is_some_and(|key| logged::is_by(signature, key, kind, origin, digest))
+    };
+    signatures.iter().filter(good).map(move |signature| Signed { leaf, key: signature.key })
+}

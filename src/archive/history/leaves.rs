@@ -1,0 +1,109 @@
+//! The leaves of a log, read on all threads and sorted by what they are about. A leaf that cannot be read is void; nothing here judges.
+
+use std::collections::HashMap;
+
+use crate::digest::Digest;
+use crate::format::leaf::{Leaf, LeafSignature};
+use crate::ids::{BundleId, LeafIndex, Origin};
+use crate::pipeline::{ordered, processors};
+use crate::trust::authority::Met;
+
+use super::super::{Error, Log};
+use super::{Facts, Form, LoggedBundle, Standing};
+
+/// Signatures, and the leaf that carries them.
+pub(super) type Carried = (LeafIndex, Vec<LeafSignature>);
+
+/// The leaves of a log, sorted by what they are about.
+#[derive(Default)]
+pub(super) struct Leaves {
+    pub(super) bundles: Vec<(LoggedBundle, Vec<Carried>)>,
+    by_id: HashMap<BundleId, usize>,
+    pub(super) withdraw: Vec<(LeafIndex, Digest, Vec<LeafSignature>)>,
+    pub(super) policies: Vec<(LeafIndex, u64, Digest, Vec<LeafSignature>)>,
+    pub(super) documents: Vec<(LeafIndex, String, Digest, Vec<LeafSignature>)>,
+    pub(super) void: Vec<(LeafIndex, String)>,
+}
+
+/// A leaf whose manifest has been looked at.
+enum Parsed {
+    Bundle { id: BundleId, facts: Box<Facts>, form: Form, elsewhere: Option<Origin>, signatures: Vec<LeafSignature> },
+    Other(Leaf),
+    Void(String),
+}
+
+fn parse(index: LeafIndex, bytes: &[u8], origin: &Origin) -> Parsed {
+    match Leaf::decode(bytes) {
+        Err(fault) => Parsed::Void(fault.0.to_owned()),
+        Ok(Leaf::Bundle { manifest, size, file, signatures }) => {
+            if manifest.base.is_some_and(|base| base > index.0) {
+                return Parsed::Void("its manifest's base lies above the leaf".into());
+            }
+            let id = BundleId(Digest::of(manifest.to_string().as_bytes()));
+            let elsewhere = manifest.archive.clone().filter(|named| named != origin);
+            let form = Form { leaf: index, size, file };
+            Parsed::Bundle { id, facts: Box::new(Facts::of(&manifest)), form, elsewhere, signatures }
+        }
+        Ok(leaf) => Parsed::Other(leaf),
+    }
+}
+
+impl Leaves {
+    pub(super) fn read(log: &Log<'_>, origin: &Origin) -> Result<Self, Error> {
+        let mut leaves = Self::default();
+        ordered(
+            processors(),
+            0..log.tiles_of_entries(),
+            || {
+                |number| {
+                    let (first, entries) = log.entries_of(number)?;
+                    let parse =
+                        |(index, bytes): (u64, &Vec<u8>)| (LeafIndex(index), parse(LeafIndex(index), bytes, origin));
+                    Ok((first..).zip(&entries).map(parse).collect::<Vec<_>>())
+                }
+            },
+            |parsed: Result<Vec<(LeafIndex, Parsed)>, Error>| {
+                parsed?.into_iter().for_each(|(index, parsed)| leaves.take(index, parsed));
+                Ok::<_, Error>(())
+            },
+        )?;
+        Ok(leaves)
+    }
+
+    fn take(&mut self, index: LeafIndex, parsed: Parsed) {
+        match parsed {
+            Parsed::Void(why) => self.void.push((index, why)),
+            Parsed::Bundle { id, facts, form, elsewhere, signatures } => {
+                let at = *self.by_id.entry(id).or_insert_with(|| {
+                    let standing = match elsewhere {
+                        Some(other) => Standing::Void(format!("its manifest is made for the archive {other}")),
+                        None => Standing::Counts,
+                    };
+                    let (met, replaced, line, forms, signed) = (Met::default(), None, None, Vec::new(), Vec::new());
+                    let bundle =
+                        LoggedBundle { id, place: index, facts: *facts, forms, signed, met, standing, replaced, line };
+                    self.bundles.push((bundle, Vec::new()));
+                    self.bundles.len() - 1
+                });
+                if !self.bundles[at].0.forms.iter().any(|known| known.file == form.file) {
+                    self.bundles[at].0.forms.push(form);
+                }
+                self.bundles[at].1.push((index, signatures));
+            }
+            Parsed::Other(Leaf::Signature { bundle, signatures }) => match self.by_id.get(&bundle) {
+                Some(at) => self.bundles[*at].1.push((index, signatures)),
+                None => self.void.push((index, "signs a bundle that no leaf before it names".into())),
+            },
+            Parsed::Other(Leaf::Withdraw { statement, signatures }) => {
+                self.withdraw.push((index, statement, signatures));
+            }
+            Parsed::Other(Leaf::Policy { version, file, signatures }) => {
+                self.policies.push((index, version, file, signatures));
+            }
+            Parsed::Other(Leaf::Document { name, file, signatures }) => {
+                self.documents.push((index, name, file, signatures));
+            }
+            Parsed::Other(Leaf::Bundle { .. }) => {}
+        }
+    }
+}
