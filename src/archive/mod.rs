@@ -1,9 +1,10 @@
 //! An archive: immutable bundles, and a log of what it holds, as static files. (FORMAT.md, "The archive")
 //!
 //! [`Archive`] opens one for reading; [`Vouched`] is its log, believed and folded into a [`History`]; [`Writer`] has the one right to write,
-//! publishes in an order that a kill cannot break, and finishes what a killed one began; [`Log`] reads tiles and makes proofs; [`mod@catalog`]
+//! publishes in an order that a kill cannot break, and finishes what a killed one began; [`Log`] reads tiles and makes proofs; the catalog
 //! answers list and search, and is only a cache.
 
+#[cfg(feature = "catalog")]
 pub mod catalog;
 mod claim;
 pub mod history;
@@ -104,6 +105,7 @@ pub enum Error {
     #[error(transparent)]
     History(#[from] history::HistoryFault),
     /// The catalog.
+    #[cfg(feature = "catalog")]
     #[error("the catalog")]
     Catalog(#[from] catalog::Error),
 }
@@ -234,6 +236,7 @@ impl Archive {
     }
 }
 
+#[cfg(feature = "catalog")]
 impl Archive {
     /// Opens the catalog, which is made anew where it is not there or damaged; in memory, where nothing can be written.
     ///

@@ -2,9 +2,11 @@
 //!
 //! A pure function of name and bytes that never fails: what cannot be read has no words.
 
+#[cfg(feature = "pdf")]
 use std::panic;
 
 use html5gum::{Token, Tokenizer};
+#[cfg(feature = "pdf")]
 use lopdf::Document;
 
 use super::derive;
@@ -14,6 +16,7 @@ pub const MAX_TEXT_BYTES: usize = 1 << 20;
 /// The largest document whose words are read, in bytes.
 pub const MAX_DOCUMENT_BYTES: u64 = 32 << 20;
 /// The most pages of a PDF that are read.
+#[cfg(feature = "pdf")]
 const MAX_PAGES: usize = 200;
 /// What marks up Markdown and its like, and is no word.
 const MARKS: [char; 9] = ['*', '#', '`', '|', '>', '[', ']', '~', '='];
@@ -26,6 +29,7 @@ enum Way {
     Html,
     Markup,
     Plain,
+    #[cfg(feature = "pdf")]
     Pdf,
 }
 
@@ -35,6 +39,7 @@ fn way(name: &str) -> Option<Way> {
         "html" | "htm" | "xhtml" | "xml" | "docbook" => Way::Html,
         "md" | "markdown" | "mkd" | "rst" | "adoc" | "asciidoc" | "org" | "tex" => Way::Markup,
         "txt" | "text" | "csv" => Way::Plain,
+        #[cfg(feature = "pdf")]
         "pdf" => Way::Pdf,
         _ => return None,
     })
@@ -48,6 +53,7 @@ pub fn is_readable(name: &str) -> bool {
 /// Returns a document's words; none where there are none to be had.
 pub fn text(name: &str, bytes: &[u8]) -> String {
     let Some(way) = way(name).filter(|_| bytes.len() as u64 <= MAX_DOCUMENT_BYTES) else { return String::new() };
+    #[cfg(feature = "pdf")]
     if way == Way::Pdf {
         // PDF is vast and documents are hostile: whatever the reader stumbles over, the document has no words then.
         return panic::catch_unwind(|| pdf(bytes)).unwrap_or_default();
@@ -119,6 +125,7 @@ fn html(text: &str, words: &mut Words) {
     }
 }
 
+#[cfg(feature = "pdf")]
 fn pdf(bytes: &[u8]) -> String {
     let Ok(document) = Document::load_mem(bytes) else { return String::new() };
     let mut words = Words::default();

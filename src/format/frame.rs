@@ -109,22 +109,17 @@ impl FrameDecoder {
 /// # Errors
 /// Where no whole frame of the allowed form begins there.
 pub fn frame_len(packed: &[u8]) -> Result<usize, FrameFault> {
-    Ok(measure(packed)?.0)
+    measure(packed, &mut 0)
 }
 
-/// Returns the length of a frame and its number of blocks.
+/// Returns the length of a frame, and counts the headers of blocks that were read for it, those of a frame that is none too.
 ///
 /// # Errors
 /// As for [`frame_len`].
-pub fn measure(packed: &[u8]) -> Result<(usize, usize), FrameFault> {
-    let mut blocks = 0;
-    walk_blocks(packed, &mut blocks).map(|len| (len, blocks))
-}
-
-/// Goes from block to block, counting them; returns the frame's length.
-fn walk_blocks(packed: &[u8], blocks: &mut usize) -> Result<usize, FrameFault> {
+pub fn measure(packed: &[u8], blocks: &mut usize) -> Result<usize, FrameFault> {
     let mut at = Header::read(packed)?.len;
     loop {
+        *blocks += 1;
         let block = packed.get(at..at + BLOCK_HEADER_BYTES).ok_or(FrameFault::Cut)?;
         let word = u32::from_le_bytes([block[0], block[1], block[2], 0]);
         let size = (word >> 3) as usize;
@@ -137,20 +132,12 @@ fn walk_blocks(packed: &[u8], blocks: &mut usize) -> Result<usize, FrameFault> {
             return Err(FrameFault::Header("too large a block"));
         }
         at += BLOCK_HEADER_BYTES + stored;
-        *blocks += 1;
         if word & 1 == 1 {
             break;
         }
     }
     at += CHECKSUM_BYTES;
     if at <= packed.len() { Ok(at) } else { Err(FrameFault::Cut) }
-}
-
-/// Returns how many blocks begin in `packed` before it shows that no whole frame does: what [`measure`] did in vain.
-pub fn blocks_begun(packed: &[u8]) -> usize {
-    let mut begun = 0;
-    let _ = walk_blocks(packed, &mut begun);
-    begun + 1
 }
 
 /// Returns the plain size that a frame's header declares, after checking the header's form.

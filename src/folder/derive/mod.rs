@@ -147,7 +147,7 @@ pub fn derive(name: &str, content: &mut (impl Read + Seek), size: u64) -> Result
     let format = Format::of(name);
     let (fields, from) = match format {
         Format::Other => (Fields::default(), Origin::FileName),
-        Format::Pdf if size > MAX_PDF_BYTES => (Fields::default(), Origin::FileName),
+        Format::Pdf if size > MAX_PDF_BYTES || !pdf::IS_READ => (Fields::default(), Origin::FileName),
         Format::Pdf => {
             let mut bytes = Vec::new();
             content.take(MAX_PDF_BYTES).read_to_end(&mut bytes)?;

@@ -1,15 +1,21 @@
-//! A PDF's information dictionary, read by lopdf without loading the pages.
-
-use std::panic;
-
-use lopdf::Document;
+//! A PDF's information dictionary, read by lopdf without loading the pages; nothing without the feature `pdf`.
 
 use super::Fields;
 
+/// Whether PDF files are read at all.
+pub(super) const IS_READ: bool = cfg!(feature = "pdf");
+
+/// Reads nothing.
+#[cfg(not(feature = "pdf"))]
+pub(super) fn fields(_bytes: &[u8]) -> Fields {
+    Fields::default()
+}
+
 /// Reads the information dictionary; nothing where there is none to read.
+#[cfg(feature = "pdf")]
 pub(super) fn fields(bytes: &[u8]) -> Fields {
     // PDF is vast and documents are hostile: whatever the reader stumbles over, the document is still packed, under its file's name.
-    let metadata = panic::catch_unwind(|| Document::load_metadata_mem(bytes).ok()).ok().flatten();
+    let metadata = std::panic::catch_unwind(|| lopdf::Document::load_metadata_mem(bytes).ok()).ok().flatten();
     let Some(metadata) = metadata else { return Fields::default() };
     let split = |text: Option<String>, at: &[char]| {
         text.map(|text| text.split(at).map(str::to_owned).collect::<Vec<_>>()).unwrap_or_default()
@@ -26,15 +32,16 @@ pub(super) fn fields(bytes: &[u8]) -> Fields {
 }
 
 /// Returns the day of a PDF date, `D:20261124033727Z`.
+#[cfg(feature = "pdf")]
 fn day(date: &str) -> Option<String> {
     let digits = date.strip_prefix("D:").unwrap_or(date);
     let part = |from: usize, to: usize| digits.get(from..to);
     Some(format!("{}-{}-{}", part(0, 4)?, part(4, 6)?, part(6, 8)?))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "pdf"))]
 mod tests {
-    use lopdf::dictionary;
+    use lopdf::{Document, dictionary};
 
     use super::*;
 

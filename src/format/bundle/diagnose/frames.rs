@@ -141,29 +141,21 @@ impl<S: Source> Walk<'_, S> {
         let stated = self.stated(at);
         let end = self.end;
         let bytes = self.window.from(at)?;
-        let found =
-            frame::measure(bytes).and_then(|(len, blocks)| frame::declared_size(bytes).map(|p| (len, blocks, p)));
-        let found = match found {
-            Ok((len, blocks, plain)) if at + len as u64 <= end && len as u64 <= max_packed(plain) => {
-                Some((FrameSize { packed: len as u32, plain: plain as u32 }, blocks))
-            }
-            Ok((_, blocks, _)) => {
-                self.budget = self.budget.saturating_sub(blocks as u64);
-                None
-            }
-            Err(_) => {
-                // At most as many blocks as there are headers in what was looked at.
-                self.budget = self.budget.saturating_sub(frame::blocks_begun(bytes) as u64);
-                None
-            }
-        };
+        let mut blocks = 0;
+        let sizes = frame::measure(bytes, &mut blocks).and_then(|len| Ok((len, frame::declared_size(bytes)?)));
+        let is_whole = |(len, plain): &(usize, u64)| at + *len as u64 <= end && *len as u64 <= max_packed(*plain);
+        let found = sizes.ok().filter(is_whole);
+        if found.is_none() {
+            self.budget = self.budget.saturating_sub(blocks as u64 + 1);
+        }
+        let found = found.map(|(len, plain)| FrameSize { packed: len as u32, plain: plain as u32 });
         match (found, stated) {
             // A changed header of a block leads astray: the table is right if it leads to a frame and the header does not.
-            (Some((own, _)), Some(stated)) if own != stated => {
+            (Some(own), Some(stated)) if own != stated => {
                 let leads = |size: FrameSize| self.leads(at + u64::from(size.packed));
                 Ok(Some(if leads(stated) && !leads(own) { stated } else { own }))
             }
-            (Some((own, _)), _) => Ok(Some(own)),
+            (Some(own), _) => Ok(Some(own)),
             (None, stated) => Ok(stated),
         }
     }
