@@ -23,7 +23,7 @@ impl History {
     /// Folds a log whose head has been believed.
     ///
     /// # Errors
-    /// Where the log's files cannot be read, or [`HistoryFault`] says why it is not the one that is vouched for; nothing that a leaf says
+    /// Where the log's files cannot be read, or [`super::HistoryFault`] says why it is not the one that is vouched for; nothing that a leaf says
     /// is an error.
     pub fn read(log: &mut Log<'_>, origin: &Origin, pin: &Pin, papers: &dyn Papers) -> Result<Self, Error> {
         let leaves = Leaves::read(log, origin)?;

@@ -33,7 +33,7 @@
 //! ```
 //!
 //! Everything is understood or refused: a typing error must not weaken a policy. Version n+1 counts when a root threshold of n and of n+1 has
-//! signed it, and it takes nothing back that was right: see [`Policy::successor`]. Whether a key counts is judged at the index of the leaf
+//! signed it, and it takes nothing back that was right: see [`Policy::goes_on`]. Whether a key counts is judged at the index of the leaf
 //! that carries its signature, which nobody can forge, not by a date.
 
 mod succession;
@@ -228,7 +228,7 @@ pub struct Head {
     pub root: Digest,
 }
 
-/// A policy that is well-formed; whether it counts is for [`Policy::first`] and [`Policy::successor`].
+/// A policy that is well-formed; whether it counts is for [`Policy::goes_on`], and for those who have signed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// The archive's name.
