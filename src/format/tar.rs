@@ -13,11 +13,17 @@ pub const END_BYTES: u64 = 2 * BLOCK_BYTES;
 pub const MAX_HEADER_BYTES: u64 = 6 * BLOCK_BYTES;
 
 const BLOCK: usize = BLOCK_BYTES as usize;
+const ZEROS: [u8; END_BYTES as usize] = [0; END_BYTES as usize];
 const NAME_BYTES: usize = 100;
 const PREFIX_BYTES: usize = 155;
 /// The largest size that eleven octal digits hold.
 const MAX_OCTAL_SIZE: u64 = 0o777_7777_7777;
 const PAX_NAME: &[u8] = b"pax_header";
+
+/// Says whether padding, or the end of a tar, is zeros as it must be.
+pub fn is_zero(bytes: &[u8]) -> bool {
+    bytes.chunks(ZEROS.len()).all(|some| some == &ZEROS[..some.len()])
+}
 
 /// What stands at a place in a tar.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +108,7 @@ pub fn encode_file(path: &str, bytes: &[u8], out: &mut Vec<u8>) {
 /// Names what is not canonical; [`HeaderFault::Short`] where fewer bytes than the header are given.
 pub fn decode_header(bytes: &[u8]) -> Result<Entry, HeaderFault> {
     let first = bytes.get(..BLOCK).ok_or(HeaderFault::Short)?;
-    if first.iter().all(|&b| b == 0) {
+    if is_zero(first) {
         return Ok(Entry::End);
     }
     let (kind, size) = fields(first)?;

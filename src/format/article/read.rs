@@ -1,5 +1,6 @@
 //! Reading an `article.toml`: every key typed and checked, every fault with its place.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use serde_json::{Map, Value};
@@ -28,7 +29,8 @@ pub(super) fn read(bytes: &[u8], noting: bool) -> Result<(Article, Vec<Note>, Ve
     let text = text(bytes)?;
     let table = table(text)?;
     let mut reader = Reader { text, faults: Vec::new(), notes: Vec::new(), noting };
-    let mut article = reader.identity(table.get_ref());
+    let (title, id) = reader.identity(table.get_ref());
+    let mut article = Article { title: title.into_owned(), id, ..Article::default() };
     let binding = std::mem::take(&mut reader.faults);
     reader.fields(table.get_ref(), &mut article);
     if binding.is_empty() {
@@ -48,8 +50,8 @@ pub(super) fn id(bytes: &[u8]) -> Result<Option<String>, ArticleError> {
     let text = text(bytes)?;
     let table = table(text)?;
     let mut reader = Reader { text, faults: Vec::new(), notes: Vec::new(), noting: false };
-    let article = reader.identity(table.get_ref());
-    if reader.faults.is_empty() { Ok(article.id) } else { Err(ArticleError(reader.faults)) }
+    let (_, id) = reader.identity(table.get_ref());
+    if reader.faults.is_empty() { Ok(id) } else { Err(ArticleError(reader.faults)) }
 }
 
 fn alone(line: usize, column: usize, what: String) -> ArticleError {
@@ -115,17 +117,18 @@ impl Reader<'_> {
     }
 
     /// Reads what makes an article one: title and id.
-    fn identity(&mut self, table: &DeTable<'_>) -> Article {
-        let mut article = Article::default();
+    fn identity<'t>(&mut self, table: &'t DeTable<'_>) -> (Cow<'t, str>, Option<String>) {
         for (_, value) in table {
             self.limits(value, 1);
         }
-        match table.get("title") {
-            Some(value) => article.title = self.line("title", value).unwrap_or_default(),
-            None => self.fault(&(0..0), "title: expected a text, found none".into()),
-        }
-        article.id = table.get("id").and_then(|value| self.id("id", value));
-        article
+        let title = match table.get("title") {
+            Some(value) => self.line("title", value).unwrap_or_default(),
+            None => {
+                self.fault(&(0..0), "title: expected a text, found none".into());
+                Cow::default()
+            }
+        };
+        (title, table.get("id").and_then(|value| self.id("id", value)))
     }
 
     /// Refuses values that other readers of TOML could take otherwise, or not at all.
@@ -154,7 +157,7 @@ impl Reader<'_> {
         for (name, value) in table {
             match name.get_ref().as_ref() {
                 "id" | "title" => {}
-                "subtitle" => article.subtitle = self.line("subtitle", value),
+                "subtitle" => article.subtitle = self.line("subtitle", value).map(Cow::into_owned),
                 "authors" => article.authors = self.authors(value),
                 "publisher" => article.publisher = self.publisher(value),
                 "published" => article.published = self.date("published", value),
@@ -165,8 +168,8 @@ impl Reader<'_> {
                 }
                 "summary" => article.summary = self.string("summary", "a text", value),
                 "tags" => article.tags = self.tags(value),
-                "section" => article.section = self.line("section", value),
-                "kind" => article.kind = self.line("kind", value),
+                "section" => article.section = self.line("section", value).map(Cow::into_owned),
+                "kind" => article.kind = self.line("kind", value).map(Cow::into_owned),
                 "source" => article.source = self.checked("source", "an absolute URL", value, grammar::is_uri),
                 "license" => {
                     article.license =
@@ -192,13 +195,25 @@ impl Reader<'_> {
 
     /// A string without control characters but tab and line feed.
     fn string(&mut self, key: &str, expected: &str, value: &Field<'_>) -> Option<String> {
+        self.text(key, expected, value).map(Cow::into_owned)
+    }
+
+    /// The same, where it lies if that can be.
+    fn text<'t>(&mut self, key: &str, expected: &str, value: &'t Field<'_>) -> Option<Cow<'t, str>> {
         let DeValue::String(text) = value.get_ref() else {
             self.mismatch(key, expected, value);
             return None;
         };
         // TOML leaves open which of the two a line end in a text is.
-        let text = text.replace("\r\n", "\n");
-        if let Some(c) = text.chars().find(|c| c.is_control() && !matches!(c, '\t' | '\n')) {
+        let text = match text.contains('\r') {
+            true => Cow::Owned(text.replace("\r\n", "\n")),
+            false => Cow::Borrowed(text.as_ref()),
+        };
+        // Control characters are below U+0020, U+007F, or begin with the byte C2.
+        let may_control = |b: u8| b < 0x20 || b == 0x7f || b == 0xc2;
+        let is_control = |c: &char| c.is_control() && !matches!(c, '\t' | '\n');
+        let control = text.bytes().any(may_control).then(|| text.chars().find(is_control)).flatten();
+        if let Some(c) = control {
             self.fault(
                 &value.span(),
                 format!("{key}: expected {expected}, found the control character U+{:04X}", u32::from(c)),
@@ -209,8 +224,8 @@ impl Reader<'_> {
     }
 
     /// A string that is not blank.
-    fn line(&mut self, key: &str, value: &Field<'_>) -> Option<String> {
-        let text = self.string(key, "a text", value)?;
+    fn line<'t>(&mut self, key: &str, value: &'t Field<'_>) -> Option<Cow<'t, str>> {
+        let text = self.text(key, "a text", value)?;
         if text.trim().is_empty() {
             self.mismatch(key, "a text", value);
             return None;
@@ -280,7 +295,7 @@ impl Reader<'_> {
         for item in items {
             match item.get_ref() {
                 DeValue::String(_) => {
-                    let name = self.line("authors", item).unwrap_or_default();
+                    let name = self.line("authors", item).unwrap_or_default().into_owned();
                     authors.push(Author { name, ..Author::default() });
                 }
                 DeValue::Table(table) => {
@@ -299,7 +314,7 @@ impl Reader<'_> {
                 let (name, uri, _) = self.agent("publisher", table, value, false);
                 Some(Publisher { name, uri })
             }
-            _ => self.line("publisher", value).map(|name| Publisher { name, uri: None }),
+            _ => self.line("publisher", value).map(|name| Publisher { name: name.into_owned(), uri: None }),
         }
     }
 
@@ -314,9 +329,9 @@ impl Reader<'_> {
         let (mut name, mut uri, mut part) = (None, None, None);
         for (field, value) in table {
             match field.get_ref().as_ref() {
-                "name" => name = Some(self.line(&format!("{key}: name"), value).unwrap_or_default()),
+                "name" => name = Some(self.line(&format!("{key}: name"), value).unwrap_or_default().into_owned()),
                 "uri" => uri = self.checked(&format!("{key}: uri"), "an absolute URI", value, grammar::is_uri),
-                "role" if role => part = self.line(&format!("{key}: role"), value),
+                "role" if role => part = self.line(&format!("{key}: role"), value).map(Cow::into_owned),
                 unknown => {
                     let (line, column) = place(self.text, field.span().start);
                     self.notes.push(Note { line, column, key: format!("{key}.{unknown}"), nearest: None });
@@ -338,7 +353,7 @@ impl Reader<'_> {
             self.fault(&value.span(), format!("tags: {} of them, at most {MAX_TAGS} are allowed", items.len()));
             return Vec::new();
         }
-        items.iter().filter_map(|item| self.line("tags", item)).collect()
+        items.iter().filter_map(|item| self.line("tags", item).map(Cow::into_owned)).collect()
     }
 
     fn json_table(&mut self, table: &DeTable<'_>) -> Map<String, Value> {
