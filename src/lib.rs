@@ -2,7 +2,7 @@
 //!
 //! A tour in floor order, from the ground; arrows point downward only:
 //!
-//! - *words*: [`digest`], [`path`], [`ids`], [`merkle`], [`finding`], [`watch`], [`pipeline`]
+//! - *words*: [`digest`], [`path`], [`ids`], [`merkle`], [`finding`], [`watch`], [`mod@run`], [`pipeline`]
 //! - *formats*: [`mod@format`] says what every byte of a bundle means, [`keys`] what a key and a signature are; neither knows the other
 //! - *seams*: [`store`] is where an archive lies, [`trust`] judges signatures by the keys that a person trusts
 //! - *archive*: [`archive`] holds bundles in a log, and a catalog of them
@@ -22,6 +22,7 @@ pub mod ids;
 pub mod merkle;
 pub mod path;
 pub mod pipeline;
+pub mod run;
 pub mod watch;
 
 pub mod format;

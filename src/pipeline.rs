@@ -6,29 +6,11 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 /// Results that may wait for an earlier one, per thread.
 const WAITING_PER_THREAD: usize = 2;
-
-/// How many threads work in this process, where somebody has said so; 0 where not.
-static THREADS: AtomicUsize = AtomicUsize::new(0);
-
-/// Sets how many threads all work of this process shall use from now on, in place of one for each processor.
-///
-/// It holds for the process and is not handed from function to function: work that is begun deep below, such as the reading of an
-/// archive's metadata, would forget it otherwise.
-pub fn set_threads(threads: NonZeroUsize) {
-    THREADS.store(threads.get(), Ordering::Relaxed);
-}
-
-/// Returns how many threads to work with: as many as were set, else one for each processor that this process may use.
-pub fn processors() -> NonZeroUsize {
-    let set = NonZeroUsize::new(THREADS.load(Ordering::Relaxed));
-    set.unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
-}
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -252,14 +234,5 @@ mod tests {
             |()| Ok(()),
         );
         assert_eq!((done, relay.take(500)), (Ok(()), Some(499 * 500 / 2)));
-    }
-
-    #[test]
-    fn as_many_threads_are_used_as_were_set() {
-        let before = processors();
-        set_threads(NonZeroUsize::new(7).unwrap());
-        let set = processors();
-        set_threads(before);
-        assert_eq!(set.get(), 7);
     }
 }

@@ -2,12 +2,12 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
-use std::thread;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
+use crate::run::Clock;
 use crate::store::Store;
 
 use super::{Error, layout};
@@ -25,11 +25,11 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock, and leaves `who` in it for others to read.
+    /// Takes the lock, waiting a little by `clock` for one who is just ending, and leaves `who` in it for others to read.
     ///
     /// # Errors
     /// [`Error::Busy`] where another process has it.
-    pub fn take(store: &Store, who: &str) -> Result<Self, Error> {
+    pub fn take(store: &Store, who: &str, clock: &dyn Clock) -> Result<Self, Error> {
         let path = store.path(layout::LOCK);
         let failed = |source| Error::Lock { path: path.clone(), source };
         fs::create_dir_all(store.path(layout::STATE)).map_err(failed)?;
@@ -40,7 +40,7 @@ impl Lock {
             if locked != Err(Errno::WOULDBLOCK) {
                 break;
             }
-            thread::sleep(PAUSE);
+            clock.sleep(PAUSE);
             locked = flock(&file, FlockOperation::NonBlockingLockExclusive);
         }
         match locked {

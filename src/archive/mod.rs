@@ -32,6 +32,7 @@ use crate::format::checkpoint::{self, Checkpoint};
 use crate::ids::Origin;
 use crate::keys::{self, Signer, VerifierKey};
 use crate::merkle;
+use crate::run::Run;
 use crate::store::{self, Store, Write};
 
 /// What every archive carries for whoever finds it, by name; no leaf speaks of them.
@@ -131,7 +132,7 @@ impl Archive {
     ///
     /// # Errors
     /// Where something is there already, or cannot be written.
-    pub fn create(store: Store, origin: Origin, signer: &dyn Signer, who: &str) -> Result<Self, Error> {
+    pub fn create(store: Store, origin: Origin, signer: &dyn Signer, who: &str, run: Run<'_>) -> Result<Self, Error> {
         // What a killed run began has its state already and no header yet.
         let begun = store.exists(layout::STATE) && !store.exists(layout::HEADER);
         if !begun && !store.list("")?.is_empty() {
@@ -140,7 +141,7 @@ impl Archive {
         let log_key = VerifierKey::new(origin.as_str(), signer.public())?;
         let archive = Self { store, origin, log_key };
         let signers = [signer];
-        let mut writer = Writer::begin(&archive, &signers, who)?;
+        let mut writer = Writer::begin(&archive, &signers, who, run)?;
         let header = format!("format = \"{FORMAT}\"\norigin = \"{}\"\nlog = \"{}\"\n", archive.origin, archive.log_key);
         let files = DOCUMENTS.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()));
         archive.store.put_all(&files)?;
@@ -188,9 +189,9 @@ impl Archive {
     /// # Errors
     /// [`Error::Refused`] where the state is not lost, or the archive has another checkpoint by now; where the tiles do not lead to
     /// the checkpoint's root.
-    pub fn adopt(&self, checkpoint: &Checkpoint, pin: &Pin, who: &str) -> Result<(), Error> {
-        let _lock = Lock::take(&self.store, who)?;
-        let Vouched { checkpoint: now, note, .. } = self.vouched(pin)?;
+    pub fn adopt(&self, checkpoint: &Checkpoint, pin: &Pin, who: &str, run: Run<'_>) -> Result<(), Error> {
+        let _lock = Lock::take(&self.store, who, run.clock)?;
+        let Vouched { checkpoint: now, note, .. } = self.vouched(pin, run)?;
         if now != *checkpoint {
             let (expected, found) = (checkpoint.size, now.size);
             return Err(Error::Refused(format!(

@@ -3,7 +3,7 @@
 use crate::digest::{Digest, Hasher};
 use crate::format::article::Article;
 use crate::format::bundle::{Bundle, Contents, Source, read_metadata};
-use crate::pipeline::processors;
+use crate::run::Run;
 
 use super::Error;
 
@@ -35,9 +35,9 @@ pub struct Revision {
 ///
 /// # Errors
 /// Where the metadata cannot be read.
-pub fn revisions<S: Source>(bundle: &Bundle<S>, contents: &Contents) -> Result<Vec<Revision>, Error> {
+pub fn revisions<S: Source>(bundle: &Bundle<S>, contents: &Contents, run: Run<'_>) -> Result<Vec<Revision>, Error> {
     let read = |text: &[u8]| (Article::read(text).unwrap_or_default(), text.starts_with(GENERATED.as_bytes()));
-    let metadata = read_metadata(bundle, contents, processors(), read)?;
+    let metadata = read_metadata(bundle, contents, run, read)?;
     let list = &contents.list;
     let revision = |(n, (article, generated)): (usize, (Article, bool))| {
         let mut content = Hasher::new();

@@ -7,6 +7,7 @@
 use crate::format::checkpoint::{self, Checkpoint, MAX_CHECKPOINT_BYTES};
 use crate::ids::Origin;
 use crate::keys::{self, Kind, Note, VerifierKey};
+use crate::run::Run;
 use crate::store::Store;
 use crate::trust::TrustedKey;
 use crate::trust::authority::{Authority, Witnessed};
@@ -104,8 +105,15 @@ impl Head {
     ///
     /// # Errors
     /// Where the log's files cannot be read or do not lead to the head, or it is not the log that is vouched for.
-    pub fn vouched(self, log: &mut Log<'_>, origin: &Origin, pin: &Pin, papers: &dyn Papers) -> Result<Vouched, Error> {
-        let history = History::read(log, origin, pin, papers)?;
+    pub fn vouched(
+        self,
+        log: &mut Log<'_>,
+        origin: &Origin,
+        pin: &Pin,
+        papers: &dyn Papers,
+        run: Run<'_>,
+    ) -> Result<Vouched, Error> {
+        let history = History::read(log, origin, pin, papers, run)?;
         let witnessed =
             history.authority.policy().map_or_else(Witnessed::default, |policy| Witnessed::of(&self.note, policy));
         let log_key = match (history.authority.policy(), pin) {
@@ -190,10 +198,10 @@ impl Vouched {
     ///
     /// # Errors
     /// Where policy, checkpoint or log are not as what is pinned has it.
-    pub fn read(store: &Store, origin: &Origin, pin: &Pin) -> Result<Self, Error> {
+    pub fn read(store: &Store, origin: &Origin, pin: &Pin, run: Run<'_>) -> Result<Self, Error> {
         let head = Head::read(store, origin, pin)?;
         let mut log = Log::new(store, head.checkpoint.size);
-        head.vouched(&mut log, origin, pin, store)
+        head.vouched(&mut log, origin, pin, store, run)
     }
 
     /// Returns whom to believe.
@@ -207,7 +215,7 @@ impl Archive {
     ///
     /// # Errors
     /// As [`Vouched::read`].
-    pub fn vouched(&self, pin: &Pin) -> Result<Vouched, Error> {
-        Vouched::read(self.store(), self.origin(), pin)
+    pub fn vouched(&self, pin: &Pin, run: Run<'_>) -> Result<Vouched, Error> {
+        Vouched::read(self.store(), self.origin(), pin, run)
     }
 }

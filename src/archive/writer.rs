@@ -12,6 +12,7 @@ use crate::format::tile::Tile;
 use crate::format::withdrawal::{MAX_WITHDRAWAL_BYTES, Withdrawal};
 use crate::keys::{self, Note, Signer, VerifierKey};
 use crate::merkle;
+use crate::run::Run;
 use crate::store::Write;
 
 use super::claim::{Claim, MAX_CLAIM_BYTES};
@@ -56,8 +57,8 @@ impl<'a> Writer<'a> {
     /// # Errors
     /// [`Error::Busy`] where another process writes; [`Error::Refused`] where checkpoint and state do not go together;
     /// [`Error::OtherLogKey`] where none of the keys is the log's.
-    pub fn begin(archive: &'a Archive, signers: &'a [&'a dyn Signer], who: &str) -> Result<Self, Error> {
-        let lock = Lock::take(&archive.store, who)?;
+    pub fn begin(archive: &'a Archive, signers: &'a [&'a dyn Signer], who: &str, run: Run<'_>) -> Result<Self, Error> {
+        let lock = Lock::take(&archive.store, who, run.clock)?;
         let empty = Checkpoint { origin: archive.origin.clone(), size: 0, root: merkle::empty_root() };
         let mut writer = Self { archive, signers, checkpoint: empty, _lock: lock };
         writer.recover()?;
@@ -78,8 +79,8 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     /// As [`History::read`].
-    pub fn history(&self, pin: &Pin) -> Result<History, Error> {
-        History::read(&mut self.log(), &self.archive.origin, pin, &self.archive.store)
+    pub fn history(&self, pin: &Pin, run: Run<'_>) -> Result<History, Error> {
+        History::read(&mut self.log(), &self.archive.origin, pin, &self.archive.store, run)
     }
 
     /// Returns the log as it is now.

@@ -38,7 +38,7 @@ pub(super) fn open(path: &Path, read: &ReadArgs, ui: &Ui) -> Result<Opened, Fail
         return Err(Failure::no(format!("{}: is the archive {}, not {asked}", path.display(), archive.origin())));
     }
     let pin = keyring::pin(read.trust(), read.unsigned(), archive.origin(), archive.log_key(), ui)?;
-    let vouched = archive.vouched(&pin).map_err(|error| Failure::no_from(error).about(path.display()))?;
+    let vouched = archive.vouched(&pin, ui.run()).map_err(|error| Failure::no_from(error).about(path.display()))?;
     let (log_key, checkpoint, note) = (vouched.log_key.clone(), vouched.checkpoint.clone(), vouched.note.to_string());
     Ok(Opened { archive, vouched, pin, log_key, checkpoint, note })
 }
@@ -47,7 +47,7 @@ impl Opened {
     /// Opens the catalog and brings it up to the checkpoint.
     pub(super) fn catalog(&self, ui: &Ui) -> Result<Catalog, Failure> {
         let mut catalog = self.archive.catalog()?;
-        follow(&self.archive, &mut catalog, (&self.vouched.history, &self.checkpoint), ui)?;
+        follow(&self.archive, &mut catalog, (&self.vouched.history, &self.checkpoint), ui.run())?;
         ui.finish();
         Ok(catalog)
     }
@@ -126,7 +126,8 @@ impl Writable {
         let pin = keyring::own_pin(archive.origin(), archive.log_key(), signers, ui)?;
         let mut needed = vec![archive.log_key().clone()];
         if let Pin::Policy(_) = pin {
-            let vouched = archive.vouched(&pin).map_err(|error| Failure::no_from(error).about(path.display()))?;
+            let vouched =
+                archive.vouched(&pin, ui.run()).map_err(|error| Failure::no_from(error).about(path.display()))?;
             if let Some(policy) = vouched.authority().policy() {
                 needed = policy.logs.iter().filter(|log| log.retired_at.is_none()).map(|log| log.key.clone()).collect();
             }
@@ -158,8 +159,8 @@ impl Writable {
     }
 
     /// Takes the right to write.
-    pub(super) fn writer<'a>(&'a self, signers: &'a [&'a dyn Signer]) -> Result<Writer<'a>, Failure> {
-        Ok(Writer::begin(&self.archive, signers, &who())?)
+    pub(super) fn writer<'a>(&'a self, signers: &'a [&'a dyn Signer], ui: &Ui) -> Result<Writer<'a>, Failure> {
+        Ok(Writer::begin(&self.archive, signers, &who(), ui.run())?)
     }
 }
 

@@ -53,7 +53,7 @@ pub(super) fn run(args: &CollectArgs, ui: &Ui) -> Result<Answer, Failure> {
         );
     }
     let mirrors = args.mirrors.iter().map(|mirror| place::store(mirror)).collect::<Result<Vec<_>, _>>()?;
-    let found = collect(&opened.archive, &opened.pin, &mirrors, &more, &who())?;
+    let found = collect(&opened.archive, &opened.pin, &mirrors, &more, &who(), ui.run())?;
     if ui.json {
         let list = |all: &[crate::mirror::Dropped]| {
             all.iter()

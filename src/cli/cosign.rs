@@ -58,7 +58,7 @@ pub(super) fn run(args: &CosignArgs, ui: &Ui) -> Result<Answer, Failure> {
     args.read.fit_archive()?;
     let opened = open(&args.library, &args.read, ui)?;
     let time = u64::try_from(now()?.as_second()).map_err(|_| Failure::new("the clock stands before 1970"))?;
-    let done = cosign(&opened.archive, &opened.pin, (&args.name, &secret), time, &who())?;
+    let done = cosign(&opened.archive, &opened.pin, (&args.name, &secret), time, &who(), ui.run())?;
     let (witness, size) = (done.witness.to_string(), done.checkpoint.size);
     if ui.json {
         ui.print_json("cosigned", &Json { witness, size, root: done.checkpoint.root.to_string(), time })?;

@@ -42,18 +42,18 @@ pub(super) fn run(args: &DepositArgs, ui: &Ui) -> Result<Answer, Failure> {
     let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
     let opened = Writable::open(&args.archive, &args.log, args.signers.passphrase_file.as_deref(), &signers, ui)?;
     let log = opened.log_signers();
-    let mut writer = opened.writer(&log)?;
+    let mut writer = opened.writer(&log, ui)?;
     let mut catalog = opened.archive.catalog()?;
     for path in &args.bundles {
         let fetched = path.to_str().filter(|text| Remote::is_url(text)).map(fetched).transpose()?;
         let file = fetched.as_ref().map_or(path.as_path(), |fetched| fetched.path());
         let id =
-            deposit(&mut writer, &mut catalog, file, (&signers, &opened.pin), now()?, ui).map_err(
-                |error| match error {
+            deposit(&mut writer, &mut catalog, file, (&signers, &opened.pin), now()?, ui.run()).map_err(|error| {
+                match error {
                     error @ Error::Threshold { .. } => Failure::from(error).about(path.display()),
                     other => other.into(),
-                },
-            )?;
+                }
+            })?;
         ui.finish();
         match id {
             Some(id) if ui.json => {

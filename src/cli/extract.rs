@@ -80,7 +80,7 @@ pub(super) fn run(args: &ExtractArgs, ui: &Ui) -> Result<Answer, Failure> {
     ui.begin(Task::Extract, Some(opened.iter().map(|(_, _, contents, _)| contents.layout.end()).sum()));
     for (file, bundle, contents, lines) in &opened {
         let scope = lines.as_deref().map_or(Scope::Everything, Scope::Lines);
-        if let Err(error) = extraction.add(bundle, contents, scope, ui.threads(), ui) {
+        if let Err(error) = extraction.add(bundle, contents, scope, ui.run()) {
             return Err(Failure::from(error).about(file.display()));
         }
     }

@@ -51,7 +51,7 @@ pub(super) fn run(args: &InitArgs, ui: &Ui) -> Result<Answer, Failure> {
     let id = verifier.public().id();
     keyring::write_new(&folder.join(format!("{id}.key")), &key::seal(&secret, passphrase.as_ref())?, true)?;
     keyring::write_new(&folder.join(format!("{id}.vkey")), &format!("{verifier}\n"), false)?;
-    Archive::create(store, args.origin.clone(), &secret, &who())?;
+    Archive::create(store, args.origin.clone(), &secret, &who(), ui.run())?;
     ui.say(format!("made the archive {} in {}", args.origin, args.folder.display()));
     ui.say(format!("  log's secret key  {}", folder.join(format!("{id}.key")).display()));
     ui.say("  keep a copy of it in a safe place; whoever checks proofs needs the public one:");

@@ -9,7 +9,6 @@ use zeroize::Zeroizing;
 
 use crate::keys::{Passphrase, SecretKey, VerifierKey};
 use crate::store::disk::{Links, Rewrite};
-use crate::watch::Watch;
 
 use super::keyring::{self, AnyKey};
 use super::ui::Ui;
@@ -201,7 +200,7 @@ fn show(ui: &Ui) -> Result<Answer, Failure> {
 fn reseal(path: &Path, new: Option<Option<PathBuf>>, old: Option<&Path>, ui: &Ui) -> Result<Answer, Failure> {
     let unwritable =
         |error: std::io::Error| Failure::new(format!("{}: cannot be replaced", path.display())).cause(error);
-    let rewrite = Rewrite::begin(path, Links::Follow, &|| ui.cancelled()).map_err(unwritable)?;
+    let rewrite = Rewrite::begin(path, Links::Follow, ui.run()).map_err(unwritable)?;
     let key = keyring::open_asking(path, old, "Old pass phrase: ", ui)?;
     let new = new.map(|file| new_passphrase(file.as_deref())).transpose()?;
     let sealed = key.seal(new.as_ref(), random()?);

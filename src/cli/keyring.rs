@@ -6,6 +6,7 @@
 use std::env;
 use std::fs;
 use std::io::{self, IsTerminal};
+use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -20,11 +21,15 @@ use crate::ids::KeyId;
 use crate::ids::Origin;
 use crate::keys::agent::{Agent, AgentKey};
 use crate::keys::{Passphrase, PublicKey, SecretKey, Signer, VerifierKey};
+use crate::run::Run;
 use crate::store::disk;
 use crate::trust::TrustedKey;
 use crate::trust::policy::{MAX_POLICY_BYTES, Policy};
 
+use crate::watch::Watch;
+
 use super::Failure;
+use super::pace::MachineClock;
 use super::ui::{self, Ui};
 
 /// The variable of the environment that may hold a pass phrase.
@@ -327,9 +332,17 @@ const PIPE_PATIENCE: Duration = Duration::from_secs(5);
 /// Reads a key file whole, at most what any key file needs.
 pub(super) fn read_key_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let unreadable = |error: io::Error| Failure::new(format!("{}: cannot be read", path.display())).cause(error);
-    let begun = Instant::now();
-    let given_up = || begun.elapsed() > PIPE_PATIENCE;
-    disk::read_small(path, MAX_KEY_FILE_BYTES, &given_up).map(Zeroizing::new).map_err(unreadable)
+    let run = Run { threads: NonZeroUsize::MIN, watch: &Impatient(Instant::now()), clock: &MachineClock };
+    disk::read_small(path, MAX_KEY_FILE_BYTES, run).map(Zeroizing::new).map_err(unreadable)
+}
+
+/// Gives up what began then, once it has waited long enough.
+struct Impatient(Instant);
+
+impl Watch for Impatient {
+    fn cancelled(&self) -> bool {
+        self.0.elapsed() > PIPE_PATIENCE
+    }
 }
 
 /// Returns the signers that the arguments name, or the only key of one's own; empty where there is none.

@@ -68,7 +68,7 @@ pub(super) fn run(args: &ListArgs, ui: &Ui) -> Result<Answer, Failure> {
         }
         let (bundle, contents, _) = args.read.bundle(file, ui)?;
         let id = bundle.id().to_string();
-        let articles = read_metadata(&bundle, &contents, ui.threads(), |text| Article::read(text).unwrap_or_default())?;
+        let articles = read_metadata(&bundle, &contents, ui.run(), |text| Article::read(text).unwrap_or_default())?;
         for (n, article) in articles.iter().enumerate() {
             let (path, lines) = (contents.list.article(n), contents.list.lines(n));
             let files = lines.len() as u64;

@@ -169,7 +169,7 @@ fn adopt(library: &Path, others: &OthersArgs, read: &ReadArgs, ui: &Ui) -> Resul
                 )));
         }
     }
-    opened.archive.adopt(&opened.checkpoint, &opened.pin, &super::archive::who())?;
+    opened.archive.adopt(&opened.checkpoint, &opened.pin, &super::archive::who(), ui.run())?;
     ui.say(format!("{} is published from here now, from leaf {} on", opened.checkpoint.origin, opened.checkpoint.size));
     Ok(Answer::Yes)
 }

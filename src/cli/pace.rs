@@ -6,12 +6,22 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::mirror::{Meter, Pace};
+use crate::run;
 
 /// A stream that brings less than this in [`WINDOW`] is given up, in bytes.
 const SLOWEST_BYTES: u64 = 30 << 10;
 const WINDOW: Duration = Duration::from_secs(30);
 /// The first wait between trials; each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
+
+/// The clock of the machine.
+pub(super) struct MachineClock;
+
+impl run::Clock for MachineClock {
+    fn sleep(&self, time: Duration) {
+        thread::sleep(time);
+    }
+}
 
 /// The clock of transfers.
 pub(super) struct Clock {

@@ -218,7 +218,6 @@ pub(super) fn run(args: PackArgs, ui: &Ui) -> Result<Answer, Failure> {
         level: args.level,
         frame_bytes: args.frame_size,
         bundle_bytes: args.bundle_size,
-        threads: ui.threads(),
         overwrite: args.overwrite,
         times: args.times,
         ..PackOptions::new(name, title, now()?)
@@ -234,7 +233,7 @@ pub(super) fn run(args: PackArgs, ui: &Ui) -> Result<Answer, Failure> {
     };
     let output = if output.as_os_str().is_empty() { PathBuf::from(".") } else { output };
     let options = PackOptions { file, ..options };
-    let packed = pack(&args.path, &output, &options, &signers, ui);
+    let packed = pack(&args.path, &output, &options, &signers, ui.run());
     ui.finish();
     if let (Err(crate::folder::Error::Refused(refusals)), true) = (&packed, ui.json) {
         for refusal in refusals {
@@ -274,14 +273,14 @@ fn add_to(
     let options = AddOptions { pack, source, rehash, take_over, rederive, reinstate };
     let added = if dry_run {
         let pin = keyring::own_pin(archive.origin(), archive.log_key(), signers, ui)?;
-        let vouched = archive.vouched(&pin).map_err(|error| Failure::no_from(error).about(into.display()))?;
-        preview(&archive, (&vouched.history, &vouched.checkpoint), &args.path, &options, ui)
+        let vouched = archive.vouched(&pin, ui.run()).map_err(|error| Failure::no_from(error).about(into.display()))?;
+        preview(&archive, (&vouched.history, &vouched.checkpoint), &args.path, &options, ui.run())
     } else {
         let opened = Writable::open(into, &args.add.log, args.signers.passphrase_file.as_deref(), signers, ui)?;
         let mut catalog = opened.archive.catalog()?;
         let log = opened.log_signers();
-        let mut writer = opened.writer(&log)?;
-        add(&mut writer, &mut catalog, &args.path, &options, (signers, &opened.pin), ui)
+        let mut writer = opened.writer(&log, ui)?;
+        add(&mut writer, &mut catalog, &args.path, &options, (signers, &opened.pin), ui.run())
     };
     ui.finish();
     if let (Err(crate::collection::Error::Folder(crate::folder::Error::Refused(refusals))), true) = (&added, ui.json) {
@@ -425,7 +424,7 @@ fn read_back(packed: &Packed, ui: &Ui) -> Result<Answer, Failure> {
         let open =
             open.map_err(|error| Failure::new(format!("{}: cannot be read", bundle.file.display())).cause(error))?;
         ui.begin(Task::Verify, None);
-        let report = check(&open, ui.threads(), ui)?;
+        let report = check(&open, ui.run())?;
         ui.finish();
         super::verify::print_findings(&report.findings, ui)?;
         if !report.findings.is_empty() || report.id() != Some(bundle.id) {

@@ -8,6 +8,7 @@ use crate::digest::Digest;
 use crate::store::{Access, Remote, Store};
 
 use super::Failure;
+use super::pace::MachineClock;
 
 /// Says whether a name is that of an archive rather than of a bundle: a URL, or a folder with an `archive.toml`.
 pub(super) fn is_archive(path: &Path) -> bool {
@@ -35,6 +36,7 @@ pub(super) fn remote(url: &str) -> Result<Remote, Failure> {
         credentials: set("AWS_ACCESS_KEY_ID")
             .zip(set("AWS_SECRET_ACCESS_KEY"))
             .map(|(key, secret)| (key, secret, set("AWS_SESSION_TOKEN"))),
+        clock: &MachineClock,
     };
     Ok(Remote::new(url, &access)?)
 }

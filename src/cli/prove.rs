@@ -13,7 +13,6 @@ use crate::format::proof::{ARTICLE_ENDING, ENDING, Extra, MAX_LINES_BYTES, MAX_P
 use crate::keys::{Kind, Signature, VerifierKey};
 use crate::store::disk;
 use crate::trust::{JudgedSignature, TrustedKey, logged};
-use crate::watch::Watch;
 
 use super::archive::open;
 use super::input::{ReadArgs, not_found};
@@ -56,7 +55,7 @@ pub(super) fn run(args: &ProveArgs, ui: &Ui) -> Result<Answer, Failure> {
     let proof = prove_article(&opened.archive, &catalog, opened.history(), head, &revision.id)?;
     let name = revision.id.rsplit('/').next().unwrap_or_default();
     let path = args.output.clone().unwrap_or_else(|| PathBuf::from(format!("{name}{ENDING}")));
-    disk::put(&path, proof.encode().as_ref(), &|| ui.cancelled())
+    disk::put(&path, proof.encode().as_ref(), ui.run())
         .map_err(|error| Failure::new(format!("{}: cannot be written", path.display())).cause(error))?;
     if ui.json {
         #[derive(serde::Serialize)]
@@ -188,7 +187,7 @@ pub(super) fn check(
     read: &ReadArgs,
     ui: &Ui,
 ) -> Result<bool, Failure> {
-    let bytes = disk::read_small(proof, MAX_PROOF_BYTES, &|| ui.cancelled())
+    let bytes = disk::read_small(proof, MAX_PROOF_BYTES, ui.run())
         .map_err(|error| Failure::new(format!("{}: cannot be read", proof.display())).cause(error))?;
     if Extra::begins(&bytes) {
         return check_by_bundle(file, &bytes, read, ui).map_err(|failure| failure.about(proof.display()));

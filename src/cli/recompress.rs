@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
@@ -62,7 +63,7 @@ pub(super) fn run(args: &RecompressArgs, ui: &Ui) -> Result<Answer, Failure> {
             (file, Target::New(output, mode))
         }
         None => {
-            let rewrite = rewrite::lock(&args.bundle, ui)?;
+            let rewrite = rewrite::lock(&args.bundle, ui.run())?;
             (rewrite.file().try_clone().map_err(unreadable)?, Target::InPlace(rewrite))
         }
     };
@@ -76,10 +77,10 @@ pub(super) fn run(args: &RecompressArgs, ui: &Ui) -> Result<Answer, Failure> {
         return Err(Failure::new(format!("{}: exists already", output.display())));
     }
     let each = args.frame_size * if args.level > 15 { 18 } else { 8 };
-    let threads =
-        ui.threads().min(std::num::NonZeroUsize::new((MEMORY_BYTES / each).max(1) as usize).unwrap_or(ui.threads()));
+    let most = NonZeroUsize::new((MEMORY_BYTES / each) as usize).unwrap_or(NonZeroUsize::MIN);
+    let run = ui.run().on(ui.run().threads.min(most));
     ui.begin(Task::Recompress, Some(2 * contents.layout.end()));
-    let done = rewrite::compress_anew(&bundle, &contents, target, args.level, args.frame_size, threads, ui);
+    let done = rewrite::compress_anew(&bundle, &contents, target, args.level, args.frame_size, run);
     ui.finish();
     let (before, after) = (bundle.file_bytes(), done.map_err(|error| about(error.into()))?);
     if ui.json {

@@ -30,7 +30,7 @@ pub(super) struct ReindexArgs {
 pub(super) fn run(args: &ReindexArgs, ui: &Ui) -> Result<Answer, Failure> {
     args.read.fit_archive()?;
     let store = open(&args.library, &args.read, ui)?.archive.store().clone();
-    let _lock = Lock::take(&store, &who())?;
+    let _lock = Lock::take(&store, &who(), ui.run().clock)?;
     // Read again under the lock: a writer may have brought the log further.
     let opened = open(&args.library, &args.read, ui)?;
     Catalog::remove(&opened.archive.store().path(layout::CATALOG))?;

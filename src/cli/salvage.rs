@@ -65,7 +65,7 @@ pub(super) fn run(args: &SalvageArgs, ui: &Ui) -> Result<Answer, Failure> {
     };
     let wanted = if args.partial { Wanted::Files } else { Wanted::Articles };
     ui.begin(Task::Salvage, None);
-    let salvaged = salvage(&file, &args.to, wanted, args.read.unsigned(), &trusted, ui);
+    let salvaged = salvage(&file, &args.to, wanted, args.read.unsigned(), &trusted, ui.run());
     ui.finish();
     let mut salvaged = salvaged.map_err(|error| {
         about(match error {

@@ -53,7 +53,7 @@ pub(super) fn run(args: &SignArgs, ui: &Ui) -> Result<Answer, Failure> {
             return Err(Failure::new("a pipe cannot be signed: name the bundle's file"));
         }
         // Locked before it is read: another signature that comes meanwhile would be lost.
-        let rewrite = rewrite::lock(path, ui)?;
+        let rewrite = rewrite::lock(path, ui.run())?;
         let file = rewrite.file().try_clone();
         let file = file.map_err(|error| about(Failure::new("cannot be read").cause(error)))?;
         let bundle = Bundle::open(file).map_err(|error| about(error.into()))?;
@@ -67,7 +67,7 @@ pub(super) fn run(args: &SignArgs, ui: &Ui) -> Result<Answer, Failure> {
         }
         let contents = bundle.contents().map_err(|error| about(error.into()))?;
         ui.begin(Task::Verify, Some(contents.layout.end()));
-        let proved = prove(&bundle, &contents, Scope::Everything, &Nobody, ui.threads(), ui);
+        let proved = prove(&bundle, &contents, Scope::Everything, &Nobody, ui.run());
         ui.finish();
         proved.map_err(|error| about(error.into()))?;
         rewrite::sign(&bundle, Target::InPlace(rewrite), args.archive.as_ref(), now()?, &signers)

@@ -139,7 +139,7 @@ fn once(args: &SyncArgs, mirror: &Store, origins: &[Store], pace: &Clock, ui: &U
         who: &who,
         pace,
     };
-    let report = sync(mirror, &options, ui)?;
+    let report = sync(mirror, &options, ui.run())?;
     ui.finish();
     print(&report, mirror, args.dry_run, ui)?;
     Ok(Answer::Yes)

@@ -422,9 +422,9 @@ fn apply(
         fs::read(file).map_err(|error| Failure::new(format!("{}: cannot be read", file.display())).cause(error))?;
     let opened = Writable::open(library, log, passphrase_file, &[], ui)?;
     let signers = opened.log_signers();
-    let mut writer = opened.writer(&signers)?;
+    let mut writer = opened.writer(&signers, ui)?;
     // Under the lock: of two that apply different policies of one version, the second must see the first.
-    let history = writer.history(&opened.pin)?;
+    let history = writer.history(&opened.pin, ui.run())?;
     let before = history.authority.policy();
     if before.is_none() && opened.archive.store().exists(&policy::place(1)) {
         return Err(no_policy(&opened.archive));

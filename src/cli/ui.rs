@@ -18,9 +18,10 @@ use serde::Serialize;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use zeroize::Zeroizing;
 
-use crate::pipeline;
+use crate::run::Run;
 use crate::watch::{Task, Watch};
 
+use super::pace::MachineClock;
 use super::{Failure, Global};
 
 /// The version field of each JSON object.
@@ -29,6 +30,7 @@ const JSON_VERSION: u64 = 1;
 /// The terminal, and what the global options say of it.
 pub(super) struct Ui {
     quiet: bool,
+    threads: NonZeroUsize,
     pub(super) json: bool,
     pub(super) config: Option<PathBuf>,
     bar: Mutex<Option<ProgressBar>>,
@@ -43,10 +45,9 @@ impl Ui {
             let _ = signal_hook::flag::register_conditional_shutdown(signal, 130, interrupted.clone());
             let _ = signal_hook::flag::register(signal, interrupted.clone());
         }
-        if let Some(threads) = global.threads {
-            pipeline::set_threads(threads);
-        }
+        let processors = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Self {
+            threads: global.threads.unwrap_or_else(processors),
             quiet: global.quiet,
             json: global.json,
             config: global.config.clone(),
@@ -55,8 +56,9 @@ impl Ui {
         }
     }
 
-    pub(super) fn threads(&self) -> NonZeroUsize {
-        pipeline::processors()
+    /// Returns how work runs for this person: on the threads asked for, watched by this terminal, waiting by the machine's clock.
+    pub(super) fn run(&self) -> Run<'_> {
+        Run { threads: self.threads, watch: self, clock: &MachineClock }
     }
 
     /// Says a line on stderr, unless quiet was asked for.

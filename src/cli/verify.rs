@@ -118,7 +118,7 @@ fn one(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
 fn archive(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
     let opened = super::archive::open(path, &args.read, ui)?;
     let at = args.read.at()?.map_or_else(now, Ok)?;
-    let found = audit(&opened.archive, &opened.vouched, ui.threads(), ui)?;
+    let found = audit(&opened.archive, &opened.vouched, ui.run())?;
     ui.finish();
     let of_trust = |code| matches!(code, Code::Unsigned | Code::Untrusted | Code::SignatureUntrusted);
     let lacking = |code| matches!(code, Code::BundleMissing | Code::Withdrawal | Code::Document | Code::Policy);
@@ -275,7 +275,7 @@ fn article((path, opened, catalog): (&Path, &Opened, &Catalog), asked: &str, ui:
     lines.clone().for_each(|line| wanted[line] = true);
     let head = (&opened.checkpoint, opened.note.as_str());
     let logged = prove_article(&opened.archive, catalog, opened.history(), head, &revision.id).is_ok();
-    let whole = match prove(&bundle, &contents, Scope::Lines(&wanted), &Nobody, ui.threads(), ui) {
+    let whole = match prove(&bundle, &contents, Scope::Lines(&wanted), &Nobody, ui.run()) {
         Ok(()) => true,
         Err(crate::format::bundle::Error::Damaged(finding)) if ui.json => {
             let severity = finding.severity();
@@ -303,7 +303,7 @@ fn article((path, opened, catalog): (&Path, &Opened, &Catalog), asked: &str, ui:
 fn whole(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
     let file = args.read.file(path)?;
     ui.begin(Task::Verify, None);
-    let report = check(&file, ui.threads(), ui).map_err(|error| Failure::from(error).about(path.display()))?;
+    let report = check(&file, ui.run()).map_err(|error| Failure::from(error).about(path.display()))?;
     ui.finish();
     let judgement = match (&report.tail, &report.manifest) {
         (Some(tail), Some(manifest)) => args.read.judge(tail, manifest, ui)?,
@@ -463,7 +463,7 @@ fn some(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
     let lines = args.select.lines(&contents)?.unwrap_or_default();
     let files = lines.iter().filter(|wanted| **wanted).count() as u64;
     let shown = path.display().to_string();
-    match prove(&bundle, &contents, Scope::Lines(&lines), &Nobody, ui.threads(), ui) {
+    match prove(&bundle, &contents, Scope::Lines(&lines), &Nobody, ui.run()) {
         Ok(()) => {
             let articles = contents.list.articles().filter(|(_, line)| lines[*line]).count() as u64;
             if ui.json {

@@ -49,11 +49,11 @@ pub(super) fn run(args: &WithdrawArgs, ui: &Ui) -> Result<Answer, Failure> {
     let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
     let opened = Writable::open(&args.archive, &args.log, args.signers.passphrase_file.as_deref(), &signers, ui)?;
     let log = opened.log_signers();
-    let mut writer = opened.writer(&log)?;
+    let mut writer = opened.writer(&log, ui)?;
     let mut catalog = opened.archive.catalog()?;
     let options =
         WithdrawOptions { ids: &args.articles, clear: args.clear, reason: args.reason.as_deref(), time: now()? };
-    let (digest, statement) = withdraw(&mut writer, &mut catalog, &options, (&signers, &opened.pin), ui)?;
+    let (digest, statement) = withdraw(&mut writer, &mut catalog, &options, (&signers, &opened.pin), ui.run())?;
     ui.finish();
     if ui.json {
         #[derive(serde::Serialize)]

@@ -23,8 +23,8 @@ use crate::format::manifest::MAX_LIST_ENTRIES;
 use crate::ids::{BundleId, Origin};
 use crate::keys::{PublicKey, Signer};
 use crate::path::EntryPath;
+use crate::run::Run;
 use crate::trust::policy::Role;
-use crate::watch::Watch;
 
 use super::seen::Seen;
 use super::{Error, follow, require};
@@ -201,11 +201,11 @@ pub fn preview(
     (history, checkpoint): (&History, &Checkpoint),
     root: &Path,
     options: &AddOptions,
-    watch: &dyn Watch,
+    run: Run<'_>,
 ) -> Result<Added, Error> {
     let aside = tempfile::tempdir().map_err(|source| Error::Cache { path: PathBuf::from(layout::CATALOG), source })?;
     let mut catalog = Catalog::open_copy(&archive.store().path(layout::CATALOG), aside.path())?;
-    follow(archive, &mut catalog, (history, checkpoint), watch)?;
+    follow(archive, &mut catalog, (history, checkpoint), run)?;
     let seen = Seen::open_to_read(&seen_of(archive, &options.source))?;
     let mut selection = Selection::new(&mut catalog, history, options, seen)?;
     let (mut refusals, mut notes): (Vec<Refusal>, Vec<(String, Note)>) = (Vec::new(), Vec::new());
@@ -240,11 +240,11 @@ pub fn add(
     root: &Path,
     options: &AddOptions,
     (signers, pin): (&[&dyn Signer], &Pin),
-    watch: &dyn Watch,
+    run: Run<'_>,
 ) -> Result<Added, Error> {
     let archive = writer.archive();
-    let history = writer.history(pin)?;
-    follow(archive, catalog, (&history, writer.checkpoint()), watch)?;
+    let history = writer.history(pin, run)?;
+    follow(archive, catalog, (&history, writer.checkpoint()), run)?;
     require(&history, Role::Publish, writer.checkpoint().size, &keys_of(signers))?;
     let reinstates = if options.reinstate { reinstated(root, options, &history, catalog)? } else { Vec::new() };
     if !reinstates.is_empty() {
@@ -255,7 +255,7 @@ pub fn add(
     let incoming = archive.store().path(layout::INCOMING);
     // So that no two packs make one id: a return to an earlier text is a bundle of its own.
     let pack = PackOptions { base: Some(writer.checkpoint().size), reinstates, ..options.pack.clone() };
-    let packed = match pack_chosen(root, &incoming, &pack, signers, &mut selection, watch) {
+    let packed = match pack_chosen(root, &incoming, &pack, signers, &mut selection, run) {
         Err(folder::Error::NoArticles(_)) if selection.failed.is_none() && selection.found_any() => Packed::default(),
         other => other?,
     };
@@ -279,7 +279,7 @@ pub fn add(
     added.packed.notes = packed.notes;
     added.packed.derived = packed.derived;
     seen.keep()?;
-    follow(archive, catalog, (&writer.history(pin)?, writer.checkpoint()), watch)?;
+    follow(archive, catalog, (&writer.history(pin, run)?, writer.checkpoint()), run)?;
     Ok(added)
 }
 

@@ -16,6 +16,7 @@ use crate::format::checkpoint::Checkpoint;
 use crate::format::tile::{Holds, TILE_WIDTH, Tile};
 use crate::merkle::{self, Nodes};
 use crate::pipeline::ordered;
+use crate::run::Run;
 use crate::store::Object;
 use crate::watch::{Task, Watch};
 
@@ -48,7 +49,7 @@ pub struct Audit {
 ///
 /// # Errors
 /// Only where something cannot be read at all, or the watch asks to stop.
-pub fn audit(archive: &Archive, vouched: &Vouched, threads: NonZeroUsize, watch: &dyn Watch) -> Result<Audit, Error> {
+pub fn audit(archive: &Archive, vouched: &Vouched, run: Run<'_>) -> Result<Audit, Error> {
     let (checkpoint, history) = (&vouched.checkpoint, &vouched.history);
     let mut audit = Audit { authentic: true, leaves: checkpoint.size, ..Audit::default() };
     if let Err(error) = check_log(archive, checkpoint, &mut audit.findings) {
@@ -59,13 +60,13 @@ pub fn audit(archive: &Archive, vouched: &Vouched, threads: NonZeroUsize, watch:
     audit.small_files(archive, history);
     let held: Vec<&LoggedBundle> = history.held().collect();
     audit.revisions = history.lines().map(|(first, _)| first.facts.articles).sum();
-    watch.begin(Task::Verify, Some(held.iter().map(|bundle| bundle.newest().size).sum()));
-    let apart = held.len() >= BUNDLES_A_THREAD * threads.get();
-    let (outer, inner) = if apart { (threads, NonZeroUsize::MIN) } else { (NonZeroUsize::MIN, threads) };
+    run.watch.begin(Task::Verify, Some(held.iter().map(|bundle| bundle.newest().size).sum()));
+    let apart = held.len() >= BUNDLES_A_THREAD * run.threads.get();
+    let (outer, inner) = if apart { (run.threads, NonZeroUsize::MIN) } else { (NonZeroUsize::MIN, run.threads) };
     ordered(
         outer,
         held.into_iter(),
-        || |logged: &LoggedBundle| check_bundle(archive, history, logged, inner, watch),
+        || |logged: &LoggedBundle| check_bundle(archive, history, logged, run.on(inner)),
         |checked: Result<Checked, Error>| {
             let checked = checked?;
             audit.bundles += u64::from(checked.bytes > 0);
@@ -122,13 +123,7 @@ struct Checked {
 }
 
 /// Checks a bundle: the newest of its forms that is there and whole makes it complete, damage to others is reported all the same.
-fn check_bundle(
-    archive: &Archive,
-    history: &History,
-    logged: &LoggedBundle,
-    threads: NonZeroUsize,
-    watch: &dyn Watch,
-) -> Result<Checked, Error> {
+fn check_bundle(archive: &Archive, history: &History, logged: &LoggedBundle, run: Run<'_>) -> Result<Checked, Error> {
     let mut checked = Checked { findings: Vec::new(), bytes: 0 };
     let mut absent = None;
     for form in logged.credible() {
@@ -142,7 +137,7 @@ fn check_bundle(
         };
         checked.bytes =
             file.size().map_err(|source| crate::format::bundle::Error::Io { doing: "reading the bundle", source })?;
-        let findings = check_form(history, logged, (form, &place), file, threads, watch)?;
+        let findings = check_form(history, logged, (form, &place), file, run)?;
         let whole = findings.iter().all(|finding| finding.severity() == Severity::Notice);
         checked.findings.extend(findings);
         if whole {
@@ -158,15 +153,14 @@ fn check_form(
     logged: &LoggedBundle,
     (form, place): (&Form, &str),
     file: Object,
-    threads: NonZeroUsize,
-    watch: &dyn Watch,
+    run: Run<'_>,
 ) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
     if file_digest(&file)? != form.file {
         findings.push(Finding::new(Code::BundleFile, place, "is not the file that was logged"));
     }
-    let report = check(&file, threads, &Progress(watch))?;
-    watch.advance(form.size);
+    let report = check(&file, run.watched(&Progress(run.watch)))?;
+    run.watch.advance(form.size);
     if report.id().is_some_and(|found| found != logged.id) {
         findings.push(Finding::new(Code::BundleFile, place, "holds another bundle than its name says"));
     }

@@ -14,10 +14,9 @@ use crate::folder::rewrite::{self, Target};
 use crate::format::bundle::{Bundle, check};
 use crate::ids::BundleId;
 use crate::keys::{Kind, PublicKey, Signer};
-use crate::pipeline::processors;
+use crate::run::Run;
 use crate::store::disk;
 use crate::trust::policy::{Role, is_signed};
-use crate::watch::Watch;
 
 use super::add::{keys_of, publish_bundle, standing_against};
 use super::{Error, follow, require};
@@ -36,15 +35,15 @@ pub fn deposit(
     path: &Path,
     (signers, pin): (&[&dyn Signer], &Pin),
     time: Timestamp,
-    watch: &dyn Watch,
+    run: Run<'_>,
 ) -> Result<Option<BundleId>, Error> {
     let archive = writer.archive();
-    let history = writer.history(pin)?;
-    follow(archive, catalog, (&history, writer.checkpoint()), watch)?;
+    let history = writer.history(pin, run)?;
+    follow(archive, catalog, (&history, writer.checkpoint()), run)?;
     let refused = |reason: String| Error::Deposit { path: path.to_owned(), reason };
     let read = |source: io::Error| folder::Error::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(read)?;
-    let report = check(&file, processors(), watch)?;
+    let report = check(&file, run)?;
     if let Some(finding) = report.findings.first() {
         return Err(refused(format!("it is damaged: {finding}")));
     }
@@ -90,6 +89,6 @@ pub fn deposit(
     let mut publication = Publication::default();
     let id = publish_bundle(&mut publication, &copy, &keys, archive.origin())?;
     writer.publish(publication)?;
-    follow(archive, catalog, (&writer.history(pin)?, writer.checkpoint()), watch)?;
+    follow(archive, catalog, (&writer.history(pin, run)?, writer.checkpoint()), run)?;
     Ok(Some(id))
 }

@@ -13,9 +13,10 @@ use crate::format::bundle::{Bundle, Contents, read_files};
 use crate::format::checkpoint::Checkpoint;
 use crate::format::tree;
 use crate::ids::{BundleId, LeafIndex};
-use crate::pipeline::{ordered, processors};
+use crate::pipeline::ordered;
+use crate::run::Run;
 use crate::store::Object;
-use crate::watch::{Task, Watch};
+use crate::watch::Task;
 
 use super::Error;
 
@@ -98,7 +99,7 @@ pub fn follow(
     archive: &Archive,
     catalog: &mut Catalog,
     (history, checkpoint): (&History, &Checkpoint),
-    watch: &dyn Watch,
+    run: Run<'_>,
 ) -> Result<(), Error> {
     let mut log = archive.log(checkpoint);
     let mut state = catalog.state()?;
@@ -123,14 +124,14 @@ pub fn follow(
     let mut events: Vec<_> = bundles.chain(history.statements.iter().map(Event::Statement)).collect();
     events.retain(|event| event.leaf().0 >= state.size);
     events.sort_by_key(Event::leaf);
-    watch.begin(Task::Index, Some(checkpoint.size - state.size));
+    run.watch.begin(Task::Index, Some(checkpoint.size - state.size));
     for event in events {
         // One bundle a transaction: memory and what a kill undoes are bounded by it.
         let Some(mut update) = begin(catalog, &state)? else {
-            return follow(archive, catalog, (history, checkpoint), watch);
+            return follow(archive, catalog, (history, checkpoint), run);
         };
         match &event {
-            Event::Bundle(bundle) => take_bundle(archive, history, &mut update, bundle, watch)?,
+            Event::Bundle(bundle) => take_bundle(archive, history, &mut update, bundle, run)?,
             Event::Statement(logged) => {
                 for key in logged.statement.iter().flat_map(|statement| &statement.ids) {
                     update.withdraw(key, history.clear_id(key))?;
@@ -140,12 +141,12 @@ pub fn follow(
         let size = event.leaf().0 + 1;
         let next = State { size, root: log.root(size)?, standing: history.standing(size) };
         update.finish(next)?;
-        watch.advance(next.size - state.size);
+        run.watch.advance(next.size - state.size);
         state = next;
     }
     if state != end {
         let Some(update) = begin(catalog, &state)? else {
-            return follow(archive, catalog, (history, checkpoint), watch);
+            return follow(archive, catalog, (history, checkpoint), run);
         };
         update.finish(end)?;
     }
@@ -172,12 +173,12 @@ fn take_bundle(
     history: &History,
     update: &mut Update<'_>,
     first: &LoggedBundle,
-    watch: &dyn Watch,
+    run: Run<'_>,
 ) -> Result<(), Error> {
     let holder = open_holder(archive, history, first.id)?;
     let line = history.line(first, holder.as_ref().map(|(_, _, held)| held.id));
     if let Some((bundle, contents, _)) = holder {
-        let revisions = revisions(&bundle, &contents)?;
+        let revisions = revisions(&bundle, &contents, run)?;
         let mut found = Vec::new();
         for (n, revision) in revisions.iter().enumerate() {
             let Some(position) = line.kept.get(n) else { break };
@@ -185,7 +186,7 @@ fn take_bundle(
             let key = Digest::of(revision.id.as_bytes());
             found.push(Found { n, number, key, current: is_current(history, update, first, &key)? });
         }
-        take_articles(&bundle, &contents, &revisions, &found, (history, first.id), update, watch)?;
+        take_articles(&bundle, &contents, &revisions, &found, (history, first.id), update, run)?;
     }
     for (position, removed) in &line.removed {
         let number = Number { place: first.place, position: *position };
@@ -249,7 +250,7 @@ fn take_articles(
     found: &[Found],
     (history, id): (&History, BundleId),
     update: &mut Update<'_>,
-    watch: &dyn Watch,
+    run: Run<'_>,
 ) -> Result<(), Error> {
     // Over a network, metadata alone is read: the words would cost all of the archive.
     let at_hand = matches!(bundle.source(), Object::File(_));
@@ -276,10 +277,10 @@ fn take_articles(
         rest = after;
         let mut wanted = vec![false; contents.list.len()];
         batch.iter().flat_map(documents).for_each(|line| wanted[line] = true);
-        let read = read(bundle, contents, &wanted)?;
+        let read = read(bundle, contents, &wanted, run)?;
         let empty = Vec::new();
         ordered(
-            processors(),
+            run.threads,
             batch.iter(),
             || {
                 |found: &Found| {
@@ -317,7 +318,7 @@ fn take_articles(
                     metadata: &revision.article,
                     text: &words,
                 })?;
-                if watch.cancelled() { Err(crate::format::bundle::Error::Cancelled.into()) } else { Ok(()) }
+                if run.watch.cancelled() { Err(crate::format::bundle::Error::Cancelled.into()) } else { Ok(()) }
             },
         )?;
     }
@@ -325,9 +326,14 @@ fn take_articles(
 }
 
 /// Reads the files whose lines are wanted, verified.
-fn read(bundle: &Bundle<Object>, contents: &Contents, wanted: &[bool]) -> Result<HashMap<usize, Vec<u8>>, Error> {
+fn read(
+    bundle: &Bundle<Object>,
+    contents: &Contents,
+    wanted: &[bool],
+    run: Run<'_>,
+) -> Result<HashMap<usize, Vec<u8>>, Error> {
     let files: Mutex<HashMap<usize, Vec<u8>>> = Mutex::default();
-    read_files(bundle, contents, wanted, text::MAX_DOCUMENT_BYTES, processors(), |line, bytes| {
+    read_files(bundle, contents, wanted, text::MAX_DOCUMENT_BYTES, run, |line, bytes| {
         files.lock().unwrap_or_else(PoisonError::into_inner).insert(line, bytes.to_vec());
     })?;
     Ok(files.into_inner().unwrap_or_else(PoisonError::into_inner))

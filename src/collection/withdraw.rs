@@ -17,11 +17,10 @@ use crate::format::leaf::{self, Leaf};
 use crate::format::withdrawal::{RemovedLeaf, Replaced, Withdrawal};
 use crate::ids::LeafIndex;
 use crate::keys::{Comment, Kind, Signature, Signer};
-use crate::pipeline::processors;
+use crate::run::Run;
 use crate::store::Object;
 use crate::trust::logged;
 use crate::trust::policy::Role;
-use crate::watch::Watch;
 
 use super::add::{keys_of, publish_bundle, standing_against};
 use super::{Error, follow, open_holder, require};
@@ -48,11 +47,11 @@ pub fn withdraw(
     catalog: &mut Catalog,
     options: &WithdrawOptions<'_>,
     (signers, pin): (&[&dyn Signer], &Pin),
-    watch: &dyn Watch,
+    run: Run<'_>,
 ) -> Result<(Digest, Withdrawal), Error> {
     let archive = writer.archive();
-    let history = writer.history(pin)?;
-    follow(archive, catalog, (&history, writer.checkpoint()), watch)?;
+    let history = writer.history(pin, run)?;
+    follow(archive, catalog, (&history, writer.checkpoint()), run)?;
     let size = writer.checkpoint().size;
     require(&history, Role::Withdraw, size, &keys_of(signers))?;
     let mut holders: BTreeMap<LeafIndex, &LoggedBundle> = BTreeMap::new();
@@ -86,7 +85,7 @@ pub fn withdraw(
     for first in holders.into_values() {
         let Some((bundle, contents, old)) = open_holder(archive, &history, first.id)? else { continue };
         let removed = removed_leaves(&contents, &ids);
-        let new = rest(archive, (&bundle, &contents), &removed, (signers, options.time), watch)?;
+        let new = rest(archive, (&bundle, &contents), &removed, (signers, options.time), run)?;
         let keys = keys_of(signers);
         let new = new.map(|file| publish_bundle(&mut publication, &file, &keys, archive.origin())).transpose()?;
         statement.bundles.push(Replaced { old: old.id, new, removed });
@@ -109,7 +108,7 @@ pub fn withdraw(
     publication.files.push((layout::statement(&digest), text.into_bytes()));
     publication.leaves.push(Leaf::Withdraw { statement: digest, signatures: leaf::ordered(signatures) });
     writer.publish(publication)?;
-    follow(archive, catalog, (&writer.history(pin)?, writer.checkpoint()), watch)?;
+    follow(archive, catalog, (&writer.history(pin, run)?, writer.checkpoint()), run)?;
     Ok((digest, statement))
 }
 
@@ -130,7 +129,7 @@ fn rest(
     (bundle, contents): (&Bundle<Object>, &Contents),
     removed: &[RemovedLeaf],
     (signers, time): (&[&dyn Signer], Timestamp),
-    watch: &dyn Watch,
+    run: Run<'_>,
 ) -> Result<Option<std::path::PathBuf>, Error> {
     let mut keep = vec![true; contents.list.len()];
     for leaf in removed {
@@ -142,7 +141,7 @@ fn rest(
     let store = archive.store();
     let folder = store.path(&format!("{}/rest-{}", layout::INCOMING, bundle.id()));
     let mut extraction = Extraction::begin(&folder, Shape::Folders, false)?;
-    extraction.add(bundle, contents, Scope::Lines(&keep), processors(), watch)?;
+    extraction.add(bundle, contents, Scope::Lines(&keep), run)?;
     extraction.finish(false)?;
     let manifest = bundle.manifest();
     let options = PackOptions {
@@ -154,7 +153,7 @@ fn rest(
         reinstates: manifest.reinstates.clone(),
         ..PackOptions::new(manifest.name.clone(), manifest.title.clone(), time)
     };
-    let packed = pack(&folder, &store.path(layout::INCOMING), &options, signers, watch);
+    let packed = pack(&folder, &store.path(layout::INCOMING), &options, signers, run);
     let removed = std::fs::remove_dir_all(&folder);
     let packed = packed?;
     removed.map_err(|source| crate::folder::Error::Write { path: folder, source })?;

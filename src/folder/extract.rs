@@ -6,7 +6,6 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -22,8 +21,8 @@ use crate::format::checksums::{ChecksumList, DATA, METADATA};
 use crate::format::order;
 use crate::format::times;
 use crate::path;
+use crate::run::Run;
 use crate::store::disk;
-use crate::watch::Watch;
 
 use super::overwrite::overwrite;
 use super::tree::Tree;
@@ -87,8 +86,7 @@ impl Extraction {
         bundle: &Bundle<S>,
         contents: &Contents,
         scope: Scope<'_>,
-        threads: NonZeroUsize,
-        watch: &dyn Watch,
+        run: Run<'_>,
     ) -> Result<(), Error> {
         let list = &contents.list;
         let wanted = |line: usize| match scope {
@@ -109,7 +107,7 @@ impl Extraction {
         }
         let (begun, clash) = (Mutex::new(HashSet::new()), Mutex::new(None));
         let writer = Writer { root: self.tree.root(), places: &places, begun, clash };
-        let proved = prove(bundle, contents, scope, &writer, threads, watch);
+        let proved = prove(bundle, contents, scope, &writer, run);
         if let Some(line) = writer.clash.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(self.tree.clash(&places[line], self.written.keys()));
         }

@@ -13,7 +13,7 @@ use crate::format::frame::MAGIC;
 use crate::format::manifest::Name;
 use crate::ids::BundleId;
 use crate::keys::{Signature, Signer};
-use crate::pipeline::processors;
+use crate::run::Run;
 pub(super) use crate::store::disk::parent;
 use crate::store::disk::{self, Links, Rewrite};
 use crate::watch::Silent;
@@ -51,6 +51,7 @@ pub(super) fn place(
     id: BundleId,
     signers: &[&dyn Signer],
     overwrite: bool,
+    run: Run<'_>,
 ) -> Result<bool, Error> {
     let write = |source| Error::Write { path: path.to_owned(), source };
     if overwrite && path.symlink_metadata().is_ok() {
@@ -58,7 +59,7 @@ pub(super) fn place(
         if !is_bundle(path) {
             return Err(Error::NoBundle(path.to_owned()));
         }
-        let rewrite = Rewrite::begin(path, Links::Follow, &|| false).map_err(write)?;
+        let rewrite = Rewrite::begin(path, Links::Follow, run).map_err(write)?;
         return rewrite.finish(file).map(|()| false).map_err(write);
     }
     match disk::name(file, path) {
@@ -67,7 +68,7 @@ pub(super) fn place(
                 return Err(Error::Exists(path.to_owned()));
             }
             let there = File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-            let report = check(&there, processors(), &Silent)?;
+            let report = check(&there, run.watched(&Silent))?;
             if report.id() != Some(id) {
                 return Err(Error::Exists(path.to_owned()));
             }

@@ -5,7 +5,6 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter};
-use std::num::NonZeroUsize;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -13,9 +12,9 @@ use jiff::Timestamp;
 use crate::format::bundle::{self, Bundle, Contents, Nobody, Scope, Source, countersign, prove, recompress};
 use crate::ids::Origin;
 use crate::keys::Signer;
+use crate::run::Run;
 use crate::store::disk::{self, Links, Rewrite};
 use crate::trust;
-use crate::watch::Watch;
 
 use super::Error;
 use super::pack::sign_manifest;
@@ -32,8 +31,8 @@ pub enum Target<'a> {
 ///
 /// # Errors
 /// [`Error::Cancelled`] where the watch asks to stop while another process has the lock; where there is no regular file.
-pub fn lock(path: &Path, watch: &dyn Watch) -> Result<Rewrite, Error> {
-    Rewrite::begin(path, Links::Follow, &|| watch.cancelled()).map_err(|source| match source.kind() {
+pub fn lock(path: &Path, run: Run<'_>) -> Result<Rewrite, Error> {
+    Rewrite::begin(path, Links::Follow, run).map_err(|source| match source.kind() {
         io::ErrorKind::Interrupted => Error::Cancelled,
         _ => Error::Read { path: path.to_owned(), source },
     })
@@ -78,12 +77,11 @@ pub fn compress_anew<S: Source>(
     target: Target<'_>,
     level: i32,
     frame_bytes: u64,
-    threads: NonZeroUsize,
-    watch: &dyn Watch,
+    run: Run<'_>,
 ) -> Result<u64, Error> {
     refuse_malformed_signatures(bundle)?;
-    prove(bundle, contents, Scope::Everything, &Nobody, threads, watch)?;
-    rewrite(target, |out| recompress(bundle, contents, level, frame_bytes, threads, out, watch).map(|(_, bytes)| bytes))
+    prove(bundle, contents, Scope::Everything, &Nobody, run)?;
+    rewrite(target, |out| recompress(bundle, contents, level, frame_bytes, out, run).map(|(_, bytes)| bytes))
 }
 
 /// Makes a bundle's file, proves that it can be opened, and puts it in place.

@@ -17,7 +17,7 @@ use crate::finding::{Code, Finding};
 use crate::format::bundle::{FileState, KeepNothing, Report, Salvor, Source, diagnose};
 use crate::format::checksums::DATA;
 use crate::path::EntryPath;
-use crate::watch::Watch;
+use crate::run::Run;
 
 use super::extract::system_time;
 use super::tree::Tree;
@@ -56,13 +56,13 @@ pub fn salvage<S: Source>(
     wanted: Wanted,
     unsigned: bool,
     trusted: &dyn Fn(&Report) -> bool,
-    watch: &dyn Watch,
+    run: Run<'_>,
 ) -> Result<Salvaged, Error> {
     let target = publish::resolved(target);
     if target.symlink_metadata().is_ok() {
         return Err(Error::Exists(target));
     }
-    let mut report = diagnose(source, &mut KeepNothing, watch)?;
+    let mut report = diagnose(source, &mut KeepNothing, run)?;
     let vouched = report.list.is_some() && trusted(&report);
     if !vouched && !unsigned {
         return Ok(Salvaged { report, files: 0, vouched });
@@ -72,7 +72,7 @@ pub fn salvage<S: Source>(
     let tree = Tree::begin(unfinished.path().join("out"))?;
     let mut keeper =
         Keeper { folder: &unfinished, tree, listed, open: None, seen: HashSet::new(), clashes: Vec::new() };
-    diagnose(source, &mut keeper, watch)?;
+    diagnose(source, &mut keeper, run)?;
     report.findings.append(&mut keeper.clashes);
     let files = keeper.seen.len() as u64;
     if files > 0 {

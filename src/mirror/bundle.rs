@@ -1,20 +1,18 @@
 //! One bundle of the log: is this file that bundle, whole, and where it takes another's place, just what was left of it?
 
-use std::num::NonZeroUsize;
-
 use crate::archive::History;
 use crate::archive::history::LoggedBundle;
 use crate::digest::Digest;
 use crate::format::bundle::{Bundle, Source, check};
 use crate::format::tree;
-use crate::watch::Silent;
+use crate::run::Run;
 
 use super::Error;
 
 /// Checks a bundle's file. Who has signed it, its leaves say.
 pub(super) fn verify<S: Source>(source: &S, history: &History, logged: &LoggedBundle) -> Result<(), Error> {
     let bad = |detail: String| Error::BadBundle { id: logged.id, detail };
-    let report = check(source, NonZeroUsize::MIN, &Silent)?;
+    let report = check(source, Run::alone())?;
     if let Some(finding) = report.findings.first() {
         return Err(bad(finding.to_string()));
     }

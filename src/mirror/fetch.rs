@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::digest::{Digest, Hasher};
+use crate::run::Run;
 use crate::store::{Failed, Store};
-use crate::watch::Watch;
 
 use super::{Error, Pace};
 
@@ -38,7 +38,7 @@ pub(super) struct Fetch<'a> {
     place: &'a str,
     size: u64,
     pace: &'a dyn Pace,
-    watch: &'a dyn Watch,
+    run: Run<'a>,
     path: PathBuf,
     file: File,
     at: u64,
@@ -53,13 +53,13 @@ pub(super) fn fetch(
     (size, digest): (u64, &Digest),
     part: &Path,
     pace: &dyn Pace,
-    watch: &dyn Watch,
+    run: Run<'_>,
 ) -> Result<u64, Fault> {
     let file = File::options().create(true).append(true).read(true).open(part).map_err(here(part))?;
     // Nobody else writes to it, even where the mirror's own lock was removed.
     flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| here(part)(errno.into()))?;
     let path = part.to_owned();
-    let mut fetch = Fetch { origin, place, size, pace, watch, path, file, at: 0, hasher: Hasher::new(), moved: 0 };
+    let mut fetch = Fetch { origin, place, size, pace, run, path, file, at: 0, hasher: Hasher::new(), moved: 0 };
     fetch.go_on()?;
     // What lay there already may be of another origin that lied: thrown away once, all bytes are of this one.
     let mut own = fetch.at == 0;
@@ -111,7 +111,7 @@ impl Fetch<'_> {
         if self.at > self.size {
             return self.restart();
         }
-        self.watch.advance(self.at);
+        self.run.watch.advance(self.at);
         Ok(())
     }
 
@@ -162,7 +162,7 @@ impl Fetch<'_> {
         let mut meter = self.pace.stream();
         let mut buffer = vec![0; PIECE_BYTES];
         while self.at < self.size {
-            if self.watch.cancelled() {
+            if self.run.watch.cancelled() {
                 return Err(Fault::Here(Error::Cancelled));
             }
             let most = buffer.len().min((self.size - self.at) as usize);
@@ -176,7 +176,7 @@ impl Fetch<'_> {
             self.hasher.update(&buffer[..got]);
             self.at += got as u64;
             self.moved += got as u64;
-            self.watch.advance(got as u64);
+            self.run.watch.advance(got as u64);
             meter(got as u64).map_err(|error| Fault::Broken(error.to_string()))?;
         }
         Ok(())

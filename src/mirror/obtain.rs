@@ -31,7 +31,7 @@ impl<'a> Work<'a> {
         let incoming = self.mirror.path(layout::INCOMING);
         let write = |source| Error::Write { place: incoming.display().to_string(), source };
         fs::create_dir_all(&incoming).map_err(write)?;
-        self.watch.begin(Task::Sync, Some(wanted.iter().map(|logged| logged.newest().size).sum()));
+        self.run.watch.begin(Task::Sync, Some(wanted.iter().map(|logged| logged.newest().size).sum()));
         let (next, moved, stop) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicBool::new(false));
         let (bad, failed, none) = (Bad::default(), Mutex::new(None), Mutex::new(Vec::new()));
         let this = &*self;
@@ -114,7 +114,7 @@ impl<'a> Work<'a> {
                 continue;
             }
             let size = (form.size, &form.file);
-            match fetch(heads[origin].store, &place, size, &part, self.options.pace, self.watch) {
+            match fetch(heads[origin].store, &place, size, &part, self.options.pace, self.run) {
                 Ok(bytes) => {
                     moved.fetch_add(bytes, Ordering::Relaxed);
                     let file = File::open(&part)

@@ -19,9 +19,10 @@ use crate::format::tile::{Holds, Tile};
 use crate::format::withdrawal::{self, MAX_WITHDRAWAL_BYTES};
 use crate::keys::Note;
 use crate::merkle;
+use crate::run::Run;
 use crate::store::{Condition, Failed, Remote};
 use crate::trust::policy;
-use crate::watch::{Task, Watch};
+use crate::watch::Task;
 
 use super::Error;
 use super::whole::{form_in, lack};
@@ -56,7 +57,7 @@ pub struct PushReport {
 ///
 /// # Errors
 /// Where what lies in the bucket is no earlier state of this archive, another publisher is at work, or something cannot be written.
-pub fn push(archive: &Archive, vouched: &Vouched, remote: &Remote, watch: &dyn Watch) -> Result<PushReport, Error> {
+pub fn push(archive: &Archive, vouched: &Vouched, remote: &Remote, run: Run<'_>) -> Result<PushReport, Error> {
     let own = &vouched.checkpoint;
     let mut report = PushReport { after: own.size, guarded: true, ..PushReport::default() };
     let (there, tag) = read_there(archive, vouched, remote)?;
@@ -78,7 +79,7 @@ pub fn push(archive: &Archive, vouched: &Vouched, remote: &Remote, watch: &dyn W
         let (guarded, begun) = claim(archive, own, &there, remote)?;
         report.guarded = guarded;
         from = Some(begun);
-        upload(archive, &vouched.history, (&there, own), remote, watch, &mut report)?;
+        upload(archive, &vouched.history, (&there, own), remote, run, &mut report)?;
     }
     let note = vouched.note.to_string().into_bytes();
     let on = tag.as_deref().map_or(Condition::Absent, Condition::Unchanged);
@@ -201,28 +202,28 @@ fn upload(
     history: &History,
     (there, own): (&Checkpoint, &Checkpoint),
     remote: &Remote,
-    watch: &dyn Watch,
+    run: Run<'_>,
     report: &mut PushReport,
 ) -> Result<(), Error> {
     let store = archive.store();
     // What a killed push has written lies there whole or not at all.
     let is_new = |logged: &&LoggedBundle| logged.newest().leaf.0 >= there.size;
     let bundles: Vec<&LoggedBundle> = history.held().filter(is_new).collect();
-    watch.begin(Task::Sync, Some(bundles.iter().map(|logged| logged.newest().size).sum()));
+    run.watch.begin(Task::Sync, Some(bundles.iter().map(|logged| logged.newest().size).sum()));
     let (next, count, bytes) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let failed = Mutex::new(None);
     thread::scope(|scope| {
         for _ in 0..STREAMS.min(bundles.len()) {
             scope.spawn(|| {
                 while let Some(logged) = bundles.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if watch.cancelled() || failed.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+                    if run.watch.cancelled() || failed.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
                         break;
                     }
                     match put_bundle(archive, logged, remote) {
                         Ok(written) => {
                             count.fetch_add(u64::from(written > 0), Ordering::Relaxed);
                             bytes.fetch_add(written, Ordering::Relaxed);
-                            watch.advance(logged.newest().size);
+                            run.watch.advance(logged.newest().size);
                         }
                         Err(error) => drop(failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error)),
                     }
@@ -233,7 +234,7 @@ fn upload(
     if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
         return Err(error);
     }
-    if watch.cancelled() {
+    if run.watch.cancelled() {
         return Err(Error::Cancelled);
     }
     (report.bundles, report.bytes) = (count.into_inner(), bytes.into_inner());

@@ -19,9 +19,9 @@ use crate::ids::{BundleId, LeafIndex, Origin};
 use crate::keys::Note;
 use crate::merkle;
 use crate::pipeline::ordered;
+use crate::run::Run;
 use crate::store::{Store, Write};
 use crate::trust::authority::Fresh;
-use crate::watch::Watch;
 
 use super::fetch::chain;
 use super::whole::form_in;
@@ -114,7 +114,7 @@ pub struct Held {
 pub(super) struct Work<'a> {
     pub(super) options: &'a SyncOptions<'a>,
     pub(super) mirror: &'a Store,
-    pub(super) watch: &'a dyn Watch,
+    pub(super) run: Run<'a>,
     pub(super) report: SyncReport,
 }
 
@@ -128,11 +128,11 @@ pub(super) struct Head<'a> {
 ///
 /// # Errors
 /// Where no origin can be believed, or something cannot be had or written; the mirror then holds what it held.
-pub fn sync(mirror: &Store, options: &SyncOptions<'_>, watch: &dyn Watch) -> Result<SyncReport, Error> {
+pub fn sync(mirror: &Store, options: &SyncOptions<'_>, run: Run<'_>) -> Result<SyncReport, Error> {
     // Before the lock, since its file would be the first to lie among those of others; and after it, since it may have been waited for.
     refuse_other(mirror, options.name)?;
     // A trial run leaves nothing behind, not even a lock.
-    let _lock = (!options.dry_run).then(|| Lock::take(mirror, options.who)).transpose()?;
+    let _lock = (!options.dry_run).then(|| Lock::take(mirror, options.who, run.clock)).transpose()?;
     refuse_other(mirror, options.name)?;
     if !options.dry_run && !mirror.exists(layout::HEADER) {
         mirror.put(layout::BEGUN, format!("{}\n", options.name).as_bytes(), Write::Replace)?;
@@ -141,7 +141,7 @@ pub fn sync(mirror: &Store, options: &SyncOptions<'_>, watch: &dyn Watch) -> Res
     if !options.dry_run {
         finish(mirror, &held)?;
     }
-    let mut work = Work { options, mirror, watch, report: SyncReport::default() };
+    let mut work = Work { options, mirror, run, report: SyncReport::default() };
     work.report.before = held.checkpoint.size;
     work.report.after = held.checkpoint.size;
     let heads = work.heads(&held)?;
@@ -317,7 +317,8 @@ impl<'a> Work<'a> {
         let mut log = Log::over(self.mirror, &staged, new.size);
         // What is held has gone on from the pinned policy already: an origin cannot take that back.
         let papers: [&Store; 2] = [self.mirror, head.store];
-        let vouched = head.head.clone().vouched(&mut log, self.options.name, self.options.pin, &papers as &dyn Papers);
+        let vouched =
+            head.head.clone().vouched(&mut log, self.options.name, self.options.pin, &papers as &dyn Papers, self.run);
         let mut vouched = vouched.map_err(|error| match error {
             archive::Error::History(fault) => Error::History { origin: head.store.name(), fault },
             other => other.into(),

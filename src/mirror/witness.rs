@@ -7,6 +7,7 @@ use crate::archive::{Archive, Head, Lock, Log, Pin, Vouched, layout};
 use crate::format::checkpoint::{self, Checkpoint, MAX_CHECKPOINT_BYTES};
 use crate::format::fork::Fork;
 use crate::keys::{Note, Signer, VerifierKey};
+use crate::run::Run;
 use crate::store::{Store, Write};
 
 use super::fetch::chain;
@@ -43,11 +44,12 @@ pub fn cosign(
     (name, signer): (&str, &dyn Signer),
     time: u64,
     who: &str,
+    run: Run<'_>,
 ) -> Result<Cosigned, Error> {
     let store = archive.store();
-    let _lock = Lock::take(store, who)?;
+    let _lock = Lock::take(store, who, run.clock)?;
     // Only now: a sync may have brought the mirror further before the lock was free.
-    let vouched = archive.vouched(pin)?;
+    let vouched = archive.vouched(pin, run)?;
     let witness = VerifierKey::of_witness(name, signer.public())?;
     let (now, mut note) = (&vouched.checkpoint, vouched.note.clone());
     if archive.log(now).root(now.size)? != now.root {
@@ -87,11 +89,12 @@ pub fn collect(
     mirrors: &[Store],
     more: &[VerifierKey],
     who: &str,
+    run: Run<'_>,
 ) -> Result<Collected, Error> {
     let store = archive.store();
-    let _lock = Lock::take(store, who)?;
+    let _lock = Lock::take(store, who, run.clock)?;
     // Only now: the checkpoint is written again with its cosignatures, and a publisher may have replaced it before the lock was free.
-    let vouched = archive.vouched(pin)?;
+    let vouched = archive.vouched(pin, run)?;
     let of_policy = vouched.authority().policy().map_or(&[][..], |policy| &policy.witnesses);
     let witnesses: Vec<&VerifierKey> = of_policy.iter().map(|witness| &witness.key).chain(more).collect();
     let (own, mut note) = (&vouched.checkpoint, vouched.note.clone());

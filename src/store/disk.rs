@@ -12,12 +12,13 @@ use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 use tempfile::{NamedTempFile, TempDir};
+
+use crate::run::Run;
 
 /// Mode of a file that everybody may read, as far as the umask permits.
 pub const PUBLIC: u32 = 0o644;
@@ -115,8 +116,8 @@ pub fn resemble_folder(folder: &Path, other: &Metadata) -> io::Result<()> {
 ///
 /// # Errors
 /// [`io::ErrorKind::FileTooLarge`] where there is more than `limit` bytes, whatever it is that gives them;
-/// [`io::ErrorKind::Interrupted`] where `cancelled` says so while nobody writes to the pipe.
-pub fn read_small(path: &Path, limit: u64, cancelled: &dyn Fn() -> bool) -> io::Result<Vec<u8>> {
+/// [`io::ErrorKind::Interrupted`] where the watch asks to stop while nobody writes to the pipe.
+pub fn read_small(path: &Path, limit: u64, run: Run<'_>) -> io::Result<Vec<u8>> {
     // A pipe without a writer would hold up an ordinary opening, and no signal would end that.
     let mut file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
     let is_pipe = file.metadata()?.file_type().is_fifo();
@@ -131,10 +132,10 @@ pub fn read_small(path: &Path, limit: u64, cancelled: &dyn Fn() -> bool) -> io::
         if !wait {
             return Ok(bytes);
         }
-        if cancelled() {
+        if run.is_cancelled() {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        thread::sleep(PAUSE);
+        run.clock.sleep(PAUSE);
     }
 }
 
@@ -142,9 +143,9 @@ pub fn read_small(path: &Path, limit: u64, cancelled: &dyn Fn() -> bool) -> io::
 ///
 /// # Errors
 /// Where it cannot be written.
-pub fn put(path: &Path, bytes: &[u8], cancelled: &dyn Fn() -> bool) -> io::Result<()> {
+pub fn put(path: &Path, bytes: &[u8], run: Run<'_>) -> io::Result<()> {
     match fs::metadata(path) {
-        Ok(found) if found.is_file() => Rewrite::begin(path, Links::Follow, cancelled)?.put(bytes),
+        Ok(found) if found.is_file() => Rewrite::begin(path, Links::Follow, run)?.put(bytes),
         Ok(_) => OpenOptions::new().write(true).open(path)?.write_all(bytes),
         Err(_) => create(path, bytes, PUBLIC),
     }
@@ -179,11 +180,11 @@ pub struct Rewrite {
 }
 
 impl Rewrite {
-    /// Waits for the lock of a file until `cancelled`; what is read of it from now on is what will be replaced.
+    /// Waits for the lock of a file until the watch asks to stop; what is read of it from now on is what will be replaced.
     ///
     /// # Errors
     /// [`io::ErrorKind::Interrupted`] where it was cancelled; where there is no regular file, or a link that is refused.
-    pub fn begin(path: &Path, links: Links, cancelled: &dyn Fn() -> bool) -> io::Result<Self> {
+    pub fn begin(path: &Path, links: Links, run: Run<'_>) -> io::Result<Self> {
         if links == Links::Refuse && fs::symlink_metadata(path)?.is_symlink() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "is a symbolic link"));
         }
@@ -195,7 +196,7 @@ impl Rewrite {
             // Network file systems lock only what is open for writing.
             let open = File::options().read(true).write(true).open(&path);
             let file = open.or_else(|_| File::open(&path))?;
-            lock(&file, cancelled)?;
+            lock(&file, run)?;
             // Whoever had the lock before has given the name to another file.
             let (old, there) = (file.metadata()?, fs::symlink_metadata(&path)?);
             if (old.dev(), old.ino()) == (there.dev(), there.ino()) {
@@ -248,11 +249,11 @@ impl Rewrite {
     }
 }
 
-fn lock(file: &File, cancelled: &dyn Fn() -> bool) -> io::Result<()> {
+fn lock(file: &File, run: Run<'_>) -> io::Result<()> {
     loop {
         match flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) if cancelled() => return Err(io::ErrorKind::Interrupted.into()),
-            Err(Errno::WOULDBLOCK) => thread::sleep(PAUSE),
+            Err(Errno::WOULDBLOCK) if run.is_cancelled() => return Err(io::ErrorKind::Interrupted.into()),
+            Err(Errno::WOULDBLOCK) => run.clock.sleep(PAUSE),
             other => return Ok(other?),
         }
     }
@@ -301,9 +302,14 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::watch::Watch;
 
-    fn never() -> bool {
-        false
+    struct Stopped;
+
+    impl Watch for Stopped {
+        fn cancelled(&self) -> bool {
+            true
+        }
     }
 
     fn mode(path: &Path) -> u32 {
@@ -330,13 +336,13 @@ mod tests {
         create(&path, b"one", PUBLIC).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
         symlink("a", &link).unwrap();
-        assert!(Rewrite::begin(&link, Links::Refuse, &never).is_err());
-        Rewrite::begin(&link, Links::Follow, &never).unwrap().put(b"two").unwrap();
+        assert!(Rewrite::begin(&link, Links::Refuse, Run::alone()).is_err());
+        Rewrite::begin(&link, Links::Follow, Run::alone()).unwrap().put(b"two").unwrap();
         assert_eq!((fs::read(&path).unwrap(), mode(&path)), (b"two".to_vec(), 0o640));
         assert!(link.symlink_metadata().unwrap().is_symlink());
-        Rewrite::begin(&path, Links::Refuse, &never).unwrap().secret().put(b"three").unwrap();
+        Rewrite::begin(&path, Links::Refuse, Run::alone()).unwrap().secret().put(b"three").unwrap();
         assert_eq!(mode(&path), 0o600);
-        assert!(Rewrite::begin(folder.path(), Links::Follow, &never).is_err());
+        assert!(Rewrite::begin(folder.path(), Links::Follow, Run::alone()).is_err());
     }
 
     #[test]
@@ -344,11 +350,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         create(&path, b"", PUBLIC).unwrap();
-        thread::scope(|scope| {
+        std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for _ in 0..8 {
-                        let rewrite = Rewrite::begin(&path, Links::Follow, &never).unwrap();
+                        let rewrite = Rewrite::begin(&path, Links::Follow, Run::alone()).unwrap();
                         let mut bytes = fs::read(rewrite.path()).unwrap();
                         bytes.push(b'x');
                         rewrite.put(&bytes).unwrap();
@@ -357,8 +363,8 @@ mod tests {
             }
         });
         assert_eq!(fs::read(&path).unwrap().len(), 64);
-        let _held = Rewrite::begin(&path, Links::Follow, &never).unwrap();
-        let error = Rewrite::begin(&path, Links::Follow, &|| true).unwrap_err();
+        let _held = Rewrite::begin(&path, Links::Follow, Run::alone()).unwrap();
+        let error = Rewrite::begin(&path, Links::Follow, Run::alone().watched(&Stopped)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::Interrupted);
     }
 }

@@ -5,7 +5,6 @@
 
 use std::fmt;
 use std::io::{self, Read};
-use std::thread;
 use std::time::Duration;
 
 use rusty_s3::actions::{DeleteObject, GetObject, HeadObject, PutObject, S3Action};
@@ -13,6 +12,8 @@ use rusty_s3::{Bucket, Credentials, UrlStyle};
 use ureq::http::{HeaderMap, Response, StatusCode};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body};
+
+use crate::run::{Clock, Still};
 
 use super::{Error, Failed};
 
@@ -38,6 +39,7 @@ pub struct Remote {
     name: String,
     patience: Duration,
     place: Place,
+    clock: &'static dyn Clock,
 }
 
 #[derive(Clone)]
@@ -54,7 +56,7 @@ struct BucketPlace {
 }
 
 /// How to reach a remote place; what the environment says comes in through here.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone)]
 pub struct Access {
     /// How long a silence within an answer may be; 30 s where it is not given.
     pub patience: Option<Duration>,
@@ -64,6 +66,14 @@ pub struct Access {
     pub region: Option<String>,
     /// Key, secret and session token; without them, nothing is signed.
     pub credentials: Option<(String, String, Option<String>)>,
+    /// By which clock a trial that broke off is waited after.
+    pub clock: &'static dyn Clock,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self { patience: None, endpoint: None, region: None, credentials: None, clock: &Still }
+    }
 }
 
 /// What must hold for an object to be written.
@@ -168,7 +178,7 @@ impl Remote {
             .user_agent(USER_AGENT)
             .tls_config(tls)
             .build();
-        Ok(Self { agent: config.new_agent(), name, patience, place })
+        Ok(Self { agent: config.new_agent(), name, patience, place, clock: access.clock })
     }
 
     /// Returns the URL, as a person writes it.
@@ -193,7 +203,7 @@ impl Remote {
         for trial in 1..MAX_TRIALS {
             match once() {
                 Err(error) if error.failed == Failed::Broken && error.source.kind() != io::ErrorKind::TimedOut => {
-                    thread::sleep(PAUSE * trial);
+                    self.clock.sleep(PAUSE * trial);
                 }
                 other => return other,
             }

@@ -1,11 +1,9 @@
 //! Damage to a bundle: every byte flipped, every length cut off, and what is said of it.
 
-use std::num::NonZeroUsize;
-
 use vellum::finding::{Code, Severity};
 use vellum::format::bundle::{Bundle, FileState, Report, check};
+use vellum::run::Run;
 use vellum::trust::judge;
-use vellum::watch::Silent;
 
 use crate::scene::{Scene, key, options, packed, trusted};
 
@@ -16,7 +14,7 @@ fn small_bundle() -> Vec<u8> {
 }
 
 fn examined(bytes: &Vec<u8>) -> Report {
-    check(bytes, NonZeroUsize::MIN, &Silent).unwrap()
+    check(bytes, Run::alone()).unwrap()
 }
 
 /// Says whether a reader would take these bytes for what the key signed.
@@ -54,7 +52,8 @@ fn every_flipped_bit_is_detected_and_named_or_makes_another_form_of_the_same_bun
         forms += found;
         Ok::<(), ()>(())
     };
-    vellum::pipeline::ordered(vellum::pipeline::processors(), 0..good.len(), || undetected, count).unwrap();
+    vellum::pipeline::ordered(std::thread::available_parallelism().unwrap(), 0..good.len(), || undetected, count)
+        .unwrap();
     let flips = 8 * good.len();
     assert!(forms * 50 <= flips, "{forms} of {flips} flipped bits are no damage, expected at most 2 %");
 }

@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
-use std::num::NonZeroUsize;
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -15,7 +14,7 @@ use vellum::folder::pack::{PackOptions, pack};
 use vellum::format::bundle::{Bundle, Contents, Scope, check};
 use vellum::format::tree;
 use vellum::merkle::verify_inclusion;
-use vellum::watch::Silent;
+use vellum::run::Run;
 
 use crate::scene::{Scene, key, noise, options, packed};
 
@@ -160,7 +159,7 @@ fn packs_whole_or_is_refused_by_name(items: &[Item]) -> usize {
     fs::create_dir(scene.path("in")).unwrap();
     let files = written(&scene.path("in"), items);
     let options = PackOptions { frame_bytes: 64 << 10, ..options() };
-    let packed = match pack(&scene.path("in"), &scene.path("out"), &options, &[&key(1)], &Silent) {
+    let packed = match pack(&scene.path("in"), &scene.path("out"), &options, &[&key(1)], Run::alone()) {
         Ok(packed) => packed,
         Err(Error::Refused(refusals)) => {
             assert!(!refusals.is_empty());
@@ -175,13 +174,13 @@ fn packs_whole_or_is_refused_by_name(items: &[Item]) -> usize {
         Err(other) => panic!("{other}: {:?}", files.keys()),
     };
     let bytes = fs::read(&packed.bundles[0].file).unwrap();
-    assert_eq!(check(&bytes, NonZeroUsize::MIN, &Silent).unwrap().findings, [], "{:?}", files.keys());
+    assert_eq!(check(&bytes, Run::alone()).unwrap().findings, [], "{:?}", files.keys());
     let bundle = Bundle::open(bytes).unwrap();
     let contents = bundle.contents().unwrap();
     each_article_is_found_alone(&bundle, &contents);
 
     let mut extraction = Extraction::begin(&scene.path("back"), Shape::Folders, false).unwrap();
-    extraction.add(&bundle, &contents, Scope::Everything, NonZeroUsize::MIN, &Silent).unwrap();
+    extraction.add(&bundle, &contents, Scope::Everything, Run::alone()).unwrap();
     extraction.finish(false).unwrap();
     let mut back = found(&scene.path("back"));
     for (path, content) in &files {
@@ -232,7 +231,7 @@ fn articles_on_both_sides_of_every_border_of_blocks_are_found_by_id_and_by_path(
             }
             let packed = packed(&scene.path("in"), &scene.path("out"), &options(), &key(1));
             let bytes = fs::read(&packed.bundles[0].file).unwrap();
-            assert_eq!(check(&bytes, NonZeroUsize::MIN, &Silent).unwrap().findings, [], "{count} articles, ids {kind}");
+            assert_eq!(check(&bytes, Run::alone()).unwrap().findings, [], "{count} articles, ids {kind}");
             let bundle = Bundle::open(bytes).unwrap();
             let contents = bundle.contents().unwrap();
             assert_eq!(contents.list.article_count(), count);

@@ -10,8 +10,8 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 use vellum::folder::pack::{PackOptions, Packed, pack};
 use vellum::keys::{SecretKey, Signer};
+use vellum::run::Run;
 use vellum::trust::TrustedKey;
-use vellum::watch::Silent;
 
 /// A temporary folder with a configuration in it.
 pub struct Scene {
@@ -118,15 +118,12 @@ pub fn trusted(key: &SecretKey) -> Vec<TrustedKey> {
 
 pub fn options() -> PackOptions {
     let time = jiff::Timestamp::from_second(1_772_323_200).unwrap();
-    PackOptions {
-        threads: NonZeroUsize::new(2).unwrap(),
-        ..PackOptions::new("test".parse().unwrap(), "Test".into(), time)
-    }
+    PackOptions { ..PackOptions::new("test".parse().unwrap(), "Test".into(), time) }
 }
 
 /// Packs a folder with the library.
 pub fn packed(input: &Path, output: &Path, options: &PackOptions, key: &SecretKey) -> Packed {
-    let packed = pack(input, output, options, &[key], &Silent).unwrap();
+    let packed = pack(input, output, options, &[key], Run::alone().on(NonZeroUsize::new(2).unwrap())).unwrap();
     packed.bundles.iter().for_each(|bundle| keep(&bundle.file));
     packed
 }

@@ -7,7 +7,8 @@ use crate::format::leaf::LeafSignature;
 use crate::format::withdrawal::{Replaced, Withdrawal};
 use crate::ids::{LeafIndex, Origin};
 use crate::keys::{Kind, PublicKey};
-use crate::pipeline::{ordered, processors};
+use crate::pipeline::ordered;
+use crate::run::Run;
 use crate::trust::authority::Signed;
 use crate::trust::logged;
 use crate::trust::policy::Role;
@@ -25,13 +26,19 @@ impl History {
     /// # Errors
     /// Where the log's files cannot be read, or [`super::HistoryFault`] says why it is not the one that is vouched for; nothing that a leaf says
     /// is an error.
-    pub fn read(log: &mut Log<'_>, origin: &Origin, pin: &Pin, papers: &dyn Papers) -> Result<Self, Error> {
-        let leaves = Leaves::read(log, origin)?;
+    pub fn read(
+        log: &mut Log<'_>,
+        origin: &Origin,
+        pin: &Pin,
+        papers: &dyn Papers,
+        run: Run<'_>,
+    ) -> Result<Self, Error> {
+        let leaves = Leaves::read(log, origin, run)?;
         let mut history = Self { size: log.size(), void: leaves.void.clone(), ..Self::default() };
         history.read_policies(&leaves.policies, log, origin, pin, papers)?;
         let closed = history.authority.closed_at();
         let is_late = |leaf: LeafIndex| closed.is_some_and(|closed| leaf > closed);
-        history.judge_bundles(leaves.bundles, origin, &is_late)?;
+        history.judge_bundles(leaves.bundles, origin, &is_late, run)?;
         history.by_id = history.bundles.iter().enumerate().map(|(at, bundle)| (bundle.id, at)).collect();
         history.judge_statements(&leaves.withdraw, origin, papers, &is_late)?;
         history.settle_replacements();
@@ -46,6 +53,7 @@ impl History {
         bundles: Vec<(LoggedBundle, Vec<Carried>)>,
         origin: &Origin,
         is_late: &(dyn Fn(LeafIndex) -> bool + Sync),
+        run: Run<'_>,
     ) -> Result<(), Error> {
         let authority = &self.authority;
         let keys: HashMap<[u8; 32], PublicKey> =
@@ -57,7 +65,7 @@ impl History {
         });
         let (mut judged, mut reinstating) = (Vec::new(), HashMap::<Digest, Vec<usize>>::new());
         ordered(
-            processors(),
+            run.threads,
             jobs,
             || {
                 |job: Vec<(LoggedBundle, Vec<Carried>)>| {

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use crate::digest::Digest;
 use crate::format::leaf::{Leaf, LeafSignature};
 use crate::ids::{BundleId, LeafIndex, Origin};
-use crate::pipeline::{ordered, processors};
+use crate::pipeline::ordered;
+use crate::run::Run;
 use crate::trust::authority::Met;
 
 use super::super::{Error, Log};
@@ -49,10 +50,10 @@ fn parse(index: LeafIndex, bytes: &[u8], origin: &Origin) -> Parsed {
 }
 
 impl Leaves {
-    pub(super) fn read(log: &Log<'_>, origin: &Origin) -> Result<Self, Error> {
+    pub(super) fn read(log: &Log<'_>, origin: &Origin, run: Run<'_>) -> Result<Self, Error> {
         let mut leaves = Self::default();
         ordered(
-            processors(),
+            run.threads,
             0..log.tiles_of_entries(),
             || {
                 |number| {

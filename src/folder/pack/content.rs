@@ -3,8 +3,6 @@
 //! The frames are planned from the sizes that the walk saw. Where a file turns out to have changed, the plan is made anew, the output cut
 //! back to the last frame that both plans share, and the rest read again: the bytes hashed are the bytes stored.
 
-use std::num::NonZeroUsize;
-
 use crate::digest::{Digest, Hasher};
 use crate::format::bundle::{BundleWriter, Mark, Output};
 use crate::format::checksums::DATA;
@@ -98,7 +96,7 @@ impl Packer<'_> {
             let plan = Plan::new(name, &members, self.options.frame_bytes);
             if attempt == 0 {
                 self.planned += plan.layout.end();
-                self.watch.total(self.planned);
+                self.run.watch.total(self.planned);
             }
             let mut held = None;
             let done = if plan.layout.end() <= hold {
@@ -142,7 +140,7 @@ impl Packer<'_> {
             }
             plain.append(&mut worker.plain);
         }
-        self.watch.advance(plain.len() as u64);
+        self.run.watch.advance(plain.len() as u64);
         Ok(plain)
     }
 
@@ -154,9 +152,8 @@ impl Packer<'_> {
         marks: &mut Vec<Mark>,
         digests: &mut [Digest],
     ) -> Result<(), Stumble> {
-        let threads: NonZeroUsize = self.options.threads;
         ordered(
-            threads,
+            self.run.threads,
             first..plan.cuts.len(),
             || {
                 let mut worker = Worker::new(plan, self.options);
@@ -164,7 +161,7 @@ impl Packer<'_> {
             },
             |done: Result<Done, Stumble>| {
                 let done = done?;
-                if self.watch.cancelled() {
+                if self.run.watch.cancelled() {
                     return Err(Stumble::Other(Error::Cancelled));
                 }
                 marks.push(writer.mark());
@@ -172,7 +169,7 @@ impl Packer<'_> {
                 for (member, digest) in done.digests {
                     digests[member] = digest;
                 }
-                self.watch.advance(done.plain);
+                self.run.watch.advance(done.plain);
                 Ok(())
             },
         )

@@ -50,7 +50,7 @@ impl Packer<'_> {
     ) -> Result<Draft, Error> {
         let mut caps = Caps { articles: 0, files: 0, bytes: 0 };
         let mut more = false;
-        let (options, watch) = (self.options, self.watch);
+        let (options, run) = (self.options, self.run);
         let mut metadata_frames = BundleWriter::new(Spool::new(self.output));
         let mut small_metadata = Vec::new();
         let mut articles = Vec::new();
@@ -93,7 +93,7 @@ impl Packer<'_> {
         });
         let (found, refusals) = (&mut self.found, &mut self.refusals);
         ordered(
-            options.threads,
+            run.threads,
             batches,
             || {
                 let mut encoder = FrameEncoder::new(options.level);
@@ -102,7 +102,7 @@ impl Packer<'_> {
             },
             |batch: Result<Batch, Error>| {
                 let mut batch = batch?;
-                if watch.cancelled() {
+                if run.watch.cancelled() {
                     return Err(Error::Cancelled);
                 }
                 found.notes.extend(batch.notes);

@@ -14,7 +14,6 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::io::BufWriter;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
@@ -32,7 +31,8 @@ use crate::format::manifest::{Manifest, Name, PartOf};
 use crate::format::{tar, times, tree};
 use crate::ids::{BundleId, Origin};
 use crate::keys::{Comment, Kind, Signature, Signer};
-use crate::watch::{Task, Watch};
+use crate::run::Run;
+use crate::watch::Task;
 
 use super::publish;
 use super::stat::Stat;
@@ -74,8 +74,6 @@ pub struct PackOptions {
     pub frame_bytes: u64,
     /// Where a bundle closes, in bytes of content.
     pub bundle_bytes: u64,
-    /// Threads that read, hash and compress.
-    pub threads: NonZeroUsize,
     /// The time that signatures claim.
     pub time: Timestamp,
     /// Replace a bundle of the same id.
@@ -148,9 +146,9 @@ pub fn pack(
     output: &Path,
     options: &PackOptions,
     signers: &[&dyn Signer],
-    watch: &dyn Watch,
+    run: Run<'_>,
 ) -> Result<Packed, Error> {
-    pack_chosen(root, output, options, signers, &mut Everything, watch)
+    pack_chosen(root, output, options, signers, &mut Everything, run)
 }
 
 /// Returns path and digest of each of an article's files as they are now; of its metadata too, unless that would have to be derived
@@ -213,10 +211,10 @@ pub fn pack_chosen(
     options: &PackOptions,
     signers: &[&dyn Signer],
     choose: &mut dyn Choose,
-    watch: &dyn Watch,
+    run: Run<'_>,
 ) -> Result<Packed, Error> {
     publish::refuse_inside(output, root)?;
-    watch.begin(Task::Pack, None);
+    run.watch.begin(Task::Pack, None);
     let (sender, receiver) = mpsc::sync_channel(WALK_AHEAD);
     thread::scope(|scope| {
         scope.spawn(move || {
@@ -232,7 +230,7 @@ pub fn pack_chosen(
                 sender.send(event).map_err(|_| Stopped)
             })
         });
-        Packer { root, output, options, signers, watch, found: Packed::default(), refusals: Vec::new(), planned: 0 }
+        Packer { root, output, options, signers, run, found: Packed::default(), refusals: Vec::new(), planned: 0 }
             .run(receiver)
     })
 }
@@ -242,7 +240,7 @@ struct Packer<'a> {
     output: &'a Path,
     options: &'a PackOptions,
     signers: &'a [&'a dyn Signer],
-    watch: &'a dyn Watch,
+    run: Run<'a>,
     found: Packed,
     refusals: Vec<Refusal>,
     /// How much of all tars is content, as far as it is known, in bytes.
@@ -283,7 +281,10 @@ impl Packer<'_> {
             }
         }
         for Unnamed { file, mut bundle } in unnamed {
-            bundle.kept = publish::place(file, &bundle.file, bundle.id, self.signers, self.options.overwrite)?;
+            bundle.kept = {
+                let (signers, overwrite) = (self.signers, self.options.overwrite);
+                publish::place(file, &bundle.file, bundle.id, signers, overwrite, self.run)?
+            };
             self.found.bundles.push(bundle);
         }
         publish::sync_folder(self.output)?;
@@ -507,7 +508,6 @@ impl PackOptions {
             level: LEVEL,
             frame_bytes: framing::FRAME_BYTES,
             bundle_bytes: BUNDLE_BYTES,
-            threads: crate::pipeline::processors(),
             time,
             overwrite: false,
             times: false,

@@ -1,8 +1,6 @@
 //! The judge of a bundle: proved in parallel where it is whole, diagnosed where it is not.
 
-use std::num::NonZeroUsize;
-
-use crate::watch::Watch;
+use crate::run::Run;
 
 use super::diagnose::{FileState, KeepNothing, Report, article_states, diagnose};
 use super::prove::{Nobody, Scope, prove};
@@ -12,11 +10,12 @@ use super::{Bundle, Error, Source};
 ///
 /// # Errors
 /// Only where the source cannot be read or the watch asks to stop.
-pub fn check<S: Source>(source: &S, threads: NonZeroUsize, watch: &dyn Watch) -> Result<Report, Error> {
+pub fn check<S: Source>(source: &S, run: Run<'_>) -> Result<Report, Error> {
     let proved = Bundle::open(source).and_then(|bundle| {
+        let bundle = bundle.on(run.threads);
         let contents = bundle.contents()?;
-        watch.total(contents.layout.end());
-        prove(&bundle, &contents, Scope::Everything, &Nobody, threads, watch)?;
+        run.watch.total(contents.layout.end());
+        prove(&bundle, &contents, Scope::Everything, &Nobody, run)?;
         let states = vec![FileState::Whole; contents.list.len()];
         let articles = Some(article_states(&contents.list, &states));
         let (tail, manifest) = (Some(bundle.tail().clone()), Some(bundle.manifest().clone()));
@@ -26,7 +25,7 @@ pub fn check<S: Source>(source: &S, threads: NonZeroUsize, watch: &dyn Watch) ->
     });
     match proved {
         Err(Error::Damaged(first)) => {
-            let mut report = diagnose(source, &mut KeepNothing, watch)?;
+            let mut report = diagnose(source, &mut KeepNothing, run)?;
             if report.findings.is_empty() {
                 report.findings.push(*first);
             }

@@ -5,6 +5,7 @@
 //! judge by its signatures.
 
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::digest::{Digest, Hasher};
@@ -19,7 +20,7 @@ use crate::format::seekable::{self, ENTRY_BYTES, FIXED_BYTES, FOOTER_BYTES, Fram
 use crate::format::tar;
 use crate::format::tree::BLOCK_ARTICLES;
 use crate::ids::BundleId;
-use crate::pipeline::{ordered, processors};
+use crate::pipeline::ordered;
 
 use super::prove::id_finding;
 use super::{Contents, Error, Source, Tail, content_finding};
@@ -52,6 +53,8 @@ pub struct Bundle<S> {
     pub(super) head: Head,
     /// The frame that was read last, by its number: what is read one after the other often lies in one frame.
     last_read: Mutex<Option<(usize, Arc<Vec<u8>>)>>,
+    /// On how many threads several frames are read.
+    threads: NonZeroUsize,
 }
 
 /// Reads the seek table from a source's end.
@@ -147,7 +150,14 @@ impl<S: Source> Bundle<S> {
                 Finding::new(Code::Index, index::HEAD, format!("expected {articles} blocks, found {blocks}")).into()
             );
         }
-        Ok(Self { source, frames, file_bytes, tail, manifest, head, last_read: Mutex::default() })
+        let (last_read, threads) = (Mutex::default(), NonZeroUsize::MIN);
+        Ok(Self { source, frames, file_bytes, tail, manifest, head, last_read, threads })
+    }
+
+    /// The same, its list read on so many threads.
+    #[must_use]
+    pub fn on(self, threads: NonZeroUsize) -> Self {
+        Self { threads, ..self }
     }
 
     /// Returns the bundle's id.
@@ -260,7 +270,7 @@ impl<S: Source> Bundle<S> {
             hand_on(&self.frames[first], &self.frame(first)?)?;
         } else {
             ordered(
-                processors(),
+                self.threads,
                 self.frames[first..first + count].iter(),
                 || {
                     let (mut decoder, mut packed) = (FrameDecoder::default(), Vec::new());

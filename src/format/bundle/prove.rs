@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 
 use crate::digest::{Digest, Hasher};
@@ -16,7 +15,8 @@ use crate::format::frame::FrameDecoder;
 use crate::format::layout::{Part, Segment};
 use crate::format::tar;
 use crate::pipeline::{Relay, ordered};
-use crate::watch::{Silent, Watch};
+use crate::run::Run;
+use crate::watch::Silent;
 
 use super::open::{Frame, read_frame};
 use super::{Bundle, Contents, Error, Source, content_finding};
@@ -147,8 +147,7 @@ pub fn prove<S: Source>(
     contents: &Contents,
     scope: Scope<'_>,
     receiver: &dyn Receiver,
-    threads: NonZeroUsize,
-    watch: &dyn Watch,
+    run: Run<'_>,
 ) -> Result<(), Error> {
     let wrong_metadata: Mutex<Option<Finding>> = Mutex::default();
     let metadata = WholeFiles::new(MAX_ARTICLE_TOML_BYTES, |line, bytes: &[u8]| {
@@ -160,7 +159,7 @@ pub fn prove<S: Source>(
     let prover = Prover { bundle, contents, scope, receiver, metadata: &metadata, relay: Relay::default() };
     let jobs = (0..bundle.frames.len()).filter(|&n| prover.concerns(&bundle.frames[n]));
     ordered(
-        threads,
+        run.threads,
         jobs,
         || {
             let (mut decoder, mut packed, mut plain) = (FrameDecoder::default(), Vec::new(), Vec::new());
@@ -176,8 +175,8 @@ pub fn prove<S: Source>(
             }
         },
         |done| {
-            watch.advance(done?);
-            if watch.cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+            run.watch.advance(done?);
+            if run.watch.cancelled() { Err(Error::Cancelled) } else { Ok(()) }
         },
     )?;
     let wrong = wrong_metadata.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -193,14 +192,14 @@ pub fn read_files<S: Source>(
     contents: &Contents,
     lines: &[bool],
     limit: u64,
-    threads: NonZeroUsize,
+    run: Run<'_>,
     each: impl Fn(usize, &[u8]) + Sync,
 ) -> Result<(), Error> {
     let receiver = WholeFiles::new(limit, |line, bytes: &[u8]| {
         each(line, bytes);
         Ok(())
     });
-    prove(bundle, contents, Scope::Lines(lines), &receiver, threads, &Silent)
+    prove(bundle, contents, Scope::Lines(lines), &receiver, run.watched(&Silent))
 }
 
 /// Reads the metadata of all articles, in their order, checked against the list; `read` makes of each what is wanted of it.
@@ -210,12 +209,12 @@ pub fn read_files<S: Source>(
 pub fn read_metadata<S: Source, T: Send>(
     bundle: &Bundle<S>,
     contents: &Contents,
-    threads: NonZeroUsize,
+    run: Run<'_>,
     read: impl Fn(&[u8]) -> T + Sync,
 ) -> Result<Vec<T>, Error> {
     let lines: Vec<bool> = (0..contents.list.len()).map(|line| contents.list.is_metadata(line)).collect();
     let made: Mutex<Vec<Option<T>>> = Mutex::new((0..contents.list.article_count()).map(|_| None).collect());
-    read_files(bundle, contents, &lines, MAX_ARTICLE_TOML_BYTES, threads, |line, bytes| {
+    read_files(bundle, contents, &lines, MAX_ARTICLE_TOML_BYTES, run, |line, bytes| {
         let value = read(bytes);
         if let Some(article) = contents.list.owner(line) {
             made.lock().unwrap_or_else(PoisonError::into_inner)[article] = Some(value);

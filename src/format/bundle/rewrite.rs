@@ -1,11 +1,9 @@
 //! Making a bundle anew without touching what it says: with further signatures, or compressed otherwise. Its id stays.
 
-use std::num::NonZeroUsize;
-
 use crate::format::frame::{FrameDecoder, FrameEncoder};
 use crate::format::framing::Cut;
 use crate::pipeline::ordered;
-use crate::watch::Watch;
+use crate::run::Run;
 
 use super::open::read_frame;
 use super::{Bundle, BundleWriter, Contents, Error, MAX_SIGNATURES, Output, SignatureFile, Source, Tail};
@@ -44,15 +42,14 @@ pub fn recompress<S: Source, W: Output>(
     contents: &Contents,
     level: i32,
     frame_bytes: u64,
-    threads: NonZeroUsize,
     out: W,
-    watch: &dyn Watch,
+    run: Run<'_>,
 ) -> Result<(W, u64), Error> {
     let mut writer = BundleWriter::new(out);
     let tail_at = bundle.frames.last().map_or(0, |frame| frame.plain_at);
     let cuts = contents.cuts(&bundle.head, tail_at, frame_bytes);
     ordered(
-        threads,
+        run.threads,
         cuts.into_iter(),
         || {
             let mut encoder = FrameEncoder::new(level);
@@ -74,8 +71,8 @@ pub fn recompress<S: Source, W: Output>(
         |done| {
             let (packed, plain) = done?;
             writer.push(&packed, plain)?;
-            watch.advance(plain);
-            if watch.cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+            run.watch.advance(plain);
+            if run.watch.cancelled() { Err(Error::Cancelled) } else { Ok(()) }
         },
     )?;
     writer.finish(bundle.tail())

@@ -7,7 +7,7 @@ use crate::format::frame::{self, MAX_FRAME_BYTES, max_packed};
 use crate::format::seekable::FrameSize;
 use crate::format::tar::{self, Entry};
 use crate::format::{bagit, seekable};
-use crate::watch::Watch;
+use crate::run::Run;
 
 /// What the seek table begins with.
 const TABLE_MAGIC: [u8; 4] = [0x5e, 0x2a, 0x4d, 0x18];
@@ -18,7 +18,7 @@ const FALSE_BLOCKS_A_BYTE: u64 = 1;
 const FALSE_BLOCKS: u64 = 1 << 20;
 
 /// Returns the frames to examine, in order; notes what is wrong with the table, and the bytes that belong to no frame.
-pub(super) fn find<S: Source>(source: &S, findings: &mut Vec<Finding>, watch: &dyn Watch) -> Result<Vec<Frame>, Error> {
+pub(super) fn find<S: Source>(source: &S, findings: &mut Vec<Finding>, run: Run<'_>) -> Result<Vec<Frame>, Error> {
     let size = source.size().map_err(Error::io("reading the bundle's size"))?;
     let (table, end) = match read_frames(source) {
         Ok((frames, _, _)) => {
@@ -40,7 +40,7 @@ pub(super) fn find<S: Source>(source: &S, findings: &mut Vec<Finding>, watch: &d
         gaps: Vec::new(),
         plain_at: 0,
     };
-    walk.run(watch)?;
+    walk.run(run)?;
     let Walk { frames, gaps, .. } = walk;
     match &table {
         Some(table) if *table != frames => {
@@ -108,11 +108,11 @@ struct Walk<'a, S> {
 
 impl<S: Source> Walk<'_, S> {
     /// Goes from frame to frame; after bytes that are none, to the next that are one.
-    fn run(&mut self, watch: &dyn Watch) -> Result<(), Error> {
+    fn run(&mut self, run: Run<'_>) -> Result<(), Error> {
         let mut at = 0;
         let mut gap: Option<u64> = None;
         while at < self.end && self.frames.len() < seekable::MAX_FRAMES {
-            if watch.cancelled() {
+            if run.watch.cancelled() {
                 return Err(Error::Cancelled);
             }
             match self.frame_at(at)? {

@@ -19,7 +19,7 @@ use crate::format::index::{self, Head};
 use crate::format::manifest::{self, Manifest};
 use crate::format::times;
 use crate::ids::BundleId;
-use crate::watch::Watch;
+use crate::run::Run;
 
 use super::open::{Frame, frame_finding, read_frame};
 use super::read::{content_findings, list_findings};
@@ -87,12 +87,12 @@ impl Salvor for KeepNothing {}
 ///
 /// # Errors
 /// Only where the source cannot be read, the salvor fails, or the watch asks to stop: damage is in the report.
-pub fn diagnose<S: Source>(source: &S, salvor: &mut dyn Salvor, watch: &dyn Watch) -> Result<Report, Error> {
+pub fn diagnose<S: Source>(source: &S, salvor: &mut dyn Salvor, run: Run<'_>) -> Result<Report, Error> {
     let mut report =
         Report { file_bytes: source.size().map_err(Error::io("reading the bundle's size"))?, ..Report::default() };
-    let frames = frames::find(source, &mut report.findings, watch)?;
+    let frames = frames::find(source, &mut report.findings, run)?;
     let before_tail = find_tail(source, &frames, &mut report)?;
-    let walk = walk(source, before_tail, report.tail.as_ref(), report.manifest.as_ref(), salvor, watch)?;
+    let walk = walk(source, before_tail, report.tail.as_ref(), report.manifest.as_ref(), salvor, run)?;
     report.findings.extend(walk.findings.iter().cloned());
     if let Some(list) = believed_list(report.manifest.as_ref(), walk.list.as_deref(), &mut report.findings) {
         compare(list, &walk, &mut report);

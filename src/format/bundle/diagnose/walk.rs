@@ -13,7 +13,7 @@ use crate::format::index::{self, MAX_BLOCKS, MAX_PIECE_BYTES};
 use crate::format::manifest::Manifest;
 use crate::format::tar::{self, BLOCK_BYTES, Entry, HeaderFault, MAX_HEADER_BYTES};
 use crate::format::times::{self, MAX_TIMES_BYTES};
-use crate::watch::Watch;
+use crate::run::Run;
 
 use super::damaged;
 
@@ -82,7 +82,7 @@ pub(super) fn walk<S: Source>(
     tail: Option<&Tail>,
     manifest: Option<&Manifest>,
     salvor: &mut dyn Salvor,
-    watch: &dyn Watch,
+    run: Run<'_>,
 ) -> Result<Walk, Error> {
     let mut walker = Walker {
         salvor,
@@ -99,7 +99,7 @@ pub(super) fn walk<S: Source>(
     let mut decoder = FrameDecoder::default();
     let (mut packed, mut plain) = (Vec::new(), Vec::new());
     for frame in frames {
-        if watch.cancelled() {
+        if run.watch.cancelled() {
             return Err(Error::Cancelled);
         }
         if frame.end() > limit || walker.walk.seen.len() > MAX_SEEN {
@@ -115,7 +115,7 @@ pub(super) fn walk<S: Source>(
                 walker.gap(u64::from(frame.size.plain))?;
             }
         }
-        watch.advance(u64::from(frame.size.plain));
+        run.watch.advance(u64::from(frame.size.plain));
     }
     if walker.open.is_some() {
         walker.end()?;
