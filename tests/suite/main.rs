@@ -15,6 +15,7 @@ mod library;
 mod log;
 mod mends;
 mod mirror;
+mod model;
 mod oracles;
 mod order;
 mod people;

@@ -128,7 +128,7 @@ impl History {
                 continue;
             }
             // The first leaf that counts is the statement's: one that a thief logs before it, without signatures, takes nothing from it.
-            if !seen.insert(*digest) {
+            if seen.contains(digest) {
                 void("is of a statement that was logged before".into());
                 continue;
             }
@@ -136,6 +136,7 @@ impl History {
             let Some(bytes) = papers.statement(digest)? else {
                 self.missing.push(place);
                 let (leaf, digest) = (*leaf, *digest);
+                seen.insert(digest);
                 self.statements.push(LoggedStatement { leaf, digest, met, statement: None, void: Vec::new() });
                 continue;
             };
@@ -150,6 +151,7 @@ impl History {
                     continue;
                 }
             };
+            seen.insert(*digest);
             let mut none = Vec::new();
             for replaced in &statement.bundles {
                 match self.replacement(replaced, &statement) {
