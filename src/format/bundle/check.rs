@@ -12,7 +12,6 @@ use super::{Bundle, Error, Source};
 /// Only where the source cannot be read or the watch asks to stop.
 pub fn check<S: Source>(source: &S, run: Run<'_>) -> Result<Report, Error> {
     let proved = Bundle::open(source).and_then(|bundle| {
-        let bundle = bundle.on(run.threads);
         let contents = bundle.contents()?;
         run.watch.total(contents.layout.end());
         prove(&bundle, &contents, Scope::Everything, &Nobody, run)?;

@@ -5,7 +5,6 @@
 //! judge by its signatures.
 
 use std::io::Write;
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::digest::{Digest, Hasher};
@@ -20,7 +19,6 @@ use crate::format::seekable::{self, ENTRY_BYTES, FIXED_BYTES, FOOTER_BYTES, Fram
 use crate::format::tar;
 use crate::format::tree::BLOCK_ARTICLES;
 use crate::ids::BundleId;
-use crate::pipeline::ordered;
 
 use super::prove::id_finding;
 use super::{Contents, Error, Source, Tail, content_finding};
@@ -53,8 +51,6 @@ pub struct Bundle<S> {
     pub(super) head: Head,
     /// The frame that was read last, by its number: what is read one after the other often lies in one frame.
     last_read: Mutex<Option<(usize, Arc<Vec<u8>>)>>,
-    /// On how many threads several frames are read.
-    threads: NonZeroUsize,
 }
 
 /// Reads the seek table from a source's end.
@@ -150,14 +146,7 @@ impl<S: Source> Bundle<S> {
                 Finding::new(Code::Index, index::HEAD, format!("expected {articles} blocks, found {blocks}")).into()
             );
         }
-        let (last_read, threads) = (Mutex::default(), NonZeroUsize::MIN);
-        Ok(Self { source, frames, file_bytes, tail, manifest, head, last_read, threads })
-    }
-
-    /// The same, its list read on so many threads.
-    #[must_use]
-    pub fn on(self, threads: NonZeroUsize) -> Self {
-        Self { threads, ..self }
+        Ok(Self { source, frames, file_bytes, tail, manifest, head, last_read: Mutex::default() })
     }
 
     /// Returns the bundle's id.
@@ -269,21 +258,11 @@ impl<S: Source> Bundle<S> {
         if count == 1 {
             hand_on(&self.frames[first], &self.frame(first)?)?;
         } else {
-            ordered(
-                self.threads,
-                self.frames[first..first + count].iter(),
-                || {
-                    let (mut decoder, mut packed) = (FrameDecoder::default(), Vec::new());
-                    move |frame| {
-                        let mut plain = Vec::new();
-                        read_frame(&self.source, frame, &mut decoder, &mut packed, &mut plain).map(|()| (*frame, plain))
-                    }
-                },
-                |read: Result<(Frame, Vec<u8>), Error>| {
-                    let (frame, plain) = read?;
-                    hand_on(&frame, &plain)
-                },
-            )?;
+            let (mut decoder, mut packed, mut plain) = (FrameDecoder::default(), Vec::new(), Vec::new());
+            for frame in &self.frames[first..first + count] {
+                read_frame(&self.source, frame, &mut decoder, &mut packed, &mut plain)?;
+                hand_on(frame, &plain)?;
+            }
         }
         if at < to {
             return Err(Finding::new(Code::Index, "index", "leads beyond the tar").into());
