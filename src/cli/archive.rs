@@ -15,6 +15,7 @@ use crate::keys::{SecretKey, Signer, VerifierKey};
 use crate::store::{Object, Store};
 
 use super::Failure;
+use super::heads;
 use super::input::ReadArgs;
 use super::keyring;
 use super::place;
@@ -31,8 +32,15 @@ pub(super) struct Opened {
     pub(super) note: String,
 }
 
-/// Opens an archive and checks its checkpoint.
+/// Opens an archive and checks its checkpoint, also against the newest that was seen here.
 pub(super) fn open(path: &Path, read: &ReadArgs, ui: &Ui) -> Result<Opened, Failure> {
+    let opened = open_any(path, read, ui)?;
+    heads::check(&opened.archive, &opened.vouched, read.older(), ui)?;
+    Ok(opened)
+}
+
+/// Opens an archive, however old its checkpoint is.
+pub(super) fn open_any(path: &Path, read: &ReadArgs, ui: &Ui) -> Result<Opened, Failure> {
     let archive = Archive::open(place::store(path)?)?;
     if let Some(asked) = read.archive().filter(|asked| *asked != archive.origin()) {
         return Err(Failure::no(format!("{}: is the archive {}, not {asked}", path.display(), archive.origin())));

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::mirror::cosign;
 
-use super::archive::{open, who};
+use super::archive::{open_any, who};
 use super::input::ReadArgs;
 use super::keyring::{self, SecretArgs};
 use super::pack::now;
@@ -56,7 +56,7 @@ pub(super) fn run(args: &CosignArgs, ui: &Ui) -> Result<Answer, Failure> {
         return Ok(Answer::Yes);
     }
     args.read.fit_archive()?;
-    let opened = open(&args.library, &args.read, ui)?;
+    let opened = open_any(&args.library, &args.read, ui)?;
     let time = u64::try_from(now()?.as_second()).map_err(|_| Failure::new("the clock stands before 1970"))?;
     let done = cosign(&opened.archive, &opened.pin, (&args.name, &secret), time, &who(), ui.run())?;
     let (witness, size) = (done.witness.to_string(), done.checkpoint.size);

@@ -40,6 +40,9 @@ pub(super) struct ReadArgs {
     /// Judge how fresh an archive is as of this time, not now: 2026-11-24 or 2026-11-24T12:00:00Z
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
+    /// Read a copy of an archive that is older than one seen before
+    #[arg(long)]
+    older: bool,
     /// The largest bundle to take from a pipe, in bytes [default: 16 GiB]
     #[arg(long, value_name = "BYTES")]
     max_size: Option<u64>,
@@ -48,6 +51,10 @@ pub(super) struct ReadArgs {
 impl ReadArgs {
     pub(super) fn unsigned(&self) -> bool {
         self.unsigned
+    }
+
+    pub(super) fn older(&self) -> bool {
+        self.older
     }
 
     /// Refuses options that have no effect on any of the places that a verb reads; `timed` where the verb judges freshness.
@@ -70,6 +77,9 @@ impl ReadArgs {
         let no_effect = |option: &str, why: &str| Failure::new(format!("{option} has no effect here: {why}"));
         if self.max_size.is_some() && !pipes {
             return Err(no_effect("--max-size", "it limits what is read from a pipe, and none is named"));
+        }
+        if self.older && !archives {
+            return Err(no_effect("--older", "it is for archives, and none is named"));
         }
         if self.at.is_some() && !(archives && timed) {
             return Err(no_effect("--at", "only `verify` and `sync` judge how fresh an archive is"));

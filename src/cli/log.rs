@@ -12,7 +12,7 @@ use crate::merkle;
 use crate::mirror::{Comparison, HeadFile, compare, read_head};
 use crate::store::Remote;
 
-use super::archive::{Opened, open};
+use super::archive::{Opened, open, open_any};
 use super::input::ReadArgs;
 use super::ui::Ui;
 use super::{Answer, Failure, keyring, place};
@@ -153,7 +153,7 @@ fn adopt(library: &Path, others: &OthersArgs, read: &ReadArgs, ui: &Ui) -> Resul
         return Err(Failure::new("only a folder can be published from"));
     }
     // One reading of the archive: what is compared with the others is what is adopted.
-    let opened = open(library, read, ui)?;
+    let opened = open_any(library, read, ui)?;
     let (name, store) = (library.display().to_string(), Some(opened.archive.store().clone()));
     let own = HeadFile { name, checkpoint: opened.checkpoint.clone(), store, proof: None };
     for path in &others.seen {
@@ -178,7 +178,7 @@ fn adopt(library: &Path, others: &OthersArgs, read: &ReadArgs, ui: &Ui) -> Resul
 fn head(path: &Path, read: &ReadArgs, ui: &Ui) -> Result<HeadFile, Failure> {
     let name = path.display().to_string();
     if place::is_archive(path) {
-        let opened = open(path, read, ui)?;
+        let opened = open_any(path, read, ui)?;
         let store = Some(opened.archive.store().clone());
         return Ok(HeadFile { name, checkpoint: opened.checkpoint, store, proof: None });
     }

@@ -9,6 +9,7 @@ mod deposit;
 mod draft;
 mod error;
 mod extract;
+mod heads;
 mod history;
 mod init;
 mod input;

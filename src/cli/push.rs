@@ -10,7 +10,7 @@ use crate::archive::layout;
 use crate::mirror::push;
 use crate::store::{Condition, Failed, Remote};
 
-use super::archive::open;
+use super::archive::open_any;
 use super::input::ReadArgs;
 use super::ui::{self, Ui};
 use super::{Answer, Failure, place};
@@ -57,7 +57,7 @@ pub(super) fn run(args: &PushArgs, ui: &Ui) -> Result<Answer, Failure> {
     if args.library.is_file() {
         return bundle(args, &remote, ui);
     }
-    let opened = open(&args.library, &args.read, ui)?;
+    let opened = open_any(&args.library, &args.read, ui)?;
     let done = push(&opened.archive, &opened.vouched, &remote, ui.run())?;
     ui.finish();
     if !done.guarded {

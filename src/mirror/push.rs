@@ -77,6 +77,13 @@ pub fn push(archive: &Archive, vouched: &Vouched, remote: &Remote, run: Run<'_>)
             return Err(Error::Lacking { archive: archive.store().name(), lack });
         }
         let (guarded, begun) = claim(archive, own, &there, remote)?;
+        // Another publisher may have finished between the first look and the claim: its tiles must not be written over.
+        let (now, _) = read_there(archive, vouched, remote)?;
+        if (now.size, now.root) != (there.size, there.root) {
+            remote.remove(CLAIM)?;
+            let why = format!("another publisher has just brought it to {} leaves; push again", now.size);
+            return Err(Error::Bucket(why));
+        }
         report.guarded = guarded;
         from = Some(begun);
         upload(archive, &vouched.history, (&there, own), remote, run, &mut report)?;

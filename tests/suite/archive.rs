@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use crate::scene::{Scene, installed, key, options, packed, tool, trusted};
+use crate::scene::{Scene, installed, key, options, packed, run, tool, trusted};
 use vellum::archive::catalog::{Catalog, Filter};
 use vellum::archive::{Archive, Error, Pin, Vouched, Writer, layout};
 use vellum::collection::add::{AddOptions, Added, add};
@@ -20,7 +20,6 @@ use vellum::folder::walk::WalkOptions;
 use vellum::format::proof::Proof;
 use vellum::keys::{SecretKey, Signer};
 use vellum::path::EntryPath;
-use vellum::run::Run;
 use vellum::store::{Steps, Store};
 
 const ORIGIN: &str = "example.org/library";
@@ -38,11 +37,11 @@ fn pin(archive: &Archive) -> Pin {
 }
 
 fn vouched(archive: &Archive) -> Vouched {
-    archive.vouched(&pin(archive), Run::alone()).unwrap()
+    archive.vouched(&pin(archive), run()).unwrap()
 }
 
 fn create(store: Store) -> Result<Archive, Error> {
-    Archive::create(store, ORIGIN.parse().unwrap(), &log_key(), "test", Run::alone())
+    Archive::create(store, ORIGIN.parse().unwrap(), &log_key(), "test", run())
 }
 
 fn add_options() -> AddOptions {
@@ -55,9 +54,9 @@ fn add_options() -> AddOptions {
 fn try_add(archive: &Archive, input: &Path, options: &AddOptions) -> Result<Added, vellum::collection::Error> {
     let secret = log_key();
     let log: [&dyn Signer; 1] = [&secret];
-    let mut writer = Writer::begin(archive, &log, "test", Run::alone())?;
+    let mut writer = Writer::begin(archive, &log, "test", run())?;
     let mut catalog = archive.catalog()?;
-    add(&mut writer, &mut catalog, input, options, (&[&signer()], &pin(archive)), Run::alone())
+    add(&mut writer, &mut catalog, input, options, (&[&signer()], &pin(archive)), run())
 }
 
 fn added(archive: &Archive, input: &Path) -> Added {
@@ -67,15 +66,15 @@ fn added(archive: &Archive, input: &Path) -> Added {
 fn try_withdraw(archive: &Archive, id: &str) -> Result<Digest, vellum::collection::Error> {
     let secret = log_key();
     let log: [&dyn Signer; 1] = [&secret];
-    let mut writer = Writer::begin(archive, &log, "test", Run::alone())?;
+    let mut writer = Writer::begin(archive, &log, "test", run())?;
     let mut catalog = archive.catalog()?;
     let ids = [id.to_owned()];
     let options = WithdrawOptions { ids: &ids, clear: false, reason: Some("a test"), time: options().time };
-    withdraw(&mut writer, &mut catalog, &options, (&[&signer()], &pin(archive)), Run::alone()).map(|(digest, _)| digest)
+    withdraw(&mut writer, &mut catalog, &options, (&[&signer()], &pin(archive)), run()).map(|(digest, _)| digest)
 }
 
 fn audited(archive: &Archive) -> Audit {
-    audit(archive, &vouched(archive), Run::alone()).unwrap()
+    audit(archive, &vouched(archive), run()).unwrap()
 }
 
 /// Expects that nothing at all is wrong, and returns the catalog as it follows from log and bundles.
@@ -84,7 +83,7 @@ fn sound(archive: &Archive) -> Catalog {
     assert_eq!(found.findings, [], "{found:?}");
     let vouched = vouched(archive);
     let mut catalog = archive.catalog().unwrap();
-    follow(archive, &mut catalog, (&vouched.history, &vouched.checkpoint), Run::alone()).unwrap();
+    follow(archive, &mut catalog, (&vouched.history, &vouched.checkpoint), run()).unwrap();
     catalog
 }
 
@@ -306,9 +305,9 @@ fn a_bundle_made_elsewhere_is_deposited_once() {
     let take = || {
         let secret = log_key();
         let log: [&dyn Signer; 1] = [&secret];
-        let mut writer = Writer::begin(&archive, &log, "test", Run::alone()).unwrap();
+        let mut writer = Writer::begin(&archive, &log, "test", run()).unwrap();
         let by: (&[&dyn Signer], _) = (&[&signer()], &pin(&archive));
-        deposit(&mut writer, &mut archive.catalog().unwrap(), &bundle, by, options().time, Run::alone())
+        deposit(&mut writer, &mut archive.catalog().unwrap(), &bundle, by, options().time, run())
     };
     assert!(take().unwrap().is_some());
     assert!(take().unwrap().is_none());
@@ -341,7 +340,7 @@ fn killed_at_every_step(
         let done = act(&Archive::open(Store::new(&copy).with_steps(kill.clone())).unwrap());
         let archive = Archive::open(Store::new(&copy)).unwrap();
         let secret = log_key();
-        drop(Writer::begin(&archive, &[&secret], "recovery", Run::alone()).unwrap());
+        drop(Writer::begin(&archive, &[&secret], "recovery", run()).unwrap());
         assert!(!archive.store().exists(layout::CLAIM) && !archive.store().exists(layout::INTENT));
         check(&archive, done);
         fs::remove_dir_all(&copy).unwrap();
@@ -424,13 +423,13 @@ fn two_writers_at_once_are_one_writer_and_a_refusal_by_name() {
     let (archive, _) = filled(&scene);
     let secret = log_key();
     let log: [&dyn Signer; 1] = [&secret];
-    let first = Writer::begin(&archive, &log, "the first", Run::alone()).unwrap();
-    match Writer::begin(&archive, &[&secret], "the second", Run::alone()) {
+    let first = Writer::begin(&archive, &log, "the first", run()).unwrap();
+    match Writer::begin(&archive, &[&secret], "the second", run()) {
         Err(Error::Busy { by }) => assert_eq!(by, "the first"),
         other => panic!("{:?}", other.map(|_| ())),
     }
     drop(first);
-    assert!(Writer::begin(&archive, &[&secret], "the second", Run::alone()).is_ok());
+    assert!(Writer::begin(&archive, &[&secret], "the second", run()).is_ok());
 }
 
 #[test]
@@ -446,15 +445,15 @@ fn nothing_is_signed_that_does_not_extend_what_was_signed() {
     let old = Archive::open(Store::new(&copy)).unwrap();
     let signed = fs::read(scene.path("archive/.vellum/state/signed")).unwrap();
     fs::write(copy.join(".vellum/state/signed"), &signed).unwrap();
-    assert!(matches!(Writer::begin(&old, &[&secret], "test", Run::alone()), Err(Error::Refused(_))));
+    assert!(matches!(Writer::begin(&old, &[&secret], "test", run()), Err(Error::Refused(_))));
     // An older state beside a newer checkpoint.
     fs::copy(scene.path("archive/checkpoint"), copy.join("checkpoint")).unwrap();
-    assert!(Writer::begin(&old, &[&secret], "test", Run::alone()).is_err());
+    assert!(Writer::begin(&old, &[&secret], "test", run()).is_err());
     // No state at all.
     fs::remove_file(scene.path("archive/.vellum/state/signed")).unwrap();
-    assert!(matches!(Writer::begin(&archive, &[&secret], "test", Run::alone()), Err(Error::NoState(_))));
+    assert!(matches!(Writer::begin(&archive, &[&secret], "test", run()), Err(Error::NoState(_))));
     // Another key than the log's.
-    assert!(matches!(Writer::begin(&archive, &[&key(7)], "test", Run::alone()), Err(Error::OtherLogKey { .. })));
+    assert!(matches!(Writer::begin(&archive, &[&key(7)], "test", run()), Err(Error::OtherLogKey { .. })));
 }
 
 #[test]
@@ -486,5 +485,5 @@ fn every_damage_to_an_archive_has_its_code() {
     let found = audited(&archive);
     assert_eq!(found.findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), [Code::Stray]);
     scene.write("archive/checkpoint", "nonsense");
-    assert!(archive.vouched(&pin(&archive), Run::alone()).is_err());
+    assert!(archive.vouched(&pin(&archive), run()).is_err());
 }

@@ -8,10 +8,9 @@ use vellum::folder::Error;
 use vellum::folder::pack::{PackOptions, pack};
 use vellum::folder::walk::Note;
 use vellum::format::bundle::{Bundle, check};
-use vellum::run::Run;
 use vellum::watch::Watch;
 
-use crate::scene::{Scene, key, options};
+use crate::scene::{Scene, key, options, run};
 
 /// Does something to the input once the walk is over and before the content is read.
 struct Meddler<F: Fn() + Sync> {
@@ -47,11 +46,10 @@ fn a_file_that_grows_or_shrinks_is_packed_as_it_is_then_and_equals_a_fresh_pack(
         let root = input(&scene);
         let changed = root.join(name);
         let meddler = Meddler { act: || fs::write(&changed, &content).unwrap(), done: AtomicBool::new(false) };
-        let packed =
-            pack(&root, &scene.path("out"), &small_frames(), &[&key(1)], Run::alone().watched(&meddler)).unwrap();
+        let packed = pack(&root, &scene.path("out"), &small_frames(), &[&key(1)], run().watched(&meddler)).unwrap();
         assert!(packed.notes.iter().any(|(place, note)| place.ends_with(name) && *note == Note::Changed));
         let bytes = fs::read(&packed.bundles[0].file).unwrap();
-        assert_eq!(check(&bytes, Run::alone()).unwrap().findings, []);
+        assert_eq!(check(&bytes, run()).unwrap().findings, []);
         let bundle = Bundle::open(bytes.clone()).unwrap();
         let contents = bundle.contents().unwrap();
         let stem = name.split('.').next().unwrap();
@@ -59,7 +57,7 @@ fn a_file_that_grows_or_shrinks_is_packed_as_it_is_then_and_equals_a_fresh_pack(
         let mut stored = Vec::new();
         bundle.read_file(&contents, line, &mut stored).unwrap();
         assert_eq!(stored, content);
-        let again = pack(&root, &scene.path("again"), &small_frames(), &[&key(1)], Run::alone()).unwrap();
+        let again = pack(&root, &scene.path("again"), &small_frames(), &[&key(1)], run()).unwrap();
         assert!(fs::read(&again.bundles[0].file).unwrap() == bytes, "{name}: a fresh pack gives other bytes");
     }
 }
@@ -69,8 +67,7 @@ fn a_file_that_vanishes_is_named_and_nothing_is_left_behind() {
     let scene = Scene::new();
     let root = input(&scene);
     let meddler = Meddler { act: || fs::remove_file(root.join("a05.txt")).unwrap(), done: AtomicBool::new(false) };
-    let error =
-        pack(&root, &scene.path("out"), &small_frames(), &[&key(1)], Run::alone().watched(&meddler)).unwrap_err();
+    let error = pack(&root, &scene.path("out"), &small_frames(), &[&key(1)], run().watched(&meddler)).unwrap_err();
     assert!(matches!(&error, Error::Read { path, .. } if path.ends_with("a05.txt")), "{error}");
     assert_eq!(fs::read_dir(scene.path("out")).unwrap().count(), 0);
 }
@@ -80,7 +77,7 @@ fn derived_metadata_that_no_longer_fits_its_document_is_not_stored() {
     let scene = Scene::new();
     let path = scene.write("in/a.md", "# Before\n");
     let meddler = Meddler { act: || fs::write(&path, "# After\n").unwrap(), done: AtomicBool::new(false) };
-    let packed = pack(&scene.path("in"), &scene.path("out"), &options(), &[&key(1)], Run::alone().watched(&meddler));
+    let packed = pack(&scene.path("in"), &scene.path("out"), &options(), &[&key(1)], run().watched(&meddler));
     match packed {
         Err(Error::KeepsChanging(place)) => assert!(place.ends_with("a.md")),
         other => panic!("{other:?}"),

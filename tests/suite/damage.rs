@@ -2,10 +2,9 @@
 
 use vellum::finding::{Code, Severity};
 use vellum::format::bundle::{Bundle, FileState, Report, check};
-use vellum::run::Run;
 use vellum::trust::judge;
 
-use crate::scene::{Scene, key, options, packed, trusted};
+use crate::scene::{Scene, key, options, packed, run, trusted};
 
 fn small_bundle() -> Vec<u8> {
     let scene = Scene::new();
@@ -14,7 +13,7 @@ fn small_bundle() -> Vec<u8> {
 }
 
 fn examined(bytes: &Vec<u8>) -> Report {
-    check(bytes, Run::alone()).unwrap()
+    check(bytes, run()).unwrap()
 }
 
 /// Says whether a reader would take these bytes for what the key signed.

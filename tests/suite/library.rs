@@ -78,6 +78,32 @@ fn an_older_checkpoint_is_extended_and_a_forked_one_is_not() {
 }
 
 #[test]
+fn a_reader_is_shown_no_older_log_than_it_has_seen_and_no_other_history() {
+    let scene = library();
+    scene.expect(0, &["pack", "--into", "library", "in"]);
+    crate::scene::tool(scene.folder.path(), "cp", &["-r", "library", "old"]);
+    scene.write("in/notes/new.txt", "new\n");
+    scene.expect(0, &["pack", "--into", "library", "in"]);
+    scene.expect(0, &["list", "library"]);
+    for verb in
+        [&["list", "old"][..], &["cat", "old", "in/essays/tides"], &["verify", "old"], &["search", "old", "tides"]]
+    {
+        let said = scene.expect(1, verb);
+        assert!(said.stderr.contains("one of 2 leaves was seen here before"), "{}", said.stderr);
+    }
+    let said = scene.expect(0, &["list", "--older", "old"]);
+    assert!(said.stderr.contains("is an older copy"), "{}", said.stderr);
+    // The same key, another history.
+    scene.write("in/notes/new.txt", "otherwise\n");
+    scene.expect(0, &["pack", "--into", "old", "in"]);
+    for verb in [&["list", "old"][..], &["list", "--older", "old"]] {
+        let said = scene.expect(1, verb);
+        assert!(said.stderr.contains("are two histories") && said.stderr.contains("log compare"), "{}", said.stderr);
+    }
+    scene.expect(0, &["list", "library"]);
+}
+
+#[test]
 fn two_packs_at_once_both_end_well_or_one_names_the_other() {
     let scene = library();
     scene.write("more/a.txt", "A\n");

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::scene::{Said, Scene, installed, key, options, said, same_tree, tool, trusted};
+use crate::scene::{Said, Scene, installed, key, options, run, said, same_tree, tool, trusted};
 use crate::server::{Answer, Server};
 use vellum::archive::catalog::Catalog;
 use vellum::archive::{Archive, Lock, Pin, Publication, Writer, layout};
@@ -22,7 +22,6 @@ use vellum::format::manifest::Manifest;
 use vellum::ids::BundleId;
 use vellum::keys::{Comment, Kind, SecretKey, Signature, Signer};
 use vellum::mirror::{Error, Meter, Pace, SyncOptions, SyncReport, push, sync};
-use vellum::run::{Run, Still};
 use vellum::store::{Access, Remote, Store};
 use vellum::trust::logged;
 use vellum::trust::policy;
@@ -60,18 +59,18 @@ fn synced(archive: &Archive, mirror: &Store, dry_run: bool) -> Result<SyncReport
         who: "test",
         pace: &NoTime,
     };
-    sync(mirror, &options, Run::alone())
+    sync(mirror, &options, run())
 }
 
 fn created(scene: &Scene, folder: &str) -> Archive {
-    Archive::create(Store::new(&scene.path(folder)), ORIGIN.parse().unwrap(), &key(2), "test", Run::alone()).unwrap()
+    Archive::create(Store::new(&scene.path(folder)), ORIGIN.parse().unwrap(), &key(2), "test", run()).unwrap()
 }
 
 /// Brings the log to `size` leaves, in one publication.
 fn grown(archive: &Archive, size: u64) {
     let secret = key(2);
     let log: [&dyn Signer; 1] = [&secret];
-    let mut writer = Writer::begin(archive, &log, "test", Run::alone()).unwrap();
+    let mut writer = Writer::begin(archive, &log, "test", run()).unwrap();
     let leaves = vec![document(); (size - writer.checkpoint().size) as usize];
     writer.publish(Publication { leaves, ..Publication::default() }).unwrap();
 }
@@ -85,8 +84,8 @@ fn a_mirror_follows_an_archive_past_full_tiles() {
         grown(&archive, size);
         assert_eq!(synced(&archive, &mirror, false).unwrap().after, size);
         let held = Archive::open(mirror.clone()).unwrap();
-        let vouched = held.vouched(&pin(&archive), Run::alone()).unwrap();
-        let found = audit(&held, &vouched, Run::alone()).unwrap();
+        let vouched = held.vouched(&pin(&archive), run()).unwrap();
+        let found = audit(&held, &vouched, run()).unwrap();
         // Nobody has signed the documents: they do not count, and stop nobody.
         assert!(found.findings.iter().all(|finding| finding.code == Code::Void), "{:?}", found.findings);
         assert_eq!((vouched.checkpoint.size, found.findings.len() as u64), (size, size));
@@ -103,7 +102,7 @@ fn a_sync_into_a_folder_that_holds_something_else_is_refused_and_writes_nothing(
     let scene = Scene::new();
     let archive = created(&scene, "origin");
     let other = "example.org/other".parse().unwrap();
-    Archive::create(Store::new(&scene.path("other")), other, &key(2), "test", Run::alone()).unwrap();
+    Archive::create(Store::new(&scene.path("other")), other, &key(2), "test", run()).unwrap();
     scene.write("thesis/chapter-1.txt", "mine");
     scene.write("hidden/.config", "mine");
     // Copies of other archives, as a mirror has them and as a killed sync leaves them.
@@ -165,9 +164,9 @@ fn a_push_without_a_bundle_that_counts_is_refused_before_anything_is_uploaded() 
     let leaf = Leaf::Bundle { manifest, size: bytes.len() as u64, file, signatures };
     let publication = Publication { leaves: vec![leaf], ..Publication::default() };
     let secret = key(2);
-    Writer::begin(&archive, &[&secret], "test", Run::alone()).unwrap().publish(publication).unwrap();
+    Writer::begin(&archive, &[&secret], "test", run()).unwrap().publish(publication).unwrap();
     let own = layout::bundle(id, &file);
-    let vouched = archive.vouched(&pin(&archive), Run::alone()).unwrap();
+    let vouched = archive.vouched(&pin(&archive), run()).unwrap();
     let server = Server::start(&scene.path("bucket"), |_| Answer::Status(404, "X: y".into()));
     let access = Access {
         endpoint: Some(server.url.clone()),
@@ -177,14 +176,14 @@ fn a_push_without_a_bundle_that_counts_is_refused_before_anything_is_uploaded() 
     let remote = Remote::new("s3://bucket/library", &access).unwrap();
     for (there, why) in [(None, "is missing"), (Some("a bundle"), "has 8 bytes, its leaf says 16")] {
         there.into_iter().for_each(|text| drop(scene.write(&format!("origin/{own}"), text)));
-        let error = push(&archive, &vouched, &remote, Run::alone()).expect_err(why).to_string();
+        let error = push(&archive, &vouched, &remote, run()).expect_err(why).to_string();
         assert!(error.contains(&own) && error.contains(why), "{error}");
         let asked = server.take_asked();
         assert!(asked.iter().all(|path| path.contains("library/checkpoint")), "{asked:?}");
     }
     // With the bundle, the first thing that it puts is the claim.
     scene.write(&format!("origin/{own}"), bytes);
-    assert!(push(&archive, &vouched, &remote, Run::alone()).is_err());
+    assert!(push(&archive, &vouched, &remote, run()).is_err());
     assert!(server.take_asked().iter().any(|path| path.contains("library/claim")));
 }
 
@@ -207,7 +206,7 @@ fn witnessed() -> (Scene, Archive, SecretKey, String) {
 
 fn size(scene: &Scene, folder: &str) -> u64 {
     let archive = Archive::open(Store::new(&scene.path(folder))).unwrap();
-    archive.vouched(&Pin::Anyone { log: archive.log_key().clone() }, Run::alone()).unwrap().checkpoint.size
+    archive.vouched(&Pin::Anyone { log: archive.log_key().clone() }, run()).unwrap().checkpoint.size
 }
 
 /// Runs a verb that finds the lock taken, and does something to the archive before it is free: all that was read before is old then.
@@ -229,7 +228,7 @@ fn a_collect_beside_a_publisher_does_not_take_the_archive_back() {
     let (scene, archive, secret, witness) = witnessed();
     let before = size(&scene, "library");
     let log: [&dyn Signer; 1] = [&secret];
-    let writer = Writer::begin(&archive, &log, "test", Run::alone()).unwrap();
+    let writer = Writer::begin(&archive, &log, "test", run()).unwrap();
     let said = beside(&scene, &["collect", "--witness", &witness, "library", "mirror"], writer, |mut writer| {
         writer.publish(Publication { leaves: vec![document()], ..Publication::default() }).unwrap();
     });
@@ -258,12 +257,12 @@ fn a_cosign_or_adopt_beside_a_sync_says_what_the_mirror_holds_then() {
     let mirror = Store::new(&scene.path("mirror"));
     tool(&scene.path(""), "cp", &["-r", "mirror", "before"]);
     let args = ["cosign", "--as", "w.example/1", "--secret", "witness.key", "mirror"];
-    let said = beside(&scene, &args, Lock::take(&mirror, "test", &Still).unwrap(), further);
+    let said = beside(&scene, &args, Lock::take(&mirror, "test", run().clock).unwrap(), further);
     assert_eq!(said.code, 0, "{}", said.stderr);
     assert_eq!(size(&scene, "mirror"), size(&scene, "library"));
     tool(&scene.path(""), "sh", &["-c", "rm -r mirror && mv before mirror"]);
     let args = ["log", "adopt", "--alone", "mirror"];
-    let said = beside(&scene, &args, Lock::take(&mirror, "test", &Still).unwrap(), further);
+    let said = beside(&scene, &args, Lock::take(&mirror, "test", run().clock).unwrap(), further);
     assert_eq!(said.code, 2, "{}", said.stderr);
     assert!(said.stderr.contains("replaced meanwhile"), "{}", said.stderr);
     assert!(!mirror.exists(layout::SIGNED));
@@ -277,7 +276,7 @@ fn of_two_first_policies_applied_at_once_the_second_is_refused() {
     scene.expect(0, &["trust", "sign", "policy.toml"]);
     let other = b"another first policy".to_vec();
     let log: [&dyn Signer; 1] = [&secret];
-    let writer = Writer::begin(&archive, &log, "test", Run::alone()).unwrap();
+    let writer = Writer::begin(&archive, &log, "test", run()).unwrap();
     let said = beside(&scene, &["trust", "apply", "library", "policy.toml"], writer, |mut writer| {
         let leaves = vec![Leaf::Policy { version: 1, file: Digest::of(&other), signatures: Vec::new() }];
         let files = vec![(policy::place(1), other.clone())];
@@ -291,7 +290,7 @@ fn of_two_first_policies_applied_at_once_the_second_is_refused() {
 fn a_reindex_beside_a_writer_leaves_the_catalog_alone() {
     let (scene, archive, _, _) = witnessed();
     scene.expect(0, &["list", "library"]);
-    let lock = Lock::take(archive.store(), "the test", &Still).unwrap();
+    let lock = Lock::take(archive.store(), "the test", run().clock).unwrap();
     let said = scene.expect(2, &["reindex", "library"]);
     assert!(said.stderr.contains("another vellum is writing to this archive (the test)"), "{}", said.stderr);
     assert!(scene.path("library").join(layout::CATALOG).exists());
@@ -587,16 +586,16 @@ impl<F: Fn() + Sync> Watch for Once<F> {
 fn two_who_bring_a_catalog_up_to_the_log_at_once_do_not_get_in_each_others_way() {
     let (_scene, archive, _, _) = witnessed();
     let path = archive.store().path(layout::CATALOG);
-    let vouched = archive.vouched(&Pin::Anyone { log: archive.log_key().clone() }, Run::alone()).unwrap();
+    let vouched = archive.vouched(&Pin::Anyone { log: archive.log_key().clone() }, run()).unwrap();
     let head = (&vouched.history, &vouched.checkpoint);
     Catalog::remove(&path).unwrap();
     let mut catalog = archive.catalog().unwrap();
     // The other one takes all of it in, after this one has seen that there is nothing yet.
     let other = Once(AtomicBool::new(false), || {
         let mut catalog = archive.catalog().unwrap();
-        follow(&archive, &mut catalog, head, Run::alone()).unwrap();
+        follow(&archive, &mut catalog, head, run()).unwrap();
     });
-    follow(&archive, &mut catalog, head, Run::alone().watched(&other)).unwrap();
+    follow(&archive, &mut catalog, head, run().watched(&other)).unwrap();
     assert!(other.0.load(Ordering::SeqCst));
     assert_eq!(catalog.counts().unwrap(), (4, 4));
 }
@@ -604,13 +603,13 @@ fn two_who_bring_a_catalog_up_to_the_log_at_once_do_not_get_in_each_others_way()
 #[test]
 fn a_reader_of_an_older_checkpoint_leaves_the_catalog_of_a_newer_one_alone() {
     let (scene, archive, _, _) = witnessed();
-    let older = archive.vouched(&Pin::Anyone { log: archive.log_key().clone() }, Run::alone()).unwrap();
+    let older = archive.vouched(&Pin::Anyone { log: archive.log_key().clone() }, run()).unwrap();
     scene.write("in/notes/new.txt", "new\n");
     scene.expect(0, &["pack", "--into", "library", "in"]);
     let path = archive.store().path(layout::CATALOG);
     let before = fs::metadata(&path).unwrap().ino();
     let mut catalog = archive.catalog().unwrap();
-    follow(&archive, &mut catalog, (&older.history, &older.checkpoint), Run::alone()).unwrap();
+    follow(&archive, &mut catalog, (&older.history, &older.checkpoint), run()).unwrap();
     assert_eq!(catalog.counts().unwrap(), (4, 4));
     assert_eq!(fs::metadata(&path).unwrap().ino(), before);
     assert_eq!(archive.catalog().unwrap().counts().unwrap(), (5, 5));

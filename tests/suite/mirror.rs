@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::scene::{Scene, installed, key, noise, options, same_tree, tool, trusted};
+use crate::scene::{Scene, installed, key, noise, options, run, same_tree, tool, trusted};
 use crate::server::{Answer, Server};
 use vellum::archive::{Archive, Pin, Publication, Writer, layout};
 use vellum::collection::add::{AddOptions, add};
@@ -26,7 +26,6 @@ use vellum::mirror::{
     Comparison, Error, Meter, Pace, SyncOptions, SyncReport, collect, compare, cosign, read_head, sync,
 };
 use vellum::path::EntryPath;
-use vellum::run::Run;
 use vellum::store::{Access, Remote, Steps, Store};
 use vellum::trust::logged;
 use vellum::trust::policy::{self, Policy};
@@ -60,19 +59,19 @@ fn added(archive: &Archive, input: &Path) {
     let options = AddOptions { pack, source, rehash: false, take_over: false, rederive: false, reinstate: false };
     let secret = log_key();
     let log: [&dyn Signer; 1] = [&secret];
-    let mut writer = Writer::begin(archive, &log, "test", Run::alone()).unwrap();
+    let mut writer = Writer::begin(archive, &log, "test", run()).unwrap();
     let mut catalog = archive.catalog().unwrap();
-    add(&mut writer, &mut catalog, input, &options, (&[&signer()], &own(archive)), Run::alone()).unwrap();
+    add(&mut writer, &mut catalog, input, &options, (&[&signer()], &own(archive)), run()).unwrap();
 }
 
 fn withdrawn(archive: &Archive, id: &str) {
     let secret = log_key();
     let log: [&dyn Signer; 1] = [&secret];
-    let mut writer = Writer::begin(archive, &log, "test", Run::alone()).unwrap();
+    let mut writer = Writer::begin(archive, &log, "test", run()).unwrap();
     let mut catalog = archive.catalog().unwrap();
     let ids = [id.to_owned()];
     let options = WithdrawOptions { ids: &ids, clear: false, reason: Some("a test"), time: options().time };
-    withdraw(&mut writer, &mut catalog, &options, (&[&signer()], &own(archive)), Run::alone()).unwrap();
+    withdraw(&mut writer, &mut catalog, &options, (&[&signer()], &own(archive)), run()).unwrap();
 }
 
 /// What its publisher vouches for.
@@ -82,7 +81,7 @@ fn own(archive: &Archive) -> Pin {
 
 fn published(archive: &Archive, publication: Publication) {
     let secret = log_key();
-    Writer::begin(archive, &[&secret], "test", Run::alone()).unwrap().publish(publication).unwrap();
+    Writer::begin(archive, &[&secret], "test", run()).unwrap().publish(publication).unwrap();
 }
 
 /// An archive of two states: `origin` as it is now, `before` as it was.
@@ -100,7 +99,7 @@ impl Stage {
         let noise: Vec<u8> = (0..20_000_u32).flat_map(|n| *Digest::of(&n.to_le_bytes()).as_bytes()).collect();
         scene.write("in/large/noise.bin", noise);
         let store = Store::new(&scene.path("origin"));
-        let archive = Archive::create(store, ORIGIN.parse().unwrap(), &log_key(), "test", Run::alone()).unwrap();
+        let archive = Archive::create(store, ORIGIN.parse().unwrap(), &log_key(), "test", run()).unwrap();
         added(&archive, &input);
         Self { scene, archive }
     }
@@ -174,14 +173,14 @@ impl Stage {
             who: "test",
             pace: &NoTime,
         };
-        sync(mirror, &change(options), Run::alone())
+        sync(mirror, &change(options), run())
     }
 
     /// Expects that the mirror is whole and of `leaves` leaves.
     fn sound(&self, leaves: u64) {
         let archive = Archive::open(self.mirror()).unwrap();
-        let vouched = archive.vouched(&self.pin(), Run::alone()).unwrap();
-        let found = audit(&archive, &vouched, Run::alone()).unwrap();
+        let vouched = archive.vouched(&self.pin(), run()).unwrap();
+        let found = audit(&archive, &vouched, run()).unwrap();
         // What was verified and fetched for a checkpoint that was refused in the end may lie there, and is only noted.
         assert!(found.findings.iter().all(|finding| finding.severity() == Severity::Notice), "{found:?}");
         assert_eq!(vouched.checkpoint.size, leaves);
@@ -189,7 +188,7 @@ impl Stage {
 
     fn size(&self, store: Store) -> u64 {
         let archive = Archive::open(store).unwrap();
-        archive.vouched(&self.pin(), Run::alone()).unwrap().checkpoint.size
+        archive.vouched(&self.pin(), run()).unwrap().checkpoint.size
     }
 
     /// Expects that a sync from a server that lies fails with words that name the lie, that the mirror is as it was, and that an honest
@@ -563,7 +562,7 @@ fn a_checkpoint_of_another_archive_or_key_is_refused() {
     let stage = Stage::gone_on();
     for (origin, secret) in [("example.org/other", log_key()), (ORIGIN, key(9))] {
         let path = stage.scene.path(&format!("other{}", origin.len()));
-        Archive::create(Store::new(&path), origin.parse().unwrap(), &secret, "test", Run::alone()).unwrap();
+        Archive::create(Store::new(&path), origin.parse().unwrap(), &secret, "test", run()).unwrap();
         let held = stage.size(stage.mirror());
         stage.synced(&[Store::new(&path)]).expect_err(origin);
         stage.sound(held);
@@ -691,7 +690,7 @@ fn a_replacement_that_is_not_what_is_left_takes_no_place() {
     assert!(stage.scene.path("mirror").join(&place).exists());
     assert!(!stage.scene.path("mirror").join(layout::bundle(id, &file)).exists());
     // What the statement names is hidden all the same: that much the key may do. The others are read from the bundle that is there.
-    let vouched = Archive::open(stage.mirror()).unwrap().vouched(&stage.pin(), Run::alone()).unwrap();
+    let vouched = Archive::open(stage.mirror()).unwrap().vouched(&stage.pin(), run()).unwrap();
     assert!(vouched.history.shown_from(&Digest::of(b"letter-1"), &|_| false).is_err());
     let mirror = Archive::open(stage.mirror()).unwrap();
     let (_, _, held) = vellum::collection::open_holder(&mirror, &vouched.history, old).unwrap().unwrap();
@@ -774,24 +773,24 @@ fn a_witness_cosigns_what_it_wholly_holds_and_never_goes_back() {
     let secret = key(5);
     let by = VerifierKey::of_witness("w.example", secret.public()).unwrap();
     let archive = Archive::open(stage.mirror()).unwrap();
-    cosign(&archive, &stage.pin(), ("w.example", &secret), 1_772_323_200, "test", Run::alone()).unwrap();
-    let note = archive.vouched(&stage.pin(), Run::alone()).unwrap().note;
+    cosign(&archive, &stage.pin(), ("w.example", &secret), 1_772_323_200, "test", run()).unwrap();
+    let note = archive.vouched(&stage.pin(), run()).unwrap().note;
     assert_eq!(note.cosigned(&by).unwrap(), Some(1_772_323_200));
     // Back to what was before, as if the folder had been restored from a copy.
     let cosigned = fs::read(stage.scene.path("mirror").join(layout::COSIGNED)).unwrap();
     tool(stage.scene.folder.path(), "sh", &["-c", "rm -r mirror; cp -r before mirror"]);
     stage.scene.write(&format!("mirror/{}", layout::COSIGNED), cosigned);
     let archive = Archive::open(stage.mirror()).unwrap();
-    let error = cosign(&archive, &stage.pin(), ("w.example", &secret), 1_772_323_200, "test", Run::alone())
-        .expect_err("backwards");
+    let error =
+        cosign(&archive, &stage.pin(), ("w.example", &secret), 1_772_323_200, "test", run()).expect_err("backwards");
     assert!(matches!(error, Error::Backwards(_)), "{error}");
     tool(
         stage.scene.folder.path(),
         "sh",
         &["-c", "rm mirror/.vellum/state/cosigned; rm $(find mirror/bundles -name '*.zst')"],
     );
-    let error = cosign(&archive, &stage.pin(), ("w.example", &secret), 1_772_323_200, "test", Run::alone())
-        .expect_err("incomplete");
+    let error =
+        cosign(&archive, &stage.pin(), ("w.example", &secret), 1_772_323_200, "test", run()).expect_err("incomplete");
     assert!(matches!(error, Error::Incomplete(_)), "{error}");
 }
 
@@ -805,7 +804,7 @@ fn in_force(archive: &Archive, before: Option<&Policy>, more: &str) -> Policy {
     let previous = before.map(|before| format!("previous = \"{}\"\n", before.digest.labelled())).unwrap_or_default();
     let (publisher, root) = (signer().public().to_line(), key(50).public().to_line());
     let witness = VerifierKey::of_witness("w.example", key(5).public()).unwrap();
-    let head = archive.vouched(&Pin::Anyone { log: archive.log_key().clone() }, Run::alone()).unwrap().checkpoint;
+    let head = archive.vouched(&Pin::Anyone { log: archive.log_key().clone() }, run()).unwrap().checkpoint;
     let text = format!(
         "format = \"vellum-trust/1\"\narchive = \"{ORIGIN}\"\nversion = {version}\n{previous}\
          log = {{ size = {}, root = \"{}\" }}\n\
@@ -846,9 +845,9 @@ fn a_checkpoint_that_no_witness_has_seen_is_refused_until_one_has() {
     // The witness itself syncs without a quorum, and cosigns; the publisher gathers that.
     stage.synced_by(&[stage.origin()], &pin, unwitnessed).unwrap();
     let mirror = Archive::open(stage.mirror()).unwrap();
-    cosign(&mirror, &pin, ("w.example", &key(5)), 1_772_323_200, "test", Run::alone()).unwrap();
+    cosign(&mirror, &pin, ("w.example", &key(5)), 1_772_323_200, "test", run()).unwrap();
     let witnesses = [VerifierKey::of_witness("w.example", key(5).public()).unwrap()];
-    let found = collect(&stage.archive, &pin, &[stage.mirror()], &witnesses, "test", Run::alone()).unwrap();
+    let found = collect(&stage.archive, &pin, &[stage.mirror()], &witnesses, "test", run()).unwrap();
     assert_eq!(found.new, ["w.example"]);
     fs::remove_dir_all(stage.scene.path("mirror")).unwrap();
     stage.synced_by(&[stage.origin()], &pin, |options| options).unwrap();
@@ -856,8 +855,8 @@ fn a_checkpoint_that_no_witness_has_seen_is_refused_until_one_has() {
     stage.add("in/notes/new.txt", "new\n");
     stage.synced_by(&[stage.origin()], &pin, unwitnessed).unwrap();
     let mirror = Archive::open(stage.mirror()).unwrap();
-    cosign(&mirror, &pin, ("w.example", &key(6)), 1_772_323_200, "test", Run::alone()).unwrap();
-    assert!(!mirror.vouched(&pin, Run::alone()).unwrap().witnessed.is_met());
+    cosign(&mirror, &pin, ("w.example", &key(6)), 1_772_323_200, "test", run()).unwrap();
+    assert!(!mirror.vouched(&pin, run()).unwrap().witnessed.is_met());
 }
 
 #[test]
@@ -901,7 +900,7 @@ fn a_newer_policy_can_neither_be_hidden_nor_taken_back() {
     // What the mirror holds has version 2, whatever an origin says from then on.
     stage.add("in/notes/new.txt", "new\n");
     stage.synced_by(&[stage.remote(&server)], &pin, unwitnessed).unwrap();
-    let mirror = Archive::open(stage.mirror()).unwrap().vouched(&pin, Run::alone()).unwrap();
+    let mirror = Archive::open(stage.mirror()).unwrap().vouched(&pin, run()).unwrap();
     assert_eq!(mirror.authority().policy().unwrap().version, 2);
 }
 
@@ -926,6 +925,6 @@ fn a_policy_that_lies_there_and_is_not_logged_is_none_however_large() {
         _ => Answer::Honest,
     });
     stage.synced_by(&[stage.remote(&server)], &pin, unwitnessed).unwrap();
-    let mirror = Archive::open(stage.mirror()).unwrap().vouched(&pin, Run::alone()).unwrap();
+    let mirror = Archive::open(stage.mirror()).unwrap().vouched(&pin, run()).unwrap();
     assert_eq!(mirror.authority().policy().unwrap().version, 1);
 }

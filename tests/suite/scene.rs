@@ -6,11 +6,12 @@ use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use vellum::folder::pack::{PackOptions, Packed, pack};
 use vellum::keys::{SecretKey, Signer};
-use vellum::run::Run;
+use vellum::run::{Clock, Run};
 use vellum::trust::TrustedKey;
 
 /// A temporary folder with a configuration in it.
@@ -121,9 +122,20 @@ pub fn options() -> PackOptions {
     PackOptions { ..PackOptions::new("test".parse().unwrap(), "Test".into(), time) }
 }
 
+/// How tests run what the library does: on one thread, unwatched, and by a clock that goes, since others may hold a lock for a moment.
+pub fn run() -> Run<'static> {
+    struct Machine;
+    impl Clock for Machine {
+        fn sleep(&self, time: Duration) {
+            std::thread::sleep(time);
+        }
+    }
+    Run { clock: &Machine, ..Run::alone() }
+}
+
 /// Packs a folder with the library.
 pub fn packed(input: &Path, output: &Path, options: &PackOptions, key: &SecretKey) -> Packed {
-    let packed = pack(input, output, options, &[key], Run::alone().on(NonZeroUsize::new(2).unwrap())).unwrap();
+    let packed = pack(input, output, options, &[key], run().on(NonZeroUsize::new(2).unwrap())).unwrap();
     packed.bundles.iter().for_each(|bundle| keep(&bundle.file));
     packed
 }

@@ -1,7 +1,7 @@
 //! The trust policy: what changes it, what its keys may do and when. Scenarios after the rotation, rollback, expiration and keys groups of TUF's
 //! conformance suite, rebuilt for a policy whose keys are judged at a leaf's index.
 
-use crate::scene::{Scene, installed, key, said, tool};
+use crate::scene::{Scene, installed, key, run, said, tool};
 use jiff::Timestamp;
 use vellum::archive::history::HistoryFault;
 use vellum::archive::{Archive, Error, Pin, Publication, Vouched, Writer};
@@ -10,7 +10,6 @@ use vellum::format::leaf::{self, Leaf};
 use vellum::ids::{LeafIndex, Origin};
 use vellum::keys::{Comment, Kind, Note, SecretKey, Signature, Signer, VerifierKey};
 use vellum::merkle;
-use vellum::run::Run;
 use vellum::store::Store;
 use vellum::trust::authority::{Authority, Fresh, Signed, Witnessed};
 use vellum::trust::logged;
@@ -212,8 +211,7 @@ fn after_the_last_version_nothing_follows() {
 
 /// An archive with these versions in its `trust/` and its log, each signed by these keys; returns their texts too.
 fn archive(scene: &Scene, versions: &[(String, Vec<u8>)]) -> (Archive, Vec<String>) {
-    let archive =
-        Archive::create(Store::new(&scene.path("library")), origin(), &key(100), "test", Run::alone()).unwrap();
+    let archive = Archive::create(Store::new(&scene.path("library")), origin(), &key(100), "test", run()).unwrap();
     let mut texts: Vec<String> = Vec::new();
     for (text, by) in versions {
         let text = match texts.last() {
@@ -231,7 +229,7 @@ fn archive(scene: &Scene, versions: &[(String, Vec<u8>)]) -> (Archive, Vec<Strin
         }
         let secret = key(100);
         let leaf = Leaf::Policy { version: policy.version, file: policy.digest, signatures: leaf::ordered(kept) };
-        Writer::begin(&archive, &[&secret], "test", Run::alone())
+        Writer::begin(&archive, &[&secret], "test", run())
             .unwrap()
             .publish(Publication { files, leaves: vec![leaf], ..Publication::default() })
             .unwrap();
@@ -268,13 +266,13 @@ fn a_reader_walks_from_its_pinned_version_to_the_newest() {
     let scene = Scene::new();
     let (archive, texts) = archive(&scene, &handed_on(4));
     for text in &texts {
-        let vouched = archive.vouched(&pinned(text), Run::alone()).unwrap();
+        let vouched = archive.vouched(&pinned(text), run()).unwrap();
         assert_eq!(vouched.authority().policy().unwrap().version, 4);
     }
     // Who trusts a key that signed the first version comes there as well; who trusts another has no policy, and is told.
     let by_keys = |seed: u8| Pin::Keys { keys: crate::scene::trusted(&key(seed)), log: log() };
-    assert_eq!(archive.vouched(&by_keys(1), Run::alone()).unwrap().authority().policy().unwrap().version, 4);
-    let stranger = archive.vouched(&by_keys(77), Run::alone()).unwrap();
+    assert_eq!(archive.vouched(&by_keys(1), run()).unwrap().authority().policy().unwrap().version, 4);
+    let stranger = archive.vouched(&by_keys(77), run()).unwrap();
     assert!(stranger.authority().policy().is_none() && stranger.history.foreign_policy == Some(LeafIndex(0)));
 }
 
@@ -282,7 +280,7 @@ fn a_reader_walks_from_its_pinned_version_to_the_newest() {
 fn a_version_that_does_not_follow_is_void_and_stops_nobody() {
     let scene = Scene::new();
     let (archive, texts) = archive(&scene, &[(text(1, 1, &[(1, "")]), vec![1]), (text(2, 1, &[(9, "")]), vec![9])]);
-    let vouched = archive.vouched(&pinned(&texts[0]), Run::alone()).unwrap();
+    let vouched = archive.vouched(&pinned(&texts[0]), run()).unwrap();
     assert_eq!(vouched.authority().policy().unwrap().version, 1);
     assert_eq!(vouched.history.void.len(), 1, "{:?}", vouched.history.void);
 }
@@ -293,7 +291,7 @@ fn a_log_behind_the_pinned_version_is_refused_by_that_name() {
     let (archive, _) = archive(&scene, &handed_on(1));
     let one = Policy::decode(handed_on(1)[0].0.as_bytes()).unwrap();
     let two = after(&one, &handed_on(2)[1].0);
-    let refused = archive.vouched(&pinned(&two), Run::alone());
+    let refused = archive.vouched(&pinned(&two), run());
     assert!(matches!(refused, Err(Error::History(HistoryFault::Behind { version: 1 | 2 }))), "{:?}", refused.err());
 }
 
@@ -302,7 +300,7 @@ fn a_policy_made_on_another_log_is_not_of_this_one() {
     let scene = Scene::new();
     let other = text(1, 1, &[(1, "")]).replace(&merkle::empty_root().labelled(), &Digest::of(b"another").labelled());
     let (archive, texts) = archive(&scene, &[(other, vec![1])]);
-    let refused = archive.vouched(&pinned(&texts[0]), Run::alone());
+    let refused = archive.vouched(&pinned(&texts[0]), run());
     assert!(matches!(refused, Err(Error::History(HistoryFault::OtherLog { version: 1, .. }))), "{:?}", refused.err());
 }
 
@@ -311,7 +309,7 @@ fn a_policy_that_those_have_signed_who_may_cannot_be_withheld() {
     let scene = Scene::new();
     let (archive, texts) = archive(&scene, &handed_on(2));
     std::fs::remove_file(scene.path("library/trust/2.toml")).unwrap();
-    let refused = archive.vouched(&pinned(&texts[0]), Run::alone());
+    let refused = archive.vouched(&pinned(&texts[0]), run());
     assert!(matches!(refused, Err(Error::History(HistoryFault::Withheld { version: 2, .. }))), "{:?}", refused.err());
 }
 
@@ -328,7 +326,7 @@ fn a_checkpoint_by_a_log_key_that_the_policy_does_not_have_is_refused() {
     let other = VerifierKey::new(ORIGIN, key(99).public()).unwrap();
     let one = text(1, 1, &[(1, "")]).replace(&log().to_string(), &other.to_string());
     let (archive, texts) = archive(&scene, &[(one, vec![1])]);
-    assert!(Vouched::read(archive.store(), &origin(), &pinned(&texts[0]), Run::alone()).is_err());
+    assert!(Vouched::read(archive.store(), &origin(), &pinned(&texts[0]), run()).is_err());
 }
 
 // Expiration.

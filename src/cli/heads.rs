@@ -1,0 +1,73 @@
+//! The heads of logs that this person has seen: whoever shows an older one, or another history, is refused. (FORMAT.md, "Mirrors")
+//!
+//! `heads/<16 hex of the origin and log key>` in the configuration folder is the newest checkpoint of each log. A copy that is older on purpose is
+//! read with `--older`; two histories never are, and both checkpoints are kept.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::archive::{Archive, Vouched};
+use crate::digest::Digest;
+use crate::format::checkpoint::{Checkpoint, MAX_CHECKPOINT_BYTES};
+use crate::keys::Note;
+use crate::store::disk;
+
+use super::ui::Ui;
+use super::{Failure, keyring};
+
+/// Compares the head of an archive with the newest one of its log that was seen, and keeps the newer of the two.
+///
+/// # Errors
+/// Where it is older, unless `older` says that this is meant, or of another history.
+pub(super) fn check(archive: &Archive, vouched: &Vouched, older: bool, ui: &Ui) -> Result<(), Failure> {
+    // Who has no place for them has seen none.
+    let Ok(folder) = keyring::folder(ui) else { return Ok(()) };
+    let now = &vouched.checkpoint;
+    let place = folder.join("heads").join(name(vouched));
+    let name = archive.store().name();
+    let Some(seen) = read(&place, ui) else { return keep(&place, vouched, ui) };
+    if now.size < seen.size {
+        if older {
+            ui.say(format!(
+                "warning: {name}: is an older copy, of {} leaves; {} were seen before",
+                now.size, seen.size
+            ));
+            return Ok(());
+        }
+        return Err(Failure::no(format!(
+            "{name}: its log has {} leaves, one of {} leaves was seen here before",
+            now.size, seen.size
+        ))
+        .hint("somebody may be hiding what came since; if this is an older copy on purpose, `--older` reads it"));
+    }
+    if archive.log(now).root(seen.size)? != seen.root {
+        let other = place.with_extension("fork");
+        let kept = disk::put(&other, vouched.note.to_string().as_bytes(), ui.run());
+        kept.map_err(|error| Failure::new(format!("{}: cannot be written", other.display())).cause(error))?;
+        return Err(Failure::no(format!("{name}: its log and one that was seen here before are two histories"))
+            .hint(format!("both checkpoints are kept: `vellum log compare {} {}`", place.display(), other.display())));
+    }
+    if now.size > seen.size { keep(&place, vouched, ui) } else { Ok(()) }
+}
+
+/// Returns the file's name of a log's head.
+fn name(vouched: &Vouched) -> String {
+    let hex = Digest::of(vouched.log_key.to_string().as_bytes()).to_string();
+    hex[..16].to_owned()
+}
+
+/// Reads the head that was seen; one that cannot be read is as good as none.
+fn read(place: &Path, ui: &Ui) -> Option<Checkpoint> {
+    let bytes = disk::read_small(place, MAX_CHECKPOINT_BYTES, ui.run()).ok()?;
+    Checkpoint::parse(Note::parse(&bytes).ok()?.text()).ok()
+}
+
+fn keep(place: &PathBuf, vouched: &Vouched, ui: &Ui) -> Result<(), Failure> {
+    let folder = place.parent().map_or(Ok(()), disk::make_private_folder);
+    // A configuration that cannot be written to, of a guest say, remembers nothing, and reads all the same.
+    if folder.is_err() || fs::metadata(place).is_ok_and(|found| found.permissions().readonly()) {
+        return Ok(());
+    }
+    let _ = disk::put(place, vouched.note.to_string().as_bytes(), ui.run());
+    Ok(())
+}
