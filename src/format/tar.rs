@@ -61,25 +61,28 @@ pub const fn padding(size: u64) -> u64 {
     size.wrapping_neg() % BLOCK_BYTES
 }
 
+/// Says whether all bytes are zero. It looks at all of them: many at once are sooner looked at than one by one up to the first that is not.
+pub fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().fold(0, |all, &b| all | b) == 0
+}
+
 /// Returns the length of the header of a file, in bytes.
 pub fn header_len(path: &str, size: u64) -> u64 {
-    if size <= MAX_OCTAL_SIZE && (path.len() <= NAME_BYTES || split(path).is_some()) && path.is_ascii() {
-        return BLOCK_BYTES;
-    }
-    let records = pax_records(path, size).len() as u64;
-    BLOCK_BYTES + records + padding(records) + BLOCK_BYTES
+    let records = pax_records(path, fit(path).is_some(), size).len() as u64;
+    if records == 0 { BLOCK_BYTES } else { BLOCK_BYTES + records + padding(records) + BLOCK_BYTES }
 }
 
 /// Appends the header of a file to `out`.
 pub fn encode_header(path: &str, size: u64, out: &mut Vec<u8>) {
-    let records = pax_records(path, size);
+    let fitting = fit(path);
+    let records = pax_records(path, fitting.is_some(), size);
     if !records.is_empty() {
         block(PAX_NAME, b"", records.len() as u64, b'x', out);
         out.extend_from_slice(&records);
         out.resize(out.len() + padding(records.len() as u64) as usize, 0);
     }
     let shown = if size <= MAX_OCTAL_SIZE { size } else { 0 };
-    match fit(path) {
+    match fitting {
         Some((prefix, name)) => block(name.as_bytes(), prefix.as_bytes(), shown, b'0', out),
         None => {
             let bytes = path.bytes().take(NAME_BYTES);
@@ -102,7 +105,7 @@ pub fn encode_file(path: &str, bytes: &[u8], out: &mut Vec<u8>) {
 /// Names what is not canonical; [`HeaderFault::Short`] where fewer bytes than the header are given.
 pub fn decode_header(bytes: &[u8]) -> Result<Entry, HeaderFault> {
     let first = bytes.get(..BLOCK).ok_or(HeaderFault::Short)?;
-    if first.iter().all(|&b| b == 0) {
+    if is_zero(first) {
         return Ok(Entry::End);
     }
     let (kind, size) = fields(first)?;
@@ -150,9 +153,10 @@ fn split(path: &str) -> Option<(&str, &str)> {
     (at <= PREFIX_BYTES && at > 0 && at + 1 < path.len()).then(|| (&path[..at], &path[at + 1..]))
 }
 
-fn pax_records(path: &str, size: u64) -> Vec<u8> {
+/// Returns the records that a header needs, where its path does not [`fit`] or its size is too large.
+fn pax_records(path: &str, fits: bool, size: u64) -> Vec<u8> {
     let mut out = Vec::new();
-    if fit(path).is_none() {
+    if !fits {
         record("path", path, &mut out);
     }
     if size > MAX_OCTAL_SIZE {

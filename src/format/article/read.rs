@@ -1,5 +1,6 @@
 //! Reading an `article.toml`: every key typed and checked, every fault with its place.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use serde_json::{Map, Value};
@@ -28,8 +29,9 @@ pub(super) fn read(bytes: &[u8], noting: bool) -> Result<(Article, Vec<Note>, Ve
     let text = text(bytes)?;
     let table = table(text)?;
     let mut reader = Reader { text, faults: Vec::new(), notes: Vec::new(), noting };
-    let mut article = reader.identity(table.get_ref());
+    let (title, id) = reader.identity(table.get_ref());
     let binding = std::mem::take(&mut reader.faults);
+    let mut article = Article { id, title: title.map_or_else(String::new, Cow::into_owned), ..Article::default() };
     reader.fields(table.get_ref(), &mut article);
     if binding.is_empty() {
         return Ok((article, reader.notes, reader.faults));
@@ -48,8 +50,8 @@ pub(super) fn id(bytes: &[u8]) -> Result<Option<String>, ArticleError> {
     let text = text(bytes)?;
     let table = table(text)?;
     let mut reader = Reader { text, faults: Vec::new(), notes: Vec::new(), noting: false };
-    let article = reader.identity(table.get_ref());
-    if reader.faults.is_empty() { Ok(article.id) } else { Err(ArticleError(reader.faults)) }
+    let (_, id) = reader.identity(table.get_ref());
+    if reader.faults.is_empty() { Ok(id) } else { Err(ArticleError(reader.faults)) }
 }
 
 fn alone(line: usize, column: usize, what: String) -> ArticleError {
@@ -115,17 +117,15 @@ impl Reader<'_> {
     }
 
     /// Reads what makes an article one: title and id.
-    fn identity(&mut self, table: &DeTable<'_>) -> Article {
-        let mut article = Article::default();
+    fn identity<'t>(&mut self, table: &'t DeTable<'_>) -> (Option<Cow<'t, str>>, Option<String>) {
         for (_, value) in table {
             self.limits(value, 1);
         }
-        match table.get("title") {
-            Some(value) => article.title = self.line("title", value).unwrap_or_default(),
-            None => self.fault(&(0..0), "title: expected a text, found none".into()),
+        let title = table.get("title").and_then(|value| self.text("title", value));
+        if !table.contains_key("title") {
+            self.fault(&(0..0), "title: expected a text, found none".into());
         }
-        article.id = table.get("id").and_then(|value| self.id("id", value));
-        article
+        (title, table.get("id").and_then(|value| self.id("id", value)))
     }
 
     /// Refuses values that other readers of TOML could take otherwise, or not at all.
@@ -192,12 +192,17 @@ impl Reader<'_> {
 
     /// A string without control characters but tab and line feed.
     fn string(&mut self, key: &str, expected: &str, value: &Field<'_>) -> Option<String> {
+        self.str(key, expected, value).map(Cow::into_owned)
+    }
+
+    /// As [`Self::string`], borrowed where it can be.
+    fn str<'t>(&mut self, key: &str, expected: &str, value: &'t Field<'_>) -> Option<Cow<'t, str>> {
         let DeValue::String(text) = value.get_ref() else {
             self.mismatch(key, expected, value);
             return None;
         };
         // TOML leaves open which of the two a line end in a text is.
-        let text = text.replace("\r\n", "\n");
+        let text = if text.contains('\r') { text.replace("\r\n", "\n").into() } else { Cow::Borrowed(&**text) };
         if let Some(c) = text.chars().find(|c| c.is_control() && !matches!(c, '\t' | '\n')) {
             self.fault(
                 &value.span(),
@@ -210,7 +215,12 @@ impl Reader<'_> {
 
     /// A string that is not blank.
     fn line(&mut self, key: &str, value: &Field<'_>) -> Option<String> {
-        let text = self.string(key, "a text", value)?;
+        self.text(key, value).map(Cow::into_owned)
+    }
+
+    /// As [`Self::line`], borrowed where it can be.
+    fn text<'t>(&mut self, key: &str, value: &'t Field<'_>) -> Option<Cow<'t, str>> {
+        let text = self.str(key, "a text", value)?;
         if text.trim().is_empty() {
             self.mismatch(key, "a text", value);
             return None;

@@ -229,7 +229,7 @@ impl<S: Source> Bundle<S> {
             if at > content_end {
                 let padding = bytes.len().min((at - content_end) as usize);
                 let (content, zeros) = bytes.split_at(bytes.len() - padding);
-                if zeros.iter().any(|&b| b != 0) {
+                if !tar::is_zero(zeros) {
                     return Err(Finding::new(Code::Tar, path, "is not padded with zeros").into());
                 }
                 bytes = content;

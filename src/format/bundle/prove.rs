@@ -278,7 +278,7 @@ impl<S: Source> Prover<'_, S> {
                 }
                 Part::Content => self.content(n as u64, segment, line, place.size, bytes)?,
                 Part::Padding => {
-                    if bytes.iter().any(|&b| b != 0) {
+                    if !tar::is_zero(bytes) {
                         return Err(Finding::new(Code::Tar, name, "is not padded with zeros").into());
                     }
                 }

@@ -101,7 +101,7 @@ impl Tail {
             };
             at = start + bytes.len();
             let next = at + tar::padding(size) as usize;
-            if plain.get(at..next).is_none_or(|padding| padding.iter().any(|&b| b != 0)) {
+            if plain.get(at..next).is_none_or(|padding| !tar::is_zero(padding)) {
                 findings.push(Finding::new(Code::Tar, &path, "is not padded with zeros"));
             }
             at = next;
@@ -118,7 +118,7 @@ impl Tail {
             }
         }
         let end = plain.get(at..).unwrap_or_default();
-        if end.len() as u64 != tar::END_BYTES || end.iter().any(|&b| b != 0) {
+        if end.len() as u64 != tar::END_BYTES || !tar::is_zero(end) {
             findings.push(Finding::new(Code::Tar, "tail", "the tar does not end with just two blocks of zeros"));
         }
         if tail.signatures.len() > MAX_SIGNATURES {

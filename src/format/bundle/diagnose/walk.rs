@@ -286,7 +286,7 @@ impl Walker<'_> {
                 bytes = after;
             } else if self.padding > 0 {
                 let (zeros, after) = bytes.split_at(bytes.len().min(self.padding as usize));
-                if zeros.iter().any(|&b| b != 0) {
+                if !tar::is_zero(zeros) {
                     let place = self.last_path();
                     self.walk.findings.push(Finding::new(Code::Tar, place, "is not padded with zeros"));
                 }
