@@ -69,23 +69,21 @@ pub const fn padding(size: u64) -> u64 {
 
 /// Returns the length of the header of a file, in bytes.
 pub fn header_len(path: &str, size: u64) -> u64 {
-    if size <= MAX_OCTAL_SIZE && (path.len() <= NAME_BYTES || split(path).is_some()) && path.is_ascii() {
-        return BLOCK_BYTES;
-    }
-    let records = pax_records(path, size).len() as u64;
-    BLOCK_BYTES + records + padding(records) + BLOCK_BYTES
+    let records = pax_records(path, fit(path).is_some(), size).len() as u64;
+    if records == 0 { BLOCK_BYTES } else { BLOCK_BYTES + records + padding(records) + BLOCK_BYTES }
 }
 
 /// Appends the header of a file to `out`.
 pub fn encode_header(path: &str, size: u64, out: &mut Vec<u8>) {
-    let records = pax_records(path, size);
+    let fitting = fit(path);
+    let records = pax_records(path, fitting.is_some(), size);
     if !records.is_empty() {
         block(PAX_NAME, b"", records.len() as u64, b'x', out);
         out.extend_from_slice(&records);
         out.resize(out.len() + padding(records.len() as u64) as usize, 0);
     }
     let shown = if size <= MAX_OCTAL_SIZE { size } else { 0 };
-    match fit(path) {
+    match fitting {
         Some((prefix, name)) => block(name.as_bytes(), prefix.as_bytes(), shown, b'0', out),
         None => {
             let bytes = path.bytes().take(NAME_BYTES);
@@ -156,9 +154,10 @@ fn split(path: &str) -> Option<(&str, &str)> {
     (at <= PREFIX_BYTES && at > 0 && at + 1 < path.len()).then(|| (&path[..at], &path[at + 1..]))
 }
 
-fn pax_records(path: &str, size: u64) -> Vec<u8> {
+/// Returns the records that a header needs, where its path does not [`fit`] or its size is too large.
+fn pax_records(path: &str, fits: bool, size: u64) -> Vec<u8> {
     let mut out = Vec::new();
-    if fit(path).is_none() {
+    if !fits {
         record("path", path, &mut out);
     }
     if size > MAX_OCTAL_SIZE {

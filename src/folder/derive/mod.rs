@@ -149,13 +149,11 @@ pub fn derive(name: &str, content: &mut (impl Read + Seek), size: u64) -> Result
         Format::Other => (Fields::default(), Origin::FileName),
         Format::Pdf if size > MAX_PDF_BYTES || !pdf::IS_READ => (Fields::default(), Origin::FileName),
         Format::Pdf => {
-            let mut bytes = Vec::new();
-            content.take(MAX_PDF_BYTES).read_to_end(&mut bytes)?;
+            let bytes = first_bytes(content, size, MAX_PDF_BYTES)?;
             (pdf::fields(&bytes), Origin::Pdf)
         }
         Format::Html | Format::Markdown | Format::Text => {
-            let mut head = Vec::new();
-            content.take(HEAD_BYTES).read_to_end(&mut head)?;
+            let head = first_bytes(content, size, HEAD_BYTES)?;
             if let Some((article, rest)) = front_matter(&head)? {
                 return Ok(with_front_matter(article, format, rest, name));
             }
@@ -163,6 +161,13 @@ pub fn derive(name: &str, content: &mut (impl Read + Seek), size: u64) -> Result
         }
     };
     Ok(finish(fields, from, name))
+}
+
+/// Reads the first `limit` bytes of a document of `size` bytes. Room is made beforehand, so that a small one is read in one go.
+fn first_bytes(content: &mut impl Read, size: u64, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(size.min(limit) as usize + 1);
+    content.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn read(format: Format, head: &[u8]) -> (Fields, Origin) {

@@ -315,8 +315,8 @@ impl Packer<'_> {
 
         let files = members.iter().zip(&digests).map(|(member, digest)| (*digest, member.file.stat));
         let contents = self.contents(&draft, files)?;
-        let leaves = contents.leaves();
-        let (pieces, head, tail_at) = contents.index(&leaves);
+        let blocks = contents.blocks();
+        let (pieces, head, tail_at) = contents.index(&blocks);
         let after = after_files(&draft.name, &contents, &pieces);
         let (level, first) = (self.options.level, writer.plain());
         match held {
@@ -343,7 +343,7 @@ impl Packer<'_> {
             files: contents.list.len() as u64,
             bytes: contents.bytes(),
             checksums: Digest::of(contents.list.text().as_bytes()),
-            root: tree::root(&leaves),
+            root: tree::root(&blocks),
             times: contents.times.as_ref().map(|times| Digest::of(times)),
             part,
             base: self.options.base,

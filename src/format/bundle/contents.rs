@@ -80,9 +80,10 @@ impl Contents {
         self.layout.places().iter().fold(0, |sum: u64, place| sum.saturating_add(place.size))
     }
 
-    /// Returns the hashes of the leaves of the article tree.
-    pub fn leaves(&self) -> Vec<Digest> {
-        (0..self.list.article_count()).map(|n| tree::leaf(self.id(n), self.list.lines_text(n))).collect()
+    /// Returns the hash of each block of the article tree.
+    pub fn blocks(&self) -> Vec<Digest> {
+        let leaf = |n| tree::leaf(self.id(n), self.list.lines_text(n));
+        tree::blocks(&(0..self.list.article_count()).map(leaf).collect::<Vec<_>>())
     }
 
     /// Returns the places of the members between the files and the tail: the list, the times, the pieces.
@@ -99,20 +100,20 @@ impl Contents {
         rest
     }
 
-    /// Makes the index, its pieces and its head, of a bundle with these leaves; and says where the tail begins in the tar.
-    pub fn index(&self, leaves: &[Digest]) -> (Vec<String>, Head, u64) {
+    /// Makes the index, its pieces and its head, of a bundle with these [`blocks`](Self::blocks); and says where the tail begins in the tar.
+    pub fn index(&self, blocks: &[Digest]) -> (Vec<String>, Head, u64) {
         let sizes: Vec<u64> = (0..self.list.len()).map(|line| self.place(line).size).collect();
-        let blocks = tree::blocks(leaves);
         let pieces: Vec<String> =
             (0..blocks.len()).map(|n| Piece::encode(&self.list, n, &sizes, |n| self.ids[n].as_deref())).collect();
         let rest = self.rest(&pieces);
         let first_piece = rest.places().len() - pieces.len();
-        let block = |(n, hash): (usize, Digest)| {
+        let block = |(n, &hash): (usize, &Digest)| {
             let first = n * BLOCK_ARTICLES;
             let lines = self.list.lines(first);
             let content = lines.clone().find(|&line| !self.list.is_metadata(line)).unwrap_or(lines.start);
             let metadata = lines.clone().find(|&line| self.list.is_metadata(line)).unwrap_or(lines.start);
-            let ids = index::articles_of(leaves.len(), n).filter_map(|n| self.ids[n].as_deref().map(index::mark));
+            let ids = index::articles_of(self.list.article_count(), n)
+                .filter_map(|n| self.ids[n].as_deref().map(index::mark));
             Some(Block {
                 list: self.list.start(lines.start),
                 content: self.place(content).offset,
@@ -126,7 +127,7 @@ impl Contents {
         let head = Head {
             list_offset: self.layout.end(),
             list_size: self.list.text().len() as u64,
-            blocks: blocks.into_iter().enumerate().filter_map(block).collect(),
+            blocks: blocks.iter().enumerate().filter_map(block).collect(),
         };
         (pieces, head, rest.end())
     }

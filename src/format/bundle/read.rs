@@ -11,7 +11,7 @@ use crate::format::checksums::{self, ChecksumList, DATA, ListFault, MAX_LIST_BYT
 use crate::format::index::{self, MAX_PIECE_BYTES, Piece};
 use crate::format::layout::{Layout, Place};
 use crate::format::manifest::{self, Manifest};
-use crate::format::tar::{self, Entry, MAX_HEADER_BYTES};
+use crate::format::tar::{self, Entry};
 use crate::format::times::{self, MAX_TIMES_BYTES};
 use crate::format::tree;
 use crate::path::MAX_ID_BYTES;
@@ -54,9 +54,9 @@ impl<S: Source> Bundle<S> {
         }
         let times = self.times(&list)?;
         let contents = Contents::new(&self.tail().top, list, &sizes, ids, times);
-        let leaves = contents.leaves();
-        first(content_findings(&contents, &leaves, self.manifest()))?;
-        let (made, head, end) = contents.index(&leaves);
+        let blocks = contents.blocks();
+        first(content_findings(&contents, &blocks, self.manifest()))?;
+        let (made, head, end) = contents.index(&blocks);
         if made != pieces || head != self.head || Some(end) != self.frames.last().map(|frame| frame.plain_at) {
             return Err(Finding::new(Code::Index, index::HEAD, "does not say where the members lie").into());
         }
@@ -114,7 +114,9 @@ impl<S: Source> Bundle<S> {
         let last = self.frames.last().map_or(0, |frame| frame.plain_at);
         let mut header = Vec::new();
         if offset < last {
-            self.read_plain(offset, last.min(offset + MAX_HEADER_BYTES), &mut |bytes| {
+            // Not a byte more: a small piece ends soon after its header, and the next frame is not wanted here.
+            let len = tar::header_len(&format!("{}/{name}", self.tail().top), limit);
+            self.read_plain(offset, last.min(offset + len), &mut |bytes| {
                 header.extend_from_slice(bytes);
                 Ok(())
             })?;
@@ -146,10 +148,10 @@ pub(super) fn list_findings(list: &ChecksumList, manifest: &Manifest) -> Vec<Fin
     findings
 }
 
-/// Checks ids, tree and bytes of what a bundle holds against its manifest.
-pub(super) fn content_findings(contents: &Contents, leaves: &[Digest], manifest: &Manifest) -> Vec<Finding> {
+/// Checks ids, tree and bytes of what a bundle holds against its manifest; `blocks` are the hashes of the tree's blocks.
+pub(super) fn content_findings(contents: &Contents, blocks: &[Digest], manifest: &Manifest) -> Vec<Finding> {
     let mut findings = id_findings(&contents.list, |n| contents.id(n));
-    if tree::root(leaves) != manifest.root {
+    if tree::root(blocks) != manifest.root {
         findings.push(Finding::new(Code::Tree, manifest::NAME, "the articles do not lead to its root"));
     }
     findings.extend(count_finding("bytes", manifest.bytes, contents.bytes()));
@@ -159,16 +161,20 @@ pub(super) fn content_findings(contents: &Contents, leaves: &[Digest], manifest:
 /// The rule of ids for the articles of a list, whole or one block of it: a name stands for one thing.
 pub(super) fn id_findings<'a>(list: &'a ChecksumList, id_of: impl Fn(usize) -> &'a str) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut ids = HashSet::with_capacity(list.article_count());
+    // A list has no path of an article twice, so only ids that are not the path need to be held against each other.
+    let mut ids = HashSet::new();
     for n in 0..list.article_count() {
         let (id, path) = (id_of(n), list.article(n));
         if id.len() > MAX_ID_BYTES {
             let detail = format!("has an id of {} bytes, at most {MAX_ID_BYTES} are allowed", id.len());
             findings.push(Finding::new(Code::Metadata, path, detail));
         }
+        if id == path {
+            continue;
+        }
         if !ids.insert(id) {
             findings.push(Finding::new(Code::Metadata, path, format!("has the id {id:?}, as another article has")));
-        } else if id != path && (list.number(id).is_some() || list.find(&format!("{DATA}{id}")).is_some()) {
+        } else if list.number(id).is_some() || list.find(&format!("{DATA}{id}")).is_some() {
             let detail = format!("has the id {id:?}, which is the path of another article or of a file");
             findings.push(Finding::new(Code::Metadata, path, detail));
         }

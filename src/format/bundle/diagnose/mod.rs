@@ -241,10 +241,10 @@ fn compare_index(
 ) {
     let Some(tail) = &report.tail else { return };
     let contents = Contents::new(&tail.top, list, sizes, ids, walk.times.clone());
-    let leaves = contents.leaves();
-    let (pieces, head, _) = contents.index(&leaves);
+    let blocks = contents.blocks();
+    let (pieces, head, _) = contents.index(&blocks);
     let wrong = |name: &str| Finding::new(Code::Index, name, "does not say where the members lie");
-    let mut findings = content_findings(&contents, &leaves, manifest);
+    let mut findings = content_findings(&contents, &blocks, manifest);
     if Head::decode(&tail.head).as_ref() != Ok(&head) {
         findings.push(wrong(index::HEAD));
     }
