@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::scene::{Said, Scene, noise};
+use crate::scene::{Said, Scene, noise, said};
 
 /// The tar in a bundle.
 fn tar(bundle: &Path) -> Vec<u8> {
@@ -441,4 +441,20 @@ fn foreign_tools_open_a_bundle_of_every_kind() {
     run("tar", &["-xf", "plain.tar"], "foreign");
     run("sha256sum", &["--quiet", "-c", "manifest-sha256.txt"], "foreign/in");
     run("sha256sum", &["--quiet", "-c", "tagmanifest-sha256.txt"], "foreign/in");
+}
+
+#[test]
+fn a_pack_makes_more_bundles_than_a_process_may_have_open() {
+    let scene = Scene::with_key();
+    for n in 0..80 {
+        scene.write(&format!("in/a{n}.txt"), format!("text {n}\n"));
+    }
+    let shell = format!("ulimit -n 40; exec {} pack --quiet --bundle-size 1 -o out in", env!("CARGO_BIN_EXE_vellum"));
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", &shell]).current_dir(scene.path("")).env("VELLUM_CONFIG", scene.path("config"));
+    let said = said(command.output().unwrap());
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(said.stdout.lines().count(), 80);
+    let bundles: Vec<&str> = said.stdout.lines().collect();
+    scene.expect(0, &[&["verify", "--quiet"][..], &bundles].concat());
 }

@@ -13,13 +13,14 @@ pub use metadata::article_id;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
 
 use jiff::Timestamp;
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 use crate::digest::Digest;
 use crate::format::bundle::{self, Bundle, BundleWriter, Contents, Output, SignatureFile, Tail};
@@ -247,9 +248,9 @@ struct Packer<'a> {
     planned: u64,
 }
 
-/// A finished bundle that has no name yet.
+/// A finished bundle that has no name yet. Its file is closed: a pack may make more bundles than a process may have open.
 struct Unnamed {
-    file: NamedTempFile,
+    file: TempPath,
     bundle: PackedBundle,
 }
 
@@ -281,10 +282,9 @@ impl Packer<'_> {
             }
         }
         for Unnamed { file, mut bundle } in unnamed {
-            bundle.kept = {
-                let (signers, overwrite) = (self.signers, self.options.overwrite);
-                publish::place(file, &bundle.file, bundle.id, signers, overwrite, self.run)?
-            };
+            let open = File::open(&file).map_err(|source| Error::Read { path: file.to_path_buf(), source })?;
+            let (file, signers) = (NamedTempFile::from_parts(open, file), self.signers);
+            bundle.kept = publish::place(file, &bundle.file, bundle.id, signers, self.options.overwrite, self.run)?;
             self.found.bundles.push(bundle);
         }
         publish::sync_folder(self.output)?;
@@ -360,6 +360,7 @@ impl Packer<'_> {
         file.as_file().sync_all().map_err(write)?;
         let file_name = self.options.file.clone();
         let path = self.output.join(file_name.unwrap_or_else(|| publish::bundle_name(&manifest.name, id).into()));
+        let file = file.into_temp_path();
         Ok(Unnamed { file, bundle: PackedBundle { file: path, id, manifest, file_bytes, kept: false } })
     }
 
