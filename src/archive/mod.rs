@@ -85,6 +85,12 @@ pub enum Error {
     /// The archive's own state is malformed.
     #[error("state: {0}")]
     State(String),
+    /// None of the log's keys that a policy has in use is at hand.
+    #[error("version {version} of the policy has keys of the log in use, none of which signs here")]
+    LogKeyAbsent {
+        /// The policy's version.
+        version: u64,
+    },
     /// The key at hand is not the log's.
     #[error("the log's key is {expected}, not {found}")]
     OtherLogKey {

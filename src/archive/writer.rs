@@ -14,13 +14,15 @@ use crate::keys::{self, Note, Signer, VerifierKey};
 use crate::merkle;
 use crate::run::Run;
 use crate::store::Write;
+use crate::trust::policy::{self, MAX_POLICY_BYTES, Policy};
 
 use super::claim::{Claim, MAX_CLAIM_BYTES};
+use super::history::present;
 use super::lock::Lock;
 use super::{Archive, Error, History, Log, Pin, layout, read_checkpoint};
 
-/// The longest intent, in bytes.
-const MAX_INTENT_BYTES: u64 = 1 << 20;
+/// The longest intent, in bytes: some eight million files.
+const MAX_INTENT_BYTES: u64 = 1 << 30;
 
 /// The right to write to an archive.
 pub struct Writer<'a> {
@@ -70,6 +72,21 @@ impl<'a> Writer<'a> {
         &self.checkpoint
     }
 
+    /// Asks for one of the log's keys that a policy has in use: without its signature nobody believes the log once the policy is in force.
+    ///
+    /// # Errors
+    /// [`Error::LogKeyAbsent`] where none signs here.
+    pub fn signs_under(&self, policy: &Policy) -> Result<(), Error> {
+        let mut in_use = policy.logs.iter().filter(|log| log.retired_at.is_none());
+        let signs =
+            |key: &VerifierKey| self.signers.iter().any(|signer| signer.public().as_bytes() == key.public().as_bytes());
+        if policy.closed || in_use.any(|log| signs(&log.key)) {
+            Ok(())
+        } else {
+            Err(Error::LogKeyAbsent { version: policy.version })
+        }
+    }
+
     /// Returns the archive.
     pub fn archive(&self) -> &'a Archive {
         self.archive
@@ -91,18 +108,14 @@ impl<'a> Writer<'a> {
     /// Puts files in place and logs the leaves; when this returns, all of it is on disk and acknowledged.
     ///
     /// # Errors
-    /// Where the store fails; the next writer then takes back what no claim vouches for, and finishes what one does.
+    /// Where it is more than a claim holds, before anything is written; where the store fails: the next writer then takes back what no claim
+    /// vouches for, and finishes what one does.
     pub fn publish(&mut self, publication: Publication) -> Result<(), Error> {
         let store = &self.archive.store;
         let bundles = publication.bundles.iter().map(|bundle| &bundle.place);
-        let places: Vec<_> = bundles.chain(publication.files.iter().map(|(place, _)| place)).cloned().collect();
-        if !places.is_empty() {
-            store.put(layout::INTENT, (places.join("\n") + "\n").as_bytes(), Write::Replace)?;
-        }
-        for bundle in &publication.bundles {
-            store.adopt(&bundle.file, &bundle.place)?;
-        }
-        store.put_all(&publication.files)?;
+        let places = bundles.chain(publication.files.iter().map(|(place, _)| place));
+        // A killed run is undone by removing what it put there, and nothing that was there before.
+        let places: Vec<&str> = places.map(String::as_str).filter(|place| !store.exists(place)).collect();
         let leaves: Vec<Vec<u8>> = publication.leaves.iter().map(|leaf| leaf.to_string().into_bytes()).collect();
         if let Some(leaf) = leaves.iter().find(|leaf| leaf.len() > MAX_LEAF_BYTES) {
             let found = leaf.len();
@@ -113,7 +126,25 @@ impl<'a> Writer<'a> {
         let appended = self.log().append(&leaves)?;
         let (old, new) = ((self.checkpoint.size, self.checkpoint.root), (appended.size, appended.root));
         let claim = Claim { old, new, leaves };
-        store.put(layout::CLAIM, &claim.encode(), Write::New)?;
+        let (intent, encoded) = (places.join("\n") + "\n", claim.encode());
+        // What the next writer could not read would stop it for ever.
+        for (what, bytes, most) in
+            [("file names", intent.len(), MAX_INTENT_BYTES), ("leaves", encoded.len(), MAX_CLAIM_BYTES)]
+        {
+            if bytes as u64 > most {
+                return Err(Error::Log(format!(
+                    "{bytes} bytes of {what} to be published at once, expected at most {most}: pack a part of it first"
+                )));
+            }
+        }
+        if !places.is_empty() {
+            store.put(layout::INTENT, intent.as_bytes(), Write::Replace)?;
+        }
+        for bundle in &publication.bundles {
+            store.adopt(&bundle.file, &bundle.place)?;
+        }
+        store.put_all(&publication.files)?;
+        store.put(layout::CLAIM, &encoded, Write::New)?;
         self.finish(&claim)
     }
 
@@ -126,6 +157,15 @@ impl<'a> Writer<'a> {
         let appended = Log::new(store, claim.old.0).append(&claim.leaves)?;
         if (appended.size, appended.root) != claim.new {
             return Err(Error::State("the claim does not lead to the root that it names".into()));
+        }
+        for leaf in &claim.leaves {
+            let Ok(Leaf::Policy { version, file, .. }) = Leaf::decode(leaf) else { continue };
+            let bytes = present(store.read(&policy::place(version), MAX_POLICY_BYTES))?.unwrap_or_default();
+            if let Ok(policy) = Policy::pinned(&bytes, &self.archive.origin)
+                && policy.digest == file
+            {
+                self.signs_under(&policy)?;
+            }
         }
         store.put_all(&appended.tiles)?;
         let checkpoint = Checkpoint { origin: self.archive.origin.clone(), size: appended.size, root: appended.root };

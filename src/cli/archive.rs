@@ -13,6 +13,7 @@ use crate::format::bundle::{Bundle, Contents};
 use crate::format::checkpoint::Checkpoint;
 use crate::keys::{SecretKey, Signer, VerifierKey};
 use crate::store::{Object, Store};
+use crate::trust::policy::{self, MAX_POLICY_BYTES, Policy};
 
 use super::Failure;
 use super::heads;
@@ -130,25 +131,55 @@ impl Writable {
         signers: &[&dyn Signer],
         ui: &Ui,
     ) -> Result<Self, Failure> {
+        Self::open_for(path, args, None, passphrase_file, signers, ui)
+    }
+
+    /// Opens an archive whose policy is to be changed: of the log's keys that the new version has in use, those that are at hand sign too.
+    pub(super) fn open_for(
+        path: &Path,
+        args: &LogSignerArgs,
+        proposed: Option<&Policy>,
+        passphrase_file: Option<&Path>,
+        signers: &[&dyn Signer],
+        ui: &Ui,
+    ) -> Result<Self, Failure> {
         let archive = Archive::open(Store::new(path))?;
         let pin = keyring::own_pin(archive.origin(), archive.log_key(), signers, ui)?;
-        let mut needed = vec![archive.log_key().clone()];
+        let in_use = |policy: &Policy| {
+            let keys = policy.logs.iter().filter(|log| log.retired_at.is_none());
+            keys.map(|log| log.key.clone()).collect::<Vec<_>>()
+        };
+        let (mut needed, mut version) = (vec![archive.log_key().clone()], 0);
         if let Pin::Policy(_) = pin {
             let vouched =
                 archive.vouched(&pin, ui.run()).map_err(|error| Failure::no_from(error).about(path.display()))?;
             if let Some(policy) = vouched.authority().policy() {
-                needed = policy.logs.iter().filter(|log| log.retired_at.is_none()).map(|log| log.key.clone()).collect();
+                (needed, version) = (in_use(policy), policy.version);
             }
         }
-        let mut named = args.log_secret.clone();
-        let mut secrets: Vec<SecretKey> = Vec::new();
-        for key in needed {
-            let id = key.public().id();
-            let path = match named.is_empty() {
-                false => named.remove(0),
-                true => keyring::folder(ui)?.join("logs").join(format!("{id}.key")),
-            };
+        let mut new = proposed.map(in_use).unwrap_or_default();
+        // What a killed run has begun to put into force will be finished now, and is signed by the keys that are in use then.
+        let begun = archive.store().read(&policy::place(version + 1), MAX_POLICY_BYTES);
+        new.extend(begun.ok().and_then(|bytes| Policy::pinned(&bytes, archive.origin()).ok()).iter().flat_map(in_use));
+        let is_of = |secret: &SecretKey, key: &VerifierKey| secret.public().as_bytes() == key.public().as_bytes();
+        let mut secrets = Vec::new();
+        for path in &args.log_secret {
+            let secret = keyring::open_with(path, passphrase_file, ui)?;
+            if !needed.iter().chain(&new).any(|key| is_of(&secret, key)) {
+                return Err(Failure::new(format!("{}: is no key of the log of {}", path.display(), archive.origin())));
+            }
+            secrets.push(secret);
+        }
+        let needed = needed.iter().map(|key| (key, true)).chain(new.iter().map(|key| (key, false)));
+        for (key, must) in needed {
+            if secrets.iter().any(|secret| is_of(secret, key)) {
+                continue;
+            }
+            let path = keyring::folder(ui)?.join("logs").join(format!("{}.key", key.public().id()));
             if !path.exists() {
+                if !must {
+                    continue;
+                }
                 return Err(Failure::new(format!(
                     "no secret key for the log of {}: {}",
                     archive.origin(),

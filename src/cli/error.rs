@@ -157,6 +157,9 @@ impl From<archive::Error> for Failure {
                 );
                 Self::of(&error).hint(hint)
             }
+            E::LogKeyAbsent { .. } => {
+                Self::of(&error).hint("name its secret key, beside the one before, with `--log-secret FILE`")
+            }
             E::NotAnArchive(_) => Self::of(&error).hint("`vellum init --origin NAME FOLDER` makes one"),
             E::Log(_) | E::Checkpoint(_) => {
                 Self { code: 1, ..Self::of(&error) }.hint("`vellum verify ARCHIVE` lists all that is wrong")

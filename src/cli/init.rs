@@ -6,12 +6,11 @@ use clap::Args;
 
 use crate::archive::{Archive, layout};
 use crate::ids::Origin;
-use crate::keys::{Signer, VerifierKey};
 use crate::store::Store;
 
 use super::archive::who;
 use super::ui::Ui;
-use super::{Answer, Failure, key, keyring};
+use super::{Answer, Failure, key};
 
 /// Make an archive: bundles in a log, as static files
 ///
@@ -45,16 +44,9 @@ pub(super) fn run(args: &InitArgs, ui: &Ui) -> Result<Answer, Failure> {
     }
     let passphrase =
         if args.no_passphrase { None } else { Some(key::new_passphrase(args.passphrase_file.as_deref())?) };
-    let secret = key::generate()?;
-    let folder = keyring::folder(ui)?.join("logs");
-    let verifier = VerifierKey::new(args.origin.as_str(), secret.public())?;
-    let id = verifier.public().id();
-    keyring::write_new(&folder.join(format!("{id}.key")), &key::seal(&secret, passphrase.as_ref())?, true)?;
-    keyring::write_new(&folder.join(format!("{id}.vkey")), &format!("{verifier}\n"), false)?;
+    let (secret, verifier) = key::make_log_key(&args.origin, passphrase.as_ref(), ui)?;
     Archive::create(store, args.origin.clone(), &secret, &who(), ui.run())?;
     ui.say(format!("made the archive {} in {}", args.origin, args.folder.display()));
-    ui.say(format!("  log's secret key  {}", folder.join(format!("{id}.key")).display()));
-    ui.say("  keep a copy of it in a safe place; whoever checks proofs needs the public one:");
     if ui.json {
         #[derive(serde::Serialize)]
         struct Json<'a> {

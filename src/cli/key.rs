@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use crate::ids::Origin;
 use crate::keys::{Passphrase, SecretKey, VerifierKey};
 use crate::store::disk::{Links, Rewrite};
 
@@ -42,6 +43,9 @@ enum KeyCommand {
         /// Write FILE.key and FILE.pub instead of keeping the pair in the configuration
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
+        /// Make a key for the log of this archive instead, whose line is printed: `trust propose --add-log` takes it
+        #[arg(long, value_name = "ORIGIN", conflicts_with = "output")]
+        log: Option<Origin>,
     },
     /// Show your keys and the keys you trust, or one key
     Show {
@@ -85,9 +89,15 @@ struct JsonKey<'a> {
 
 pub(super) fn run(args: KeyArgs, ui: &Ui) -> Result<Answer, Failure> {
     match args.command {
-        KeyCommand::New { no_passphrase, passphrase_file, output } => {
+        KeyCommand::New { no_passphrase, passphrase_file, output, log } => {
             let passphrase = if no_passphrase { None } else { Some(new_passphrase(passphrase_file.as_deref())?) };
-            make(passphrase.as_ref(), output.as_deref(), ui)?;
+            match log {
+                Some(origin) => {
+                    let (_, verifier) = make_log_key(&origin, passphrase.as_ref(), ui)?;
+                    ui.print(verifier)?;
+                }
+                None => drop(make(passphrase.as_ref(), output.as_deref(), ui)?),
+            }
             Ok(Answer::Yes)
         }
         KeyCommand::Show { key: Some(key) } => {
@@ -154,6 +164,23 @@ pub(super) fn make(passphrase: Option<&Passphrase>, output: Option<&Path>, ui: &
         ui.say("  it is trusted here; keep a copy of the secret file in a safe place");
     }
     Ok(key)
+}
+
+/// Makes a key for a log, and keeps it in the configuration.
+pub(super) fn make_log_key(
+    origin: &Origin,
+    passphrase: Option<&Passphrase>,
+    ui: &Ui,
+) -> Result<(SecretKey, VerifierKey), Failure> {
+    let secret = generate()?;
+    let verifier = VerifierKey::new(origin.as_str(), crate::keys::Signer::public(&secret))?;
+    let folder = keyring::folder(ui)?.join("logs");
+    let secret_path = folder.join(format!("{}.key", verifier.public().id()));
+    keyring::write_new(&secret_path, &seal(&secret, passphrase)?, true)?;
+    keyring::write_new(&secret_path.with_extension("vkey"), &format!("{verifier}\n"), false)?;
+    ui.say(format!("  log's secret key  {}", secret_path.display()));
+    ui.say("  keep a copy of it in a safe place; whoever checks proofs needs the public one:");
+    Ok((secret, verifier))
 }
 
 fn with_ending(path: &Path, ending: &str) -> PathBuf {

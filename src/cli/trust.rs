@@ -134,7 +134,7 @@ struct ProposeArgs {
     /// Add a key of the log, which signs beside the one before from then on: a .vkey file, or `<origin>+…`
     #[arg(long, value_name = "FILE|LINE")]
     add_log: Vec<String>,
-    /// Put a key of the log to rest, by its id
+    /// Put a key of the log to rest, by its line or its id
     #[arg(long, value_name = "KEYID")]
     retire_log: Vec<String>,
     /// Close the archive: nothing is added any more
@@ -235,7 +235,7 @@ fn show(policy: &Policy, ui: &Ui) -> Result<(), Failure> {
     }
     let log = |log: &LogKey| {
         let retired = log.retired_at.map(|at| format!(", retired at {at} leaves")).unwrap_or_default();
-        ui.print(format!("log        {}{retired}", log.key))
+        ui.print(format!("log        {} {}{retired}", log.key.public().id(), log.key))
     };
     policy.logs.iter().try_for_each(log)?;
     let witness = |w: &Witness| {
@@ -420,7 +420,7 @@ fn apply(
     let proposed = keyring::read_policy(file)?;
     let bytes =
         fs::read(file).map_err(|error| Failure::new(format!("{}: cannot be read", file.display())).cause(error))?;
-    let opened = Writable::open(library, log, passphrase_file, &[], ui)?;
+    let opened = Writable::open_for(library, log, Some(&proposed), passphrase_file, &[], ui)?;
     let signers = opened.log_signers();
     let mut writer = opened.writer(&signers, ui)?;
     // Under the lock: of two that apply different policies of one version, the second must see the first.
@@ -437,8 +437,10 @@ fn apply(
             signatures.push(keyring::read_key_file(&place)?.to_vec());
         }
     }
-    let policy = put_into_force(&mut writer, &history, &bytes, &signatures).map_err(|error| {
-        Failure::no_from(error).hint(format!("signatures lie beside the file: `vellum trust sign {}`", file.display()))
+    let policy = put_into_force(&mut writer, &history, &bytes, &signatures).map_err(|error| match error {
+        crate::collection::Error::Archive(error) => error.into(),
+        error => Failure::no_from(error)
+            .hint(format!("signatures lie beside the file: `vellum trust sign {}`", file.display())),
     })?;
     if before.is_none() {
         keep_pin(&policy, &bytes, ui)?;

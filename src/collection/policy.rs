@@ -32,7 +32,7 @@ pub struct Changes {
     pub freshness: Option<Freshness>,
     /// Keys of the log to add.
     pub add_logs: Vec<VerifierKey>,
-    /// Keys of the log to put to rest, by id.
+    /// Keys of the log to put to rest, each by its line or its id.
     pub retire_logs: Vec<String>,
     /// Whether it is the last version, and nothing is added to the archive any more.
     pub close: bool,
@@ -96,7 +96,7 @@ pub fn propose(
     next.freshness = changes.freshness.or(next.freshness);
     next.logs.extend(changes.add_logs.iter().map(|key| LogKey { key: key.clone(), retired_at: None }));
     for id in &changes.retire_logs {
-        let key = next.logs.iter_mut().find(|log| log.key.public().id().to_string() == *id);
+        let key = next.logs.iter_mut().find(|log| log.key.is_called(id));
         key.ok_or_else(|| Error::NoKey(id.clone()))?.retired_at = Some(log.size);
     }
     next.closed |= changes.close;
@@ -129,7 +129,8 @@ fn keeps_what_counts(history: &History, first: &Policy) -> Result<(), Error> {
 /// Puts a signed version into force.
 ///
 /// # Errors
-/// Where it does not go on from the version in force, too few have signed it, or something cannot be written.
+/// Where it does not go on from the version in force, too few have signed it, none of the log's keys that it has in use signs here, or something
+/// cannot be written.
 pub fn apply(
     writer: &mut Writer<'_>,
     history: &History,
@@ -154,6 +155,7 @@ pub fn apply(
     let has_signed = |key: &PolicyKey| {
         signatures.iter().any(|signature| is_signed(signature, &key.public, bytes, Kind::Policy, &origin))
     };
+    writer.signs_under(&policy)?;
     policy.signed_by_own(has_signed).map_err(Error::Policy)?;
     before.map_or(Ok(()), |before| before.signs_next(has_signed)).map_err(Error::Policy)?;
     let mut keys: Vec<&PolicyKey> = policy.keys.iter().collect();

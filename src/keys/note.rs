@@ -85,6 +85,13 @@ impl VerifierKey {
         &self.key
     }
 
+    /// Says whether a person means this key: by its line, by the eight digits that stand in it, or by the id that its files are called for.
+    pub fn is_called(&self, text: &str) -> bool {
+        let short = format!("{:08x}", u32::from_be_bytes(self.hash()));
+        let id = self.key.id().to_string();
+        text == self.to_string() || text.eq_ignore_ascii_case(&short) || text.eq_ignore_ascii_case(&id)
+    }
+
     /// Says whether a signature line says that it is by this key.
     fn made(&self, name: &str, payload: &[u8]) -> bool {
         *name == self.name && payload.starts_with(&self.hash())

@@ -8,19 +8,22 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::scene::{Scene, installed, key, options, packed, run, tool, trusted};
 use vellum::archive::catalog::{Catalog, Filter};
-use vellum::archive::{Archive, Error, Pin, Vouched, Writer, layout};
+use vellum::archive::{Archive, Error, Pin, Publication, Vouched, Writer, layout};
 use vellum::collection::add::{AddOptions, Added, add};
 use vellum::collection::audit::{Audit, audit};
+use vellum::collection::policy::Changes;
 use vellum::collection::withdraw::{WithdrawOptions, withdraw};
-use vellum::collection::{deposit, follow, prove};
+use vellum::collection::{deposit, follow, policy, prove};
 use vellum::digest::Digest;
 use vellum::finding::{Code, Severity};
 use vellum::folder::pack::PackOptions;
 use vellum::folder::walk::WalkOptions;
 use vellum::format::proof::Proof;
-use vellum::keys::{SecretKey, Signer};
+use vellum::ids::BundleId;
+use vellum::keys::{Comment, Kind, SecretKey, Signature, Signer, VerifierKey};
 use vellum::path::EntryPath;
 use vellum::store::{Steps, Store};
+use vellum::trust::policy::{Policy, Role};
 
 const ORIGIN: &str = "example.org/library";
 
@@ -71,6 +74,14 @@ fn try_withdraw(archive: &Archive, id: &str) -> Result<Digest, vellum::collectio
     let ids = [id.to_owned()];
     let options = WithdrawOptions { ids: &ids, clear: false, reason: Some("a test"), time: options().time };
     withdraw(&mut writer, &mut catalog, &options, (&[&signer()], &pin(archive)), run()).map(|(digest, _)| digest)
+}
+
+fn try_deposit(archive: &Archive, bundle: &Path) -> Result<Option<BundleId>, vellum::collection::Error> {
+    let secret = log_key();
+    let log: [&dyn Signer; 1] = [&secret];
+    let mut writer = Writer::begin(archive, &log, "test", run())?;
+    let by: (&[&dyn Signer], _) = (&[&signer()], &pin(archive));
+    deposit(&mut writer, &mut archive.catalog()?, bundle, by, options().time, run())
 }
 
 fn audited(archive: &Archive) -> Audit {
@@ -302,15 +313,8 @@ fn a_bundle_made_elsewhere_is_deposited_once() {
     let (archive, _) = filled(&scene);
     scene.write("else/poem.txt", "A poem.\n");
     let bundle = packed(&scene.path("else"), &scene.path("bundles"), &options(), &key(5)).bundles[0].file.clone();
-    let take = || {
-        let secret = log_key();
-        let log: [&dyn Signer; 1] = [&secret];
-        let mut writer = Writer::begin(&archive, &log, "test", run()).unwrap();
-        let by: (&[&dyn Signer], _) = (&[&signer()], &pin(&archive));
-        deposit(&mut writer, &mut archive.catalog().unwrap(), &bundle, by, options().time, run())
-    };
-    assert!(take().unwrap().is_some());
-    assert!(take().unwrap().is_none());
+    assert!(try_deposit(&archive, &bundle).unwrap().is_some());
+    assert!(try_deposit(&archive, &bundle).unwrap().is_none());
     let catalog = archive.catalog().unwrap();
     assert!(ids(&catalog).contains(&"poem".to_owned()));
     // Of the two signers the archive's own is trusted, so the bundle is authentic; the other one is only noted.
@@ -339,8 +343,12 @@ fn killed_at_every_step(
         let kill = Arc::new(Kill(AtomicI64::new(steps)));
         let done = act(&Archive::open(Store::new(&copy).with_steps(kill.clone())).unwrap());
         let archive = Archive::open(Store::new(&copy)).unwrap();
-        let secret = log_key();
-        drop(Writer::begin(&archive, &[&secret], "recovery", run()).unwrap());
+        // A claim that brings another key of the log with it is finished by who has that one.
+        let (old, new) = (log_key(), key(6));
+        match Writer::begin(&archive, &[&old], "recovery", run()) {
+            Err(Error::LogKeyAbsent { .. }) => drop(Writer::begin(&archive, &[&old, &new], "recovery", run()).unwrap()),
+            other => drop(other.unwrap()),
+        }
         assert!(!archive.store().exists(layout::CLAIM) && !archive.store().exists(layout::INTENT));
         check(&archive, done);
         fs::remove_dir_all(&copy).unwrap();
@@ -415,6 +423,141 @@ fn a_kill_at_any_step_of_making_an_archive_lets_it_be_made_again() {
             break;
         }
     }
+}
+
+/// Puts the second version of a policy into force: another key, and another key of the log.
+fn try_rotate(archive: &Archive) -> Result<Policy, vellum::collection::Error> {
+    let (old, new) = (log_key(), key(6));
+    let log: [&dyn Signer; 2] = [&old, &new];
+    let mut writer = Writer::begin(archive, &log, "test", run())?;
+    let history = writer.history(&pin(archive), run())?;
+    let add = vec![("second".to_owned(), key(7).public().clone(), vec![Role::Publish])];
+    let changes = Changes {
+        add,
+        add_logs: vec![VerifierKey::new(ORIGIN, new.public()).unwrap()],
+        retire_logs: vec![archive.log_key().to_string()],
+        ..Changes::default()
+    };
+    let head = (archive.origin(), &writer.checkpoint().clone(), archive.log_key());
+    let text = policy::propose(&history, head, &changes)?.to_string();
+    policy::apply(&mut writer, &history, text.as_bytes(), &[signed(&text)])
+}
+
+/// Puts the first version of a policy into force.
+fn govern(archive: &Archive) {
+    let secret = log_key();
+    let log: [&dyn Signer; 1] = [&secret];
+    let mut writer = Writer::begin(archive, &log, "test", run()).unwrap();
+    let history = writer.history(&pin(archive), run()).unwrap();
+    let add = vec![("first".to_owned(), signer().public().clone(), vec![Role::Root, Role::Publish, Role::Withdraw])];
+    let changes = Changes { add, ..Changes::default() };
+    let head = (archive.origin(), &writer.checkpoint().clone(), archive.log_key());
+    let text = policy::propose(&history, head, &changes).unwrap().to_string();
+    policy::apply(&mut writer, &history, text.as_bytes(), &[signed(&text)]).unwrap();
+}
+
+fn signed(policy: &str) -> Vec<u8> {
+    let comment = Comment::new(Kind::Policy, Some(ORIGIN), Digest::of(policy.as_bytes()), options().time).unwrap();
+    Signature::sign(&signer(), policy.as_bytes(), &comment).unwrap().to_string().into_bytes()
+}
+
+#[test]
+fn a_kill_at_any_step_of_changing_the_policy_and_the_logs_key_leaves_the_old_or_the_new_one() {
+    let scene = Scene::new();
+    let (archive, _) = filled(&scene);
+    govern(&archive);
+    let steps = killed_at_every_step(
+        &scene,
+        &scene.path("archive"),
+        |archive| try_rotate(archive).is_ok(),
+        |archive, done| {
+            sound(archive);
+            let version = vouched(archive).history.authority.policy().unwrap().version;
+            assert!(version == 2 || (version == 1 && !done), "version {version}");
+            // Whoever was killed does it again.
+            if version == 1 {
+                try_rotate(archive).unwrap();
+            }
+            sound(archive);
+            assert_eq!(vouched(archive).log_key.public().as_bytes(), key(6).public().as_bytes());
+        },
+    );
+    assert!(steps > 10, "{steps} steps are too few to be all");
+}
+
+#[test]
+fn a_kill_at_any_step_of_a_deposit_leaves_the_bundle_out_or_in() {
+    let scene = Scene::new();
+    filled(&scene);
+    scene.write("else/poem.txt", "A poem.\n");
+    let bundle = packed(&scene.path("else"), &scene.path("bundles"), &options(), &key(5)).bundles[0].file.clone();
+    let steps = killed_at_every_step(
+        &scene,
+        &scene.path("archive"),
+        |archive| try_deposit(archive, &bundle).is_ok(),
+        |archive, done| {
+            let known = ids(&sound(archive));
+            assert!(known.len() == 5 || (known.len() == 4 && !done), "{known:?}");
+            assert_eq!(try_deposit(archive, &bundle).unwrap().is_some(), known.len() == 4);
+            assert_eq!(ids(&sound(archive)).len(), 5);
+        },
+    );
+    assert!(steps > 10, "{steps} steps are too few to be all");
+}
+
+#[test]
+fn a_kill_at_any_step_of_reinstating_leaves_the_article_out_or_in() {
+    let scene = Scene::new();
+    let (archive, input) = filled(&scene);
+    try_withdraw(&archive, "letter-1").unwrap();
+    let again = AddOptions { reinstate: true, ..add_options() };
+    let steps = killed_at_every_step(
+        &scene,
+        &scene.path("archive"),
+        |archive| try_add(archive, &input, &again).is_ok(),
+        |archive, done| {
+            let known = ids(&sound(archive));
+            assert!(known.len() == 4 || (known.len() == 3 && !done), "{known:?}");
+            try_add(archive, &input, &again).unwrap();
+            assert_eq!(ids(&sound(archive)).len(), 4);
+        },
+    );
+    assert!(steps > 20, "{steps} steps are too few to be all");
+}
+
+#[test]
+fn a_killed_publication_takes_back_what_it_put_there_and_nothing_that_was_there_before() {
+    let scene = Scene::new();
+    filled(&scene);
+    killed_at_every_step(
+        &scene,
+        &scene.path("archive"),
+        |archive| {
+            let secret = log_key();
+            let log: [&dyn Signer; 1] = [&secret];
+            let Ok(mut writer) = Writer::begin(archive, &log, "test", run()) else { return false };
+            let header = archive.store().read("archive.toml", 1 << 20).unwrap();
+            let files = vec![("trust/1.toml".to_owned(), b"new".to_vec()), ("archive.toml".to_owned(), header)];
+            writer.publish(Publication { files, ..Publication::default() }).is_ok()
+        },
+        |archive, done| {
+            assert!(archive.store().exists("archive.toml"));
+            assert!(archive.store().exists("trust/1.toml") || !done);
+        },
+    );
+}
+
+#[test]
+fn an_intent_of_ten_thousand_files_is_taken_back_too() {
+    let scene = Scene::new();
+    let (archive, _) = filled(&scene);
+    let places: Vec<String> = (0..10_000).map(|n| format!("bundles/00/{n:0>64}/0123456789abcdef.tar.zst")).collect();
+    scene.write("archive/.vellum/state/intent", places.join("\n") + "\n");
+    scene.write(&format!("archive/{}", places[9_999]), "half of it");
+    let secret = log_key();
+    drop(Writer::begin(&archive, &[&secret], "recovery", run()).unwrap());
+    assert!(!archive.store().exists(layout::INTENT) && !archive.store().exists(&places[9_999]));
+    sound(&archive);
 }
 
 #[test]

@@ -323,10 +323,24 @@ fn a_policy_of_another_archive_is_refused() {
 #[test]
 fn a_checkpoint_by_a_log_key_that_the_policy_does_not_have_is_refused() {
     let scene = Scene::new();
+    let (archive, texts) = archive(&scene, &[(text(1, 1, &[(1, "")]), vec![1])]);
+    let read = || Vouched::read(archive.store(), &origin(), &pinned(&texts[0]), run());
+    let head = read().unwrap().checkpoint.to_string();
+    scene.write("library/checkpoint", Note::sign(&head, ORIGIN, &key(99)).unwrap().to_string());
+    assert!(read().is_err());
+}
+
+#[test]
+fn a_policy_is_not_logged_under_a_key_of_the_log_that_it_does_not_have() {
+    let scene = Scene::new();
+    let (archive, _) = archive(&scene, &[(text(1, 1, &[(1, "")]), vec![1])]);
     let other = VerifierKey::new(ORIGIN, key(99).public()).unwrap();
-    let one = text(1, 1, &[(1, "")]).replace(&log().to_string(), &other.to_string());
-    let (archive, texts) = archive(&scene, &[(one, vec![1])]);
-    assert!(Vouched::read(archive.store(), &origin(), &pinned(&texts[0]), run()).is_err());
+    let one =
+        Policy::decode(text(1, 1, &[(1, "")]).replace(&log().to_string(), &other.to_string()).as_bytes()).unwrap();
+    let secret = key(100);
+    let log: [&dyn Signer; 1] = [&secret];
+    let writer = Writer::begin(&archive, &log, "test", run()).unwrap();
+    assert!(matches!(writer.signs_under(&one), Err(Error::LogKeyAbsent { version: 1 })));
 }
 
 // Expiration.
@@ -542,6 +556,93 @@ fn a_signer_retires_and_another_comes_and_all_that_was_signed_stays_authentic() 
     assert_eq!(reader(&["sync", "library", "mirror"]).code, 0);
     assert!(reader(&["verify", "mirror"]).stdout.contains("by version 2 of the policy"));
     assert_eq!(reader(&["cat", "mirror", "in/notes/new/new.txt"]).stdout, "new\n");
+}
+
+#[test]
+fn the_logs_key_changes_and_those_who_follow_it_need_do_nothing() {
+    let scene = Scene::with_key();
+    scene.articles();
+    let ok = |args: &[&str]| scene.expect(0, args);
+    ok(&["init", "--origin", ORIGIN, "--no-passphrase", "library"]);
+    ok(&["pack", "--into", "library", "in"]);
+    let version = |n: &str, more: &[&str]| {
+        let file = format!("{n}.toml");
+        ok(&[&["trust", "propose", "library", "-o", &file][..], more].concat());
+        ok(&["trust", "sign", &file]);
+    };
+    version("1", &["--add", "alice"]);
+    ok(&["trust", "apply", "library", "1.toml"]);
+    let digest = tool_digest(&scene, "1.toml");
+    let reader = |args: &[&str]| {
+        let mut command = scene.command(args);
+        let said = said(command.env("VELLUM_CONFIG", scene.path("reader")).output().unwrap());
+        assert_eq!(said.code, 0, "{args:?}\n{}\n{}", said.stdout, said.stderr);
+        said.stdout
+    };
+    reader(&["trust", "pin", "library", "--sha256", &digest]);
+    reader(&["sync", "library", "mirror"]);
+    // The new key signs beside the old one from the next publication on.
+    let old = std::fs::read_to_string(scene.path("library/archive.toml")).unwrap();
+    let old = old.lines().find_map(|line| line.strip_prefix("log = \"")).unwrap().trim_end_matches('"').to_owned();
+    let new = ok(&["key", "new", "--log", ORIGIN, "--no-passphrase"]).stdout.trim().to_owned();
+    version("2", &["--add-log", &new]);
+    ok(&["trust", "apply", "library", "2.toml"]);
+    scene.write("in/notes/new.txt", "new\n");
+    ok(&["pack", "--into", "library", "in"]);
+    let lines = std::fs::read_to_string(scene.path("library/checkpoint")).unwrap().matches("\u{2014}").count();
+    assert_eq!(lines, 2, "both keys have signed");
+    // Its eight digits name the old one.
+    version("3", &["--retire-log", &old[ORIGIN.len() + 1..][..8]]);
+    ok(&["trust", "apply", "library", "3.toml"]);
+    std::fs::remove_file(scene.path(&format!("config/logs/{}.key", id_of(&scene, &old)))).unwrap();
+    scene.write("in/notes/newer.txt", "newer\n");
+    ok(&["pack", "--into", "library", "in"]);
+    ok(&["verify", "library"]);
+    // Who holds a copy of before, and who comes new, both follow.
+    reader(&["sync", "library", "mirror"]);
+    assert_eq!(reader(&["cat", "mirror", "in/notes/newer/newer.txt"]), "newer\n");
+    reader(&["sync", "library", "fresh"]);
+    reader(&["verify", "fresh"]);
+}
+
+#[test]
+fn a_key_of_the_log_that_takes_the_others_place_at_once_must_sign_then() {
+    let scene = Scene::with_key();
+    let ok = |args: &[&str]| scene.expect(0, args);
+    ok(&["init", "--origin", ORIGIN, "--no-passphrase", "library"]);
+    ok(&["trust", "propose", "library", "--add", "alice", "-o", "1.toml"]);
+    ok(&["trust", "sign", "1.toml"]);
+    ok(&["trust", "apply", "library", "1.toml"]);
+    let old = ok(&["trust", "show", "library"]).stdout;
+    let old = old.lines().find_map(|line| line.strip_prefix("log        ")).unwrap().split(' ').next().unwrap();
+    let new = ok(&["key", "new", "--log", ORIGIN, "--no-passphrase"]).stdout.trim().to_owned();
+    let secret = format!("config/logs/{}.key", id_of(&scene, &new));
+    ok(&["trust", "propose", "library", "--add-log", &new, "--retire-log", old, "-o", "2.toml"]);
+    ok(&["trust", "sign", "2.toml"]);
+    std::fs::rename(scene.path(&secret), scene.path("new.key")).unwrap();
+    let refused = scene.expect(2, &["trust", "apply", "library", "2.toml"]);
+    assert!(refused.stderr.contains("none of which signs here"), "{}", refused.stderr);
+    let other = scene.expect(2, &["trust", "apply", "library", "--log-secret", &only_key(&scene), "2.toml"]);
+    assert!(other.stderr.contains("is no key of the log of"), "{}", other.stderr);
+    ok(&["trust", "apply", "library", "--log-secret", "new.key", "2.toml"]);
+    ok(&["verify", "library"]);
+    scene.articles();
+    ok(&["pack", "--into", "library", "--log-secret", "new.key", "in"]);
+    ok(&["verify", "library"]);
+}
+
+/// The id by which the files of a log's key are called.
+fn id_of(scene: &Scene, vkey: &str) -> String {
+    let is_of = |path: &std::path::Path| std::fs::read_to_string(path).is_ok_and(|text| text.trim() == vkey);
+    let all = std::fs::read_dir(scene.path("config/logs")).unwrap().map(|entry| entry.unwrap().path());
+    let path = all.filter(|path| is_of(path)).find(|path| path.extension().is_some_and(|ending| ending == "vkey"));
+    path.unwrap().file_stem().unwrap().to_str().unwrap().to_owned()
+}
+
+fn only_key(scene: &Scene) -> String {
+    let all = std::fs::read_dir(scene.path("config/keys")).unwrap().map(|entry| entry.unwrap().path());
+    let key = all.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "key"));
+    key.unwrap().display().to_string()
 }
 
 fn tool_digest(scene: &Scene, file: &str) -> String {
