@@ -66,7 +66,7 @@ pub fn text(name: &str, bytes: &[u8]) -> String {
     let text = derive::decoded(bytes);
     let mut words = Words::default();
     match way {
-        Way::Html => html(&text, &mut words),
+        Way::Html => return derive::with_room(&text, || html(&text)).unwrap_or_default(),
         Way::Markup => text.split(MARKS).for_each(|piece| words.push(piece)),
         _ => words.push(&text),
     }
@@ -96,10 +96,11 @@ impl Words {
     }
 }
 
-fn html(text: &str, words: &mut Words) {
+fn html(text: &str) -> String {
     const SILENT: [&[u8]; 5] = [b"script", b"style", b"noscript", b"template", b"svg"];
     const INLINE: [&[u8]; 14] =
         [b"a", b"b", b"i", b"em", b"strong", b"span", b"code", b"tt", b"small", b"sub", b"sup", b"u", b"abbr", b"font"];
+    let mut words = Words::default();
     let mut silent: Option<Vec<u8>> = None;
     let mut tokens = Tokenizer::new(text);
     while let Some(Ok(token)) = tokens.next() {
@@ -123,6 +124,7 @@ fn html(text: &str, words: &mut Words) {
             break;
         }
     }
+    words.out
 }
 
 #[cfg(feature = "pdf")]
@@ -157,6 +159,23 @@ mod tests {
         assert_eq!(text("a.txt", b"one\n\n two\x07three"), "one two three");
         assert_eq!(text("a.txt", b"one\0two"), "");
         assert_eq!(text("a.jpg", b"one"), "");
+    }
+
+    #[test]
+    fn a_tag_may_have_any_number_of_attributes() {
+        for attribute in ["a=\"b\" ", "a ", "/", "= ", "\"", "a=b ", "a='' "] {
+            for tag in ["<meta ", "<p ", "</p "] {
+                let page = format!("<title>On tides</title>{tag}{}><p>The sea", attribute.repeat(20_000));
+                let found = text("a.html", page.as_bytes());
+                assert!(found.ends_with("The sea"), "{attribute:?} in {tag:?}: {}", &found[..found.len().min(80)]);
+                let head = &page.as_bytes()[..page.len().min(64 << 10)];
+                assert_eq!(
+                    derive::derive("a.html", &mut std::io::Cursor::new(head), head.len() as u64).unwrap().article.title,
+                    "On tides"
+                );
+            }
+        }
+        assert_eq!(text("a.html", "<p a=\"\" ".repeat(400_001).as_bytes()), "");
     }
 
     proptest! {

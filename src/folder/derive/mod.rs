@@ -11,7 +11,7 @@ mod pdf;
 use std::fmt;
 use std::io::{self, Read, Seek};
 
-pub(super) use html::decoded;
+pub(super) use html::{decoded, with_room};
 
 use crate::format::article::{Article, ArticleError, Author, Date, Publisher};
 
