@@ -1,6 +1,5 @@
 //! `vellum key`: make keys, show them, seal them, trust those of others.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -20,9 +19,10 @@ use super::{Answer, Failure};
 #[command(after_help = "\
 Examples:
   vellum key new                         make a key, protected by a pass phrase
-  vellum key show                        your keys and the keys you trust
+  vellum key list                        your keys; the keys, logs and policies that you trust
   vellum key trust alice.pub             believe what this key signs
   vellum key trust 'RWQ…'                the same, from the line itself
+  vellum key distrust example.org/lib    believe its log and its policy no more
 
 Keys are minisign's: `minisign -S -s FILE` and `minisign -V -p FILE` take them as they are.")]
 pub(super) struct KeyArgs {
@@ -47,10 +47,12 @@ enum KeyCommand {
         #[arg(long, value_name = "ORIGIN", conflicts_with = "output")]
         log: Option<Origin>,
     },
-    /// Show your keys and the keys you trust, or one key
+    /// List your keys, and the keys, logs and policies that you trust
+    List,
+    /// Show a public key, as a file of minisign's
     Show {
         /// A public key: a file or a line
-        key: Option<String>,
+        key: String,
     },
     /// Change, set or remove the pass phrase of a secret key
     Passphrase {
@@ -71,9 +73,10 @@ enum KeyCommand {
         /// A public key: a .pub file, a minisign line `RW…`, an `ssh-ed25519` line; or a log's key, `<origin>+…`
         key: String,
     },
-    /// Stop believing a key
+    /// Stop believing a key, a log, or a policy
     Distrust {
-        /// The key's id
+        /// A key's id or line; a log's, or the archive whose log and policy are meant
+        #[arg(value_name = "KEYID|LINE|ORIGIN")]
         id: String,
     },
 }
@@ -85,6 +88,24 @@ struct JsonKey<'a> {
     label: &'a str,
     own: bool,
     trusted: bool,
+    from: Option<String>,
+}
+
+#[derive(Serialize)]
+struct JsonLog<'a> {
+    origin: &'a str,
+    id: String,
+    log_key: String,
+    own: bool,
+    from: Option<String>,
+}
+
+#[derive(Serialize)]
+struct JsonPolicy<'a> {
+    archive: &'a str,
+    version: u64,
+    sha256: String,
+    from: Option<String>,
 }
 
 pub(super) fn run(args: KeyArgs, ui: &Ui) -> Result<Answer, Failure> {
@@ -100,12 +121,12 @@ pub(super) fn run(args: KeyArgs, ui: &Ui) -> Result<Answer, Failure> {
             }
             Ok(Answer::Yes)
         }
-        KeyCommand::Show { key: Some(key) } => {
+        KeyCommand::Show { key } => {
             let trusted = keyring::public(&key)?;
             trusted.key.to_file().lines().try_for_each(|line| ui.print(line))?;
             Ok(Answer::Yes)
         }
-        KeyCommand::Show { key: None } => show(ui),
+        KeyCommand::List => list(ui),
         KeyCommand::Passphrase { key, remove, new_passphrase_file, passphrase_file } => {
             let new = if remove { None } else { Some(new_passphrase_file) };
             reseal(&keyring::secret_path(&key, ui)?, new, passphrase_file.as_deref(), ui)
@@ -151,7 +172,7 @@ pub(super) fn make(passphrase: Option<&Passphrase>, output: Option<&Path>, ui: &
     let id = public.id().to_string();
     let folder = keyring::folder(ui)?;
     let (secret_path, public_path) = match output {
-        Some(path) => (with_ending(path, "key"), with_ending(path, "pub")),
+        Some(path) => (keyring::with_ending(path, ".key"), keyring::with_ending(path, ".pub")),
         None => (folder.join("keys").join(format!("{id}.key")), folder.join("keys").join(format!("{id}.pub"))),
     };
     keyring::write_new(&secret_path, &seal(&key, passphrase)?, true)?;
@@ -183,14 +204,7 @@ pub(super) fn make_log_key(
     Ok((secret, verifier))
 }
 
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(ending);
-    PathBuf::from(name)
-}
-
-fn show(ui: &Ui) -> Result<Answer, Failure> {
+fn list(ui: &Ui) -> Result<Answer, Failure> {
     let trusted = keyring::trusted_by_default(ui)?;
     let mut rows = Vec::new();
     for path in keyring::own_keys(ui)? {
@@ -203,25 +217,56 @@ fn show(ui: &Ui) -> Result<Answer, Failure> {
             rows.push((key.clone(), false));
         }
     }
-    if rows.is_empty() {
+    let (logs, policies) = (keyring::trusted_logs(ui)?, keyring::pinned_policies(ui)?);
+    if rows.is_empty() && logs.is_empty() && policies.is_empty() {
         ui.say("you have no keys, and trust none: `vellum key new` makes one, `vellum key trust FILE` trusts one");
     }
     for (key, own) in &rows {
         let id = key.key.id().to_string();
         let is_trusted = trusted.iter().any(|trusted| trusted.key == key.key);
+        let from = keyring::whence(&keyring::folder(ui)?.join("trusted").join(format!("{id}.pub")));
         if ui.json {
-            let public = key.key.to_line();
-            ui.print_json("key", &JsonKey { id: &id, public, label: &key.label, own: *own, trusted: is_trusted })?;
+            let (public, label) = (key.key.to_line(), key.label.as_str());
+            let json = JsonKey { id: &id, public, label, own: *own, trusted: is_trusted, from };
+            ui.print_json("key", &json)?;
         } else {
             let words = match (own, is_trusted) {
                 (true, true) => "yours, trusted",
                 (true, false) => "yours, not trusted",
                 (false, _) => "trusted",
             };
-            ui.print(format!("{id}  {words:<18}  {}", key.key.to_line()))?;
+            ui.print(format!("key     {id}  {words}  {}{}", key.key.to_line(), after(from)))?;
+        }
+    }
+    for (path, log) in &logs {
+        let (own, from) = (path.with_extension("key").exists(), keyring::whence(path));
+        let id = log.public().id().to_string();
+        if ui.json {
+            let (origin, log_key) = (log.name(), log.to_string());
+            ui.print_json("log", &JsonLog { origin, id, log_key, own, from })?;
+        } else {
+            let words = if own { "yours, trusted" } else { "trusted" };
+            ui.print(format!("log     {id}  {words}  {log}{}", after(from)))?;
+        }
+    }
+    for (path, policy) in &policies {
+        let (archive, version, from) = (policy.archive.as_str(), policy.version, keyring::whence(path));
+        let sha256 = policy.digest.to_string();
+        if ui.json {
+            ui.print_json("policy", &JsonPolicy { archive, version, sha256, from })?;
+        } else {
+            ui.print(format!(
+                "policy  {archive}  version {version} and what follows from it  {sha256}{}",
+                after(from)
+            ))?;
         }
     }
     Ok(Answer::Yes)
+}
+
+/// Says where something trusted is from, behind the line that is about it.
+fn after(from: Option<String>) -> String {
+    from.map(|from| format!("  from {from}")).unwrap_or_default()
 }
 
 fn reseal(path: &Path, new: Option<Option<PathBuf>>, old: Option<&Path>, ui: &Ui) -> Result<Answer, Failure> {
@@ -238,9 +283,9 @@ fn reseal(path: &Path, new: Option<Option<PathBuf>>, old: Option<&Path>, ui: &Ui
 }
 
 fn trust(named: &str, ui: &Ui) -> Result<Answer, Failure> {
-    let (key, _) = keyring::named(named)?;
+    let (key, file) = keyring::named(named)?;
     let key = match key {
-        AnyKey::Log(log) => return trust_log(&log, ui),
+        AnyKey::Log(log) => return trust_log(&log, &shown(named, file), ui),
         AnyKey::Public(key) => key,
     };
     let path = keyring::folder(ui)?.join("trusted").join(format!("{}.pub", key.id()));
@@ -253,26 +298,55 @@ fn trust(named: &str, ui: &Ui) -> Result<Answer, Failure> {
             .hint(format!("`vellum key distrust {}` first, if that is what you want", key.id())));
     }
     keyring::write_new(&path, &key.to_file(), false)?;
+    keyring::remember(&path, &shown(named, file))?;
     ui.say(format!("{} is trusted now", key.id()));
     Ok(Answer::Yes)
 }
 
-fn trust_log(log: &VerifierKey, ui: &Ui) -> Result<Answer, Failure> {
+/// Says where a key that is trusted was taken from.
+fn shown(named: &str, file: Option<&Path>) -> String {
+    match file {
+        Some(file) => std::path::absolute(file).unwrap_or_else(|_| file.to_owned()).display().to_string(),
+        None => format!("the line {named}"),
+    }
+}
+
+fn trust_log(log: &VerifierKey, from: &str, ui: &Ui) -> Result<Answer, Failure> {
     let path = keyring::folder(ui)?.join("logs").join(format!("{}.vkey", log.public().id()));
     if !path.exists() {
         keyring::write_new(&path, &format!("{log}\n"), false)?;
+        keyring::remember(&path, from)?;
     }
     ui.say(format!("the log of {} is trusted now", log.name()));
     Ok(Answer::Yes)
 }
 
-fn distrust(id: &str, ui: &Ui) -> Result<Answer, Failure> {
-    let path = keyring::folder(ui)?.join("trusted").join(format!("{}.pub", id.to_uppercase()));
-    match fs::remove_file(&path) {
-        Ok(()) => {
-            ui.say(format!("{} is not trusted any more", id.to_uppercase()));
-            Ok(Answer::Yes)
+fn distrust(named: &str, ui: &Ui) -> Result<Answer, Failure> {
+    let mut gone = Vec::new();
+    let folder = keyring::folder(ui)?.join("trusted");
+    for trusted in keyring::trusted_by_default(ui)? {
+        let id = trusted.key.id().to_string();
+        if id.eq_ignore_ascii_case(named) || trusted.key.to_line() == named || trusted.key.to_ssh_line() == named {
+            gone.push((folder.join(format!("{id}.pub")), id));
         }
-        Err(_) => Err(Failure::no(format!("no trusted key {id:?}")).hint("`vellum key show` lists them")),
     }
+    for (path, log) in keyring::trusted_logs(ui)? {
+        if log.is_called(named) || log.name() == named {
+            gone.push((path, format!("the log of {} with the key {}", log.name(), log.public().id())));
+        }
+    }
+    for (path, policy) in keyring::pinned_policies(ui)? {
+        if policy.archive.as_str() == named {
+            gone.push((path, format!("version {} of the policy of {named}", policy.version)));
+        }
+    }
+    if gone.is_empty() {
+        return Err(Failure::no(format!("nothing of the name {named:?} is trusted"))
+            .hint("`vellum key list` lists keys, logs and policies"));
+    }
+    for (path, what) in gone {
+        keyring::forget(&path)?;
+        ui.say(format!("{what} is not trusted any more"));
+    }
+    Ok(Answer::Yes)
 }

@@ -36,6 +36,8 @@ use super::ui::{self, Ui};
 pub(super) const PASSPHRASE: &str = "VELLUM_PASSPHRASE";
 /// The bits of a file's mode that let anyone but its owner at it.
 const FOR_OTHERS: u32 = 0o077;
+/// The ending of the file that says where something trusted is from.
+const NOTE_ENDING: &str = ".from";
 /// The longest key file, in bytes.
 const MAX_KEY_FILE_BYTES: u64 = 16 << 10;
 
@@ -200,6 +202,70 @@ pub(super) fn log_key_named(args: &TrustArgs, name: &str, ui: &Ui) -> Result<Ver
     })
 }
 
+/// Returns the keys of logs that are trusted by configuration, with their files.
+pub(super) fn trusted_logs(ui: &Ui) -> Result<Vec<(PathBuf, VerifierKey)>, Failure> {
+    logs_in(&folder(ui)?.join("logs"), ui)
+}
+
+/// Returns the policies that are pinned, with their files.
+pub(super) fn pinned_policies(ui: &Ui) -> Result<Vec<(PathBuf, Policy)>, Failure> {
+    let paths = files_with(&folder(ui)?.join("policies"), "toml");
+    Ok(paths.into_iter().filter_map(|path| usable(read_policy(&path), ui).map(|policy| (path, policy))).collect())
+}
+
+/// Writes beside something trusted where it was taken from.
+pub(super) fn remember(path: &Path, from: &str) -> Result<(), Failure> {
+    let note = with_ending(path, NOTE_ENDING);
+    let written = fs::remove_file(&note).or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    });
+    written
+        .and_then(|()| disk::create(&note, format!("{from}\n").as_bytes(), disk::PUBLIC))
+        .map_err(|error| Failure::new(format!("{}: cannot be written", note.display())).cause(error))
+}
+
+/// Returns where something trusted was taken from.
+pub(super) fn whence(path: &Path) -> Option<String> {
+    let bytes = read_key_file(&with_ending(path, NOTE_ENDING)).ok()?;
+    Some(String::from_utf8_lossy(&bytes).trim().to_owned()).filter(|from| !from.is_empty())
+}
+
+/// Takes back that something is trusted.
+pub(super) fn forget(path: &Path) -> Result<(), Failure> {
+    let unwritable = |error: io::Error| Failure::new(format!("{}: cannot be removed", path.display())).cause(error);
+    fs::remove_file(path).map_err(unwritable)?;
+    match fs::remove_file(with_ending(path, NOTE_ENDING)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unwritable(error)),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+/// Returns the files of a folder with this ending, in order; none where there is no folder: nobody is trusted then.
+fn files_with(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let all = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut paths: Vec<_> = all.filter(|path| path.extension().is_some_and(|other| other == ending)).collect();
+    paths.sort();
+    paths
+}
+
+fn logs_in(folder: &Path, ui: &Ui) -> Result<Vec<(PathBuf, VerifierKey)>, Failure> {
+    let log = |path: PathBuf| {
+        let key = in_file(&path).and_then(|key| match key {
+            AnyKey::Log(key) => Ok(key),
+            AnyKey::Public(key) => Err(not_of_a_log(&path.display().to_string(), &key)),
+        });
+        usable(key, ui).map(|key| (path, key))
+    };
+    Ok(files_with(folder, "vkey").into_iter().filter_map(log).collect())
+}
+
 /// Returns the keys to believe of a log: the one named, else those trusted by configuration.
 fn log_keys(args: &TrustArgs, name: &str, ui: &Ui) -> Result<Vec<VerifierKey>, Failure> {
     if let Some(named) = &args.log_key {
@@ -211,20 +277,7 @@ fn log_keys(args: &TrustArgs, name: &str, ui: &Ui) -> Result<Vec<VerifierKey>, F
         Some(folder) => folder.clone(),
         None => folder(ui)?.join("logs"),
     };
-    let mut keys = Vec::new();
-    // No folder is as good as an empty one: nobody is trusted.
-    for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.extension().is_some_and(|ending| ending == "vkey") {
-            let key = in_file(&path).and_then(|key| match key {
-                AnyKey::Log(key) => Ok(key),
-                AnyKey::Public(key) => Err(not_of_a_log(&path.display().to_string(), &key)),
-            });
-            keys.extend(usable(key, ui));
-        }
-    }
-    keys.retain(|key| key.name() == name);
-    Ok(keys)
+    Ok(logs_in(&folder, ui)?.into_iter().map(|(_, key)| key).filter(|key| key.name() == name).collect())
 }
 
 /// A key that a person names.
@@ -409,7 +462,7 @@ pub(super) fn secret_path(named: &str, ui: &Ui) -> Result<PathBuf, Failure> {
     Err(if is_id && Path::new(named).exists() {
         failure.hint(format!("this is read as the id of a key of yours; `./{named}` names the file"))
     } else {
-        failure.hint("`vellum key show` lists your keys; `vellum key new` makes one")
+        failure.hint("`vellum key list` lists your keys; `vellum key new` makes one")
     })
 }
 

@@ -261,12 +261,13 @@ fn pin(path: &Path, sha256: Option<&Digest>, ui: &Ui) -> Result<(), Failure> {
     if let Some(wanted) = sha256.filter(|wanted| **wanted != policy.digest) {
         return Err(Failure::no(format!("expected a policy of the digest {wanted}, found {}", policy.digest)));
     }
-    keep_pin(&policy, &bytes, ui)?;
+    let from = std::path::absolute(path).ok().filter(|_| path.exists()).unwrap_or_else(|| path.to_owned());
+    keep_pin(&policy, &bytes, &from.display().to_string(), ui)?;
     ui.say(format!("{} is believed by its policy now, from version {} on", policy.archive, policy.version));
     Ok(())
 }
 
-fn keep_pin(policy: &Policy, bytes: &[u8], ui: &Ui) -> Result<(), Failure> {
+fn keep_pin(policy: &Policy, bytes: &[u8], from: &str, ui: &Ui) -> Result<(), Failure> {
     let place = keyring::pinned_policy(&policy.archive, ui)?;
     if place.exists() {
         let pinned = keyring::read_policy(&place)?;
@@ -274,9 +275,13 @@ fn keep_pin(policy: &Policy, bytes: &[u8], ui: &Ui) -> Result<(), Failure> {
             return Ok(());
         }
         return Err(Failure::new(format!("version {} of this archive's policy is pinned already", pinned.version))
-            .hint(format!("it leads to the later ones by itself; remove {} to begin anew", place.display())));
+            .hint(format!(
+                "it leads to the later ones by itself; `vellum key distrust {}` to begin anew",
+                policy.archive
+            )));
     }
-    keyring::write_new(&place, &String::from_utf8_lossy(bytes), false)
+    keyring::write_new(&place, &String::from_utf8_lossy(bytes), false)?;
+    keyring::remember(&place, from)
 }
 
 fn find_version(store: &Store, wanted: &Digest) -> Result<(Policy, Vec<u8>), Failure> {
@@ -443,7 +448,8 @@ fn apply(
             .hint(format!("signatures lie beside the file: `vellum trust sign {}`", file.display())),
     })?;
     if before.is_none() {
-        keep_pin(&policy, &bytes, ui)?;
+        let from = std::path::absolute(library).unwrap_or_else(|_| library.to_owned());
+        keep_pin(&policy, &bytes, &from.display().to_string(), ui)?;
     }
     ui.say(format!("version {} of the policy is in force; its digest is {}", policy.version, policy.digest));
     Ok(())

@@ -200,7 +200,7 @@ fn verify_without_a_trusted_key_says_who_signed_and_how_to_trust_them() {
 }
 
 fn line_id(scene: &Scene) -> String {
-    scene.expect(0, &["key", "show"]).stdout.split_whitespace().next().unwrap().to_owned()
+    scene.expect(0, &["key", "list"]).stdout.split_whitespace().nth(1).unwrap().to_owned()
 }
 
 #[test]
@@ -361,7 +361,7 @@ fn json_is_one_versioned_object_a_line() {
         vec!["list", "--json", &bundle],
         vec!["show", "--json", &bundle],
         vec!["show", "--json", &bundle, "essays/tides"],
-        vec!["key", "show", "--json"],
+        vec!["key", "list", "--json"],
         vec!["extract", "--json", "--to", "j", &bundle],
         vec!["pack", "--json", "in"],
         vec!["sign", "--json", &bundle],

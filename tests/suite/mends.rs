@@ -375,7 +375,7 @@ fn an_empty_or_malformed_key_file_is_named_and_stops_nothing() {
     }
     let said = scene.expect(0, &["verify", said.stdout.trim()]);
     assert!(said.stderr.contains("0000000000000000.pub"), "{}", said.stderr);
-    scene.expect(0, &["key", "show"]);
+    scene.expect(0, &["key", "list"]);
     scene.expect(0, &["init", "--no-passphrase", "--origin", ORIGIN, "library"]);
     scene.expect(0, &["pack", "--into", "library", "in"]);
     let said = scene.expect(0, &["list", "library"]);

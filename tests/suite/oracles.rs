@@ -15,7 +15,7 @@ fn signed() -> (Scene, String, String) {
     let noise: Vec<u8> = (0..5_000_000_u64).map(|n| (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8).collect();
     scene.write("in/large.bin", noise);
     let bundle = scene.pack("in").display().to_string();
-    let id = scene.expect(0, &["key", "show", "--json"]).stdout.split('"').nth(9).unwrap().to_owned();
+    let id = scene.expect(0, &["key", "list", "--json"]).stdout.split('"').nth(9).unwrap().to_owned();
     let public = scene.path(&format!("config/keys/{id}.pub")).display().to_string();
     (scene, bundle, public)
 }
@@ -84,7 +84,7 @@ fn a_reader_written_from_the_format_alone_verifies_and_extracts() {
         assert!(read.stdout == std::fs::read(scene.path("ours").join(file)).unwrap(), "{file}");
     }
     let other = Scene::with_key();
-    let stranger = other.expect(0, &["key", "show"]).stdout;
+    let stranger = other.expect(0, &["key", "list"]).stdout;
     let stranger = stranger.split_whitespace().last().unwrap();
     for wanted in [&["verify", "--key", stranger, &bundle][..], &["cat", "--key", stranger, &bundle, "notes/empty"]] {
         let refused = std::process::Command::new("python3").arg(&reader).args(wanted).output().unwrap();

@@ -563,3 +563,44 @@ fn an_option_that_would_have_no_effect_is_refused() {
     let said = scene.expect(0, &["verify", "--at", "2026-11-24", &bundle, "library"]);
     assert!(said.stdout.contains("library: OK"), "{}", said.stdout);
 }
+
+#[test]
+fn what_is_trusted_is_listed_with_where_it_is_from_and_taken_back_by_name() {
+    let scene = Scene::with_key();
+    let ok = |args: &[&str]| scene.expect(0, args);
+    ok(&["init", "--origin", "example.org/library", "--no-passphrase", "library"]);
+    ok(&["trust", "propose", "library", "--add", "alice", "-o", "1.toml"]);
+    ok(&["trust", "sign", "1.toml"]);
+    ok(&["trust", "apply", "library", "1.toml"]);
+    ok(&["key", "new", "--no-passphrase", "--output", "bob"]);
+    ok(&["key", "trust", "bob.pub"]);
+    let carol = vellum::keys::Signer::public(&crate::scene::key(9)).to_line();
+    ok(&["key", "trust", &carol]);
+    let listed = ok(&["key", "list"]).stdout;
+    let lines: Vec<&str> = listed.lines().collect();
+    assert_eq!(
+        lines.iter().map(|line| line.split(' ').next().unwrap()).collect::<Vec<_>>(),
+        ["key", "key", "key", "log", "policy"]
+    );
+    assert!(listed.contains("/bob.pub") && listed.contains(&format!("from the line {carol}")), "{listed}");
+    assert!(lines[3].contains("yours, trusted  example.org/library+"), "{listed}");
+    assert!(
+        lines[4].starts_with("policy  example.org/library  version 1") && lines[4].ends_with("/library"),
+        "{listed}"
+    );
+    assert_eq!(ok(&["key", "list", "--json"]).stdout.lines().count(), 5);
+    // Each is taken back, by whatever a person knows it.
+    ok(&["key", "distrust", &carol]);
+    ok(&["key", "distrust", &key_id(&scene.path("bob.pub"))]);
+    ok(&["key", "distrust", "example.org/library"]);
+    let left = ok(&["key", "list"]).stdout;
+    assert_eq!(left.lines().count(), 1, "{left}");
+    scene.expect(1, &["key", "distrust", "example.org/library"]);
+    // The log's secret key is no matter of trust.
+    assert_eq!(std::fs::read_dir(scene.path("config/logs")).unwrap().count(), 1);
+    scene.expect(1, &["verify", "library"]);
+}
+
+fn key_id(public: &std::path::Path) -> String {
+    vellum::keys::PublicKey::parse(&std::fs::read_to_string(public).unwrap()).unwrap().id().to_string()
+}
