@@ -49,9 +49,9 @@ Examples:
 pub(super) struct PackArgs {
     /// Folder of articles, or a single document
     path: PathBuf,
-    /// Folder to write the bundle to, or a file whose name ends with .tar.zst
-    #[arg(long, short, value_name = "DIR", default_value = ".", conflicts_with = "into")]
-    output: PathBuf,
+    /// Folder to write the bundle to, or a file whose name ends with .tar.zst [default: the current folder]
+    #[arg(long, short, value_name = "DIR")]
+    output: Option<PathBuf>,
     /// Add what is new or changed to this archive
     #[arg(long, value_name = "ARCHIVE")]
     into: Option<PathBuf>,
@@ -106,7 +106,7 @@ pub(super) struct PackArgs {
     #[arg(long, value_name = "BYTES", default_value_t = BUNDLE_BYTES)]
     bundle_size: u64,
     /// Replace a bundle of the same id
-    #[arg(long, conflicts_with = "into")]
+    #[arg(long)]
     overwrite: bool,
     /// Keep the times at which files were last changed; `extract` restores them
     #[arg(long)]
@@ -171,6 +171,13 @@ struct JsonNote<'a> {
 }
 
 pub(super) fn run(args: PackArgs, ui: &Ui) -> Result<Answer, Failure> {
+    // Asked here: clap takes no notice that an option requires another where that one conflicts with a third that is given.
+    if args.into.is_some() && (args.output.is_some() || args.overwrite) {
+        let option = if args.overwrite { "--overwrite" } else { "--output" };
+        return Err(
+            Failure::new(format!("{option} has no effect with --into")).hint("an archive has places of its own")
+        );
+    }
     if args.into.is_none() && args.add.log.is_given() {
         return Err(
             Failure::new("--log-secret has no effect without --into").hint("`--into ARCHIVE` adds to an archive")
@@ -226,10 +233,11 @@ pub(super) fn run(args: PackArgs, ui: &Ui) -> Result<Answer, Failure> {
     if let Some(into) = &args.into {
         return add_to(into, &args, options, &signers, ui);
     }
-    let is_file = args.output.as_os_str().to_string_lossy().ends_with(BUNDLE_ENDING) && !args.output.is_dir();
-    let (output, file) = match args.output.file_name().filter(|_| is_file) {
-        Some(file) => (args.output.parent().unwrap_or(Path::new("")).to_owned(), Some(file.to_owned())),
-        None => (args.output.clone(), None),
+    let output = args.output.as_deref().unwrap_or(Path::new("."));
+    let is_file = output.as_os_str().to_string_lossy().ends_with(BUNDLE_ENDING) && !output.is_dir();
+    let (output, file) = match output.file_name().filter(|_| is_file) {
+        Some(file) => (output.parent().unwrap_or(Path::new("")).to_owned(), Some(file.to_owned())),
+        None => (output.to_owned(), None),
     };
     let output = if output.as_os_str().is_empty() { PathBuf::from(".") } else { output };
     let options = PackOptions { file, ..options };
