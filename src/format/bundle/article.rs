@@ -60,7 +60,8 @@ impl Block {
 }
 
 impl<S: Source> Bundle<S> {
-    /// Finds an article by its id; else by its path; else the one that a file with this path belongs to. `None` where there is none.
+    /// Finds an article by its id; else by its path; else the one that a file with this path belongs to. `None` where there is none: the index is
+    /// not signed, so that it is then held against the whole list.
     ///
     /// # Errors
     /// Where what is read on the way does not lead to the manifest's root.
@@ -91,6 +92,7 @@ impl<S: Source> Bundle<S> {
             }
             read = Some((n, block));
         }
+        self.contents()?;
         Ok(None)
     }
 
