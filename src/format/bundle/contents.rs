@@ -4,6 +4,7 @@
 //! index. Packer and reader both make them here.
 
 use crate::digest::Digest;
+use crate::finding::{Code, Finding};
 use crate::format::checksums::{self, ChecksumList};
 use crate::format::framing::{self, Cut, Kind};
 use crate::format::index::{self, Block, Head, Piece};
@@ -11,6 +12,8 @@ use crate::format::layout::{Layout, Place};
 use crate::format::tree::{self, BLOCK_ARTICLES};
 use crate::format::{tar, times};
 use crate::path::EntryPath;
+
+use super::Error;
 
 /// The checksum list of a bundle and the places of its files.
 #[derive(Debug)]
@@ -52,6 +55,27 @@ impl Contents {
             lines.push(line as u32);
         }
         Self { list, layout, times, top: top.to_owned(), order, lines, ids }
+    }
+
+    #[cfg(feature = "archive")]
+    /// Returns what is held without the articles of these numbers, ascending; `kept` says of each line whether it stays.
+    pub(super) fn without(&self, removed: &[usize], kept: &[bool]) -> Result<Self, Error> {
+        let stays = |n: &usize| removed.binary_search(n).is_err();
+        let lines: Vec<usize> = (0..self.list.len()).filter(|&line| kept[line]).collect();
+        let text: String = lines.iter().map(|&line| self.list.line(line)).collect();
+        let list = ChecksumList::decode(text.into_bytes())
+            .map_err(|fault| Finding::new(Code::Checksums, checksums::NAME, fault))?;
+        let sizes: Vec<u64> = lines.iter().map(|&line| self.place(line).size).collect();
+        let ids = (0..self.ids.len()).filter(stays).map(|n| self.ids[n].clone()).collect();
+        let times = match &self.times {
+            Some(bytes) => {
+                let of_all = times::decode(bytes, &self.list)
+                    .map_err(|fault| Finding::new(Code::TagFile, times::NAME, fault))?;
+                Some(times::encode(&list, |n| of_all[lines[n]]).into_bytes())
+            }
+            None => None,
+        };
+        Ok(Self::new(&self.top, list, &sizes, ids, times))
     }
 
     /// Returns the place of line `n` of the list.
@@ -97,6 +121,18 @@ impl Contents {
         }
         pieces.iter().enumerate().for_each(|(n, piece)| push(&index::piece_name(n), piece.len()));
         rest
+    }
+
+    /// Returns the tar between the files and the tail: list, times, pieces of the index.
+    pub fn after_files(&self, pieces: &[String]) -> Vec<u8> {
+        let mut plain = Vec::new();
+        let mut put = |name: &str, bytes: &[u8]| tar::encode_file(&format!("{}/{name}", self.top), bytes, &mut plain);
+        put(checksums::NAME, self.list.text().as_bytes());
+        if let Some(times) = &self.times {
+            put(times::NAME, times);
+        }
+        pieces.iter().enumerate().for_each(|(n, piece)| put(&index::piece_name(n), piece.as_bytes()));
+        plain
     }
 
     /// Makes the index, its pieces and its head, of a bundle with these leaves; and says where the tail begins in the tar.

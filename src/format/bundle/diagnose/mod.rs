@@ -244,7 +244,7 @@ fn compare_index(
     let leaves = contents.leaves();
     let (pieces, head, _) = contents.index(&leaves);
     let wrong = |name: &str| Finding::new(Code::Index, name, "does not say where the members lie");
-    let mut findings = content_findings(&contents, &leaves, manifest);
+    let mut findings = content_findings(&contents, &leaves, manifest, &tail.was);
     if Head::decode(&tail.head).as_ref() != Ok(&head) {
         findings.push(wrong(index::HEAD));
     }
