@@ -430,7 +430,9 @@ fn print(
         ui.print(format!("  replaces   {}", removal_line(removal, judgement)))?;
         if !judgement.authentic() && removal.first_is_authentic() {
             let by = signers(&removal.signatures);
-            ui.print(format!("  left       the articles left are authentic: they were signed in the first bundle, by {by}"))?;
+            ui.print(format!(
+                "  left       the articles left are authentic: they were signed in the first bundle, by {by}"
+            ))?;
         }
     }
     let lost: Vec<_> = states.unwrap_or_default().iter().filter(|a| a.state != FileState::Whole).collect();

@@ -122,12 +122,7 @@ pub fn judge(tail: &Tail, manifest: &Manifest, keys: &[TrustedKey], archive: Opt
 
 /// Judges the signatures of the bundles that a replacement descends from. A wrong one is damage in it; by whom the others are is told only of
 /// the first bundle of the line, which vouches for what is left.
-fn removal(
-    tail: &Tail,
-    keys: &[TrustedKey],
-    archive: Option<&Origin>,
-    findings: &mut Vec<Finding>,
-) -> Option<Removal> {
+fn removal(tail: &Tail, keys: &[TrustedKey], archive: Option<&Origin>, findings: &mut Vec<Finding>) -> Option<Removal> {
     let mut removal: Option<Removal> = None;
     for was in &tail.was {
         let text = was.manifest.to_string();
