@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use vellum::digest::Digest;
 use vellum::folder::without;
-use vellum::format::bundle::{self, Bundle, BundleWriter, Contents, SignatureFile, Source, Tail};
+use vellum::format::bundle::{Bundle, BundleWriter, Contents, SignatureFile, Source, Tail};
 use vellum::format::checksums::{ChecksumList, push_line};
 use vellum::format::framing::{Cut, Kind};
+use vellum::format::index::Head;
 use vellum::format::manifest::{Manifest, PartOf};
-use vellum::format::was::{MAX_WAS, put_back};
+use vellum::format::was::{MAX_WAS, RemovedLeaf, Was, put_back};
 use vellum::format::{seekable, tar, times, tree};
 use vellum::ids::BundleId;
 use vellum::keys::{Comment, Kind as Of, SecretKey, Signature, Signer};
@@ -132,7 +133,9 @@ fn file(bundle: &Bundle<impl Source>, contents: &Contents, line: usize) -> Vec<u
 
 /// Takes articles out of a bundle and checks everything that must hold of what is left; returns its path.
 fn taken_out(scene: &Scene, bundle: &Path, removed: &[usize]) -> PathBuf {
-    let new = try_without(bundle, removed, &scene.path("out")).unwrap().file;
+    // A folder of its own, since a bundle cut otherwise has the same id.
+    let out = tempfile::tempdir_in(scene.folder.path()).unwrap().keep();
+    let new = try_without(bundle, removed, &out).unwrap().file;
     let ((old_bundle, old), (rest_bundle, rest)) = (open(bundle), open(&new));
     let kept = |line: usize| old.list.owner(line).is_some_and(|owner| !removed.contains(&owner));
 
@@ -186,7 +189,7 @@ fn taken_out(scene: &Scene, bundle: &Path, removed: &[usize]) -> PathBuf {
     let _ = fs::remove_dir_all(scene.path("x"));
     for (name, bundle, key) in [("x/old", bundle.to_str().unwrap(), &publisher), ("x/new", shown, &remover)] {
         let who = if old_bundle.tail().was.is_empty() { key } else { &remover };
-        scene.expect(0, &["extract", "--key", who, "--layout", "bundle", "--to", name, bundle]);
+        scene.expect(0, &["extract", "--key", who, "--layout", "folder", "--to", name, bundle]);
     }
     for line in (0..old.list.len()).filter(|&line| !kept(line)) {
         fs::remove_file(scene.path("x/old").join(old.list.below(line))).unwrap();
@@ -262,7 +265,7 @@ fn articles_and_metadata_that_span_frames_leave_no_byte_behind() {
 #[test]
 fn a_bundle_around_a_block_of_the_tree_loses_one_of_each() {
     let scene = Scene::new();
-    for count in [2, 255, 256, 257, 513] {
+    for count in [2, 255, 256, 257] {
         let articles = (0..count).map(|n| article(&format!("n{n:03}"))).collect();
         let bundle = made(&scene.path("many.tar.zst"), articles, 1 << 15, |_| ());
         taken_out(&scene, &bundle, &[0]);
@@ -293,7 +296,7 @@ fn a_second_withdrawal_carries_the_first_one_over_and_so_do_the_verbs_that_write
     let bundle = made(&scene.path("nine.tar.zst"), articles, 3_000, |_| ());
     let first = open(&bundle).0.id();
     let once = taken_out(&scene, &bundle, &[0, 4]);
-    let twice = taken_out(&scene, &once, &[1, 6]);
+    let twice = taken_out(&scene, &once, &[1, 5]);
     let line = open(&twice).0.tail().was.clone();
     assert_eq!(line.iter().map(|was| was.id()).collect::<Vec<_>>(), [open(&once).0.id(), first]);
     let shown = twice.to_str().unwrap();
@@ -303,7 +306,7 @@ fn a_second_withdrawal_carries_the_first_one_over_and_so_do_the_verbs_that_write
     let (signed, _) = open(&scene.path("small.tar.zst"));
     assert_eq!((&signed.tail().was, signed.tail().signatures.len()), (&line, 2));
     scene.expect(0, &["verify", "small.tar.zst"]);
-    assert_eq!(scene.expect(0, &["list", "small.tar.zst"]).stdout.lines().count(), 5);
+    assert_eq!(scene.expect(0, &["list", "small.tar.zst"]).stdout.lines().count(), 6);
     assert_eq!(scene.expect(0, &["cat", "small.tar.zst", "n8"]).stdout, "the document of n8\n");
     scene.expect(1, &["cat", "small.tar.zst", "n4"]);
     scene.expect(0, &["prove", "-o", "n8.proof", "small.tar.zst", "n8"]);
@@ -385,21 +388,38 @@ fn what_stays_must_be_whole_and_what_goes_need_not() {
     scene.expect(0, &["verify", "--key", &remover().public().to_line(), rest.file.to_str().unwrap()]);
 }
 
+/// A bundle that has lost one article in each of as many steps as are allowed.
+fn long_line(scene: &Scene) -> PathBuf {
+    let bundle = made(&scene.path("b.tar.zst"), ["a", "b", "c"].map(article).to_vec(), 1 << 17, |_| ());
+    let (old, contents) = open(&bundle);
+    let gone = |n: usize| Digest::of(&n.to_le_bytes());
+    let mut leaves: Vec<Digest> = (0..MAX_WAS).map(|n| tree::leaf_of(&gone(n), &gone(n))).collect();
+    leaves.extend(contents.leaves());
+    let (mut line, mut replaces): (Vec<Was>, Vec<BundleId>) = (Vec::new(), Vec::new());
+    for n in 0..MAX_WAS {
+        let left = &leaves[n..];
+        let (articles, root) = (left.len() as u64, tree::root(left));
+        let manifest = Manifest { articles, root, replaces, ..old.manifest().clone() };
+        let removed = vec![RemovedLeaf { position: 0, id: gone(n), lines: gone(n) }];
+        line.insert(0, Was { signatures: vec![signed(&manifest, &publisher())], manifest, removed });
+        replaces = vec![line[0].id()];
+    }
+    let manifest = Manifest { replaces, ..old.manifest().clone() };
+    let mut writer = BundleWriter::new(Vec::new());
+    for (bytes, plain) in frames(&bundle) {
+        writer.push(&bytes, plain.end - plain.start).unwrap();
+    }
+    let head = Head::decode(&old.tail().head).unwrap();
+    let tail = Tail { was: line, ..Tail::new(&manifest, vec![signed(&manifest, &remover())], &head) };
+    scene.write("long.tar.zst", writer.finish(&tail).unwrap().0)
+}
+
 #[test]
 fn a_line_grows_to_its_limit_and_says_so_there() {
     let scene = Scene::new();
-    let articles: Vec<Article> = (0..MAX_WAS + 2).map(|n| article(&format!("n{n:03}"))).collect();
-    let mut bundle = made(&scene.path("b.tar.zst"), articles, 1 << 17, |_| ());
-    let remover = remover();
-    for _ in 0..MAX_WAS {
-        let (old, contents) = open(&bundle);
-        let rest = bundle::without(&old, &contents, &[0]).unwrap();
-        let signatures = vec![signed(rest.manifest(), &remover)];
-        let next = rest.write(signatures, 1, Vec::new(), Run::alone()).unwrap().0;
-        bundle = scene.write("next.tar.zst", next);
-    }
-    assert_eq!(open(&bundle).0.tail().was.len(), MAX_WAS);
-    scene.expect(0, &["verify", "--key", &remover.public().to_line(), "next.tar.zst"]);
+    let bundle = long_line(&scene);
+    let said = scene.expect(0, &["verify", "--key", &remover().public().to_line(), "long.tar.zst"]);
+    assert!(said.stdout.contains("256 articles removed"), "{}", said.stdout);
     let error = try_without(&bundle, &[0], &scene.path("no")).unwrap_err();
-    assert!(error.to_string().contains("256 are allowed"), "{error}");
+    assert!(error.to_string().contains("at most 256 are allowed"), "{error}");
 }
