@@ -57,11 +57,14 @@ impl Contents {
         Self { list, layout, times, top: top.to_owned(), order, lines, ids }
     }
 
-    #[cfg(feature = "archive")]
-    /// Returns what is held without the articles of these numbers, ascending; `kept` says of each line whether it stays.
-    pub(super) fn without(&self, removed: &[usize], kept: &[bool]) -> Result<Self, Error> {
+    /// Returns what is held without the articles with these numbers, ascending.
+    ///
+    /// # Errors
+    /// Where the list or the times are none, which those of a bundle that was read are not.
+    pub fn without(&self, removed: &[usize]) -> Result<Self, Error> {
         let stays = |n: &usize| removed.binary_search(n).is_err();
-        let lines: Vec<usize> = (0..self.list.len()).filter(|&line| kept[line]).collect();
+        let of_kept = |line: &usize| self.list.owner(*line).is_none_or(|owner| stays(&owner));
+        let lines: Vec<usize> = (0..self.list.len()).filter(of_kept).collect();
         let text: String = lines.iter().map(|&line| self.list.line(line)).collect();
         let list = ChecksumList::decode(text.into_bytes())
             .map_err(|fault| Finding::new(Code::Checksums, checksums::NAME, fault))?;

@@ -72,7 +72,7 @@ pub fn without<'a, S: Source>(
     if let Some((what, found, limit)) = was::over_limit(&line, &tail.top) {
         return Err(Error::OverLimit { what, found, limit });
     }
-    let left = contents.without(removed, &kept)?;
+    let left = contents.without(removed)?;
     let leaves = left.leaves();
     let (pieces, head, tail_at) = left.index(&leaves);
     let manifest = Manifest {

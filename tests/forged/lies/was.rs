@@ -173,6 +173,9 @@ fn manifests(t: &mut Table) {
     }
 }
 
+/// A change of the text of a list of removed leaves.
+type Change = fn(&str) -> String;
+
 fn leaves(t: &mut Table) {
     // The content of what is left is another than was signed.
     older(t, "was-with-another-text", Expect::No(WAS), |stage, old| {
@@ -190,7 +193,7 @@ fn leaves(t: &mut Table) {
             old.articles.remove(2);
         }
     });
-    let text = |change: fn(&str) -> String| {
+    let text = |change: Change| {
         move |w: &mut Work| {
             let removed = w.line[1].file("removed");
             let changed = change(&String::from_utf8_lossy(removed));
@@ -198,7 +201,7 @@ fn leaves(t: &mut Table) {
             *removed = changed.into_bytes();
         }
     };
-    let changes: [(&str, fn(&str) -> String); 18] = [
+    let changes: [(&str, Change); 18] = [
         ("empty", |_| String::new()),
         ("only-a-line-feed", |_| "\n".into()),
         ("without-last-line-feed", |text| text.trim_end().into()),
@@ -217,11 +220,9 @@ fn leaves(t: &mut Table) {
         ("upper-case", |text| text.to_uppercase()),
         ("a-word-more", |text| text.replacen('\n', " more\n", 1)),
         ("digests-exchanged", |text| {
-            let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
-            let swap = |line: &str| words(line).as_slice().iter().map(|w| w.as_str()).collect::<Vec<_>>().join(" ");
-            let first = text.lines().next().map(swap).unwrap_or_default();
-            let parts = words(&first);
-            text.replacen(&first, &format!("{} {} {}", parts[0], parts[2], parts[1]), 1)
+            let mut words = text.split([' ', '\n']).take(3);
+            let [number, id, lines] = [(); 3].map(|()| words.next().unwrap_or_default());
+            text.replacen(&format!("{number} {id} {lines}"), &format!("{number} {lines} {id}"), 1)
         }),
     ];
     for (name, change) in changes {
