@@ -92,6 +92,8 @@ codes! {
     Tree = "tree", Damage;
     /// The index does not say where the members lie.
     Index = "index", Damage;
+    /// What a replacement says of the bundles that it descends from is absent, malformed, or does not lead to them.
+    Was = "was", Damage;
     /// The checkpoint is absent, malformed, or not signed by the log's key.
     Checkpoint = "checkpoint", Damage;
     /// Tiles or entries do not lead to the checkpoint's root.

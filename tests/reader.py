@@ -39,6 +39,7 @@ FRAMES, FRAME = 1_048_576, 8_388_608
 MANIFEST, METADATA, DEPTH, MINISIG, LINES = 4_096, 262_144, 64, 9_404, 16 * 1024 * 1024
 LIST = FILES * (64 + 2 + 5 + 1024 + 1)  # no checksum list, and no times.txt, is longer
 PIECE = FILES * 20 + BLOCK * (1 + 512 + 1)  # no piece of the index is longer
+LINE_OF_BUNDLES, WAS = 256, 4_194_304  # folders in was/, and their stretch of the tar
 NUMBER = "(?:0|[1-9][0-9]{0,18})"
 CONTROL = r"\0-\x1f\x7f-\x9f"
 WHITE = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
@@ -160,14 +161,21 @@ def fits_archive(spoken, archive):
 
 def check_signatures(found, manifest, signatures, keys, unsigned):
     """Checks the .minisig files of the manifest's bytes: [(key id as the file's name has it, bytes)…]."""
+    if not signatures and not unsigned:
+        found.add("unsigned", "no signature")
+    good = judge_signatures(found, manifest, signatures, keys)
+    if signatures and not good and not unsigned:
+        found.add("untrusted", "no good signature by a trusted key")
+
+
+def judge_signatures(found, manifest, signatures, keys, folder=""):
+    """How many of them are good and by a trusted key; notes those that are wrong, or by another key."""
     archive, good = parse_manifest(manifest)["archive"], 0
     digest, hashed = sha256(manifest).hexdigest(), hashlib.blake2b(manifest).digest()
     if len(signatures) > SIGNATURES:
-        found.add("over-limit", f"{len(signatures)} signatures")
-    if not signatures and not unsigned:
-        found.add("unsigned", "no signature")
+        found.add("over-limit", f"{folder}{len(signatures)} signatures")
     for name, data in signatures[:SIGNATURES]:
-        place = f"manifest.toml.{name}.minisig"
+        place = f"{folder}manifest.toml.{name}.minisig"
         if len(data) > MINISIG:
             found.add("over-limit", place)
             continue
@@ -190,8 +198,7 @@ def check_signatures(found, manifest, signatures, keys, unsigned):
             good += 1
         else:
             found.add("signature-comment", place)
-    if signatures and not good and not unsigned:
-        found.add("untrusted", "no good signature by a trusted key")
+    return good
 
 
 # ---------------------------------------------------------------- manifest, lists, metadata
@@ -528,15 +535,22 @@ class Bundle:
         signatures = []
         for member, content in zip(members, contents):
             name = self.inner(member).decode("utf-8", "backslashreplace")
+            if name.startswith("was/"):
+                tags.setdefault("was", []).append((name[4:], content, member))
+                continue
             if re.fullmatch(r"manifest\.toml\..*\.minisig", name) and name not in tags:
                 signatures.append(name)
             elif name in tags or name not in (*TAGS, "index/head"):
                 found.add("extra", member.path)
                 continue
             tags[name] = content
-        if list(tags) != [name for name in (*TAGS, *sorted(signatures), "index/head") if name in tags]:
+        was = tags.get("was", [])
+        if list(tags) != [name for name in (*TAGS, *sorted(signatures), "was", "index/head") if name in tags]:
             found.add("tar", "the order of the last frame")
+        if was and was[-1][2].next != was[0][2].at + sum(m.next - m.at for *_, m in was):
+            found.add("was", "not one stretch")
         self.signatures = [(name[14:-8], tags[name]) for name in signatures]
+        self.line = read_line(manifest, was, found)
         self.head = tags.get("index/head")
         if self.head is None:
             found.add("index", "index/head")
@@ -556,6 +570,80 @@ class Bundle:
                 found.add("tag-file", name)
 
 
+# ---------------------------------------------------------------- what a replacement was
+
+# A bundle that a replacement descends from: its manifest as bytes and parsed, [(key id, bytes)…], and
+# [(number, digest of the id, digest of the lines)…].
+Was = namedtuple("Was", "signed manifest signatures removed")
+REMOVED = re.compile(f"({NUMBER}) ({HEX}) ({HEX})\n".encode())
+CHANGES = {"articles", "files", "bytes", "checksums", "root", "times", "replaces"}
+
+
+def read_line(manifest, files, found):
+    """The bundles of the line from the files below was/ [(name, content, member)…], the newest first."""
+    line, folders = [], []
+    for name, content, _ in files:
+        folder, _, file = name.partition("/")
+        if file == "manifest.toml":
+            folders.append((folder, {}))
+        if not folders or folders[-1][0] != folder or file in folders[-1][1]:
+            found.add("was", name)
+            return line
+        folders[-1][1][file] = content
+    if len(folders) > LINE_OF_BUNDLES or sum(m.next - m.at for *_, m in files) > WAS:
+        found.add("over-limit", "was/")
+        return line
+    for folder, inner in folders:
+        names = [re.fullmatch(r"manifest\.toml\.([0-9A-F]{16})\.minisig", name) for name in list(inner)[1:-1]]
+        text = inner.get("removed", b"")
+        entries = REMOVED.findall(text)
+        removed = [(int(number), a.decode(), b.decode()) for number, a, b in entries]
+        numbers = [number for number, _, _ in removed]
+        if not all(names) or list(inner)[-1] != "removed" or list(inner)[1:-1] != sorted(list(inner)[1:-1]):
+            found.add("was", folder)
+        elif not removed or numbers != sorted(set(numbers)) or b"".join(b"%s %s %s\n" % e for e in entries) != text:
+            found.add("was", f"{folder}/removed")
+        elif sha256(inner["manifest.toml"]).hexdigest() != folder:
+            found.add("was", f"{folder}/manifest.toml: its digest")
+        else:
+            signatures = [(name[1], inner[name[0]]) for name in names]
+            try:
+                old = parse_manifest(inner["manifest.toml"])
+            except Damage:
+                found.add("was", f"{folder}/manifest.toml")
+                return line
+            line.append(Was(inner["manifest.toml"], old, signatures, removed))
+    newer = manifest
+    for was in line:
+        old = was.manifest
+        if newer["replaces"] != [sha256(was.signed).hexdigest()]:
+            found.add("was", "replaces: another bundle than the next of the line")
+        if any(newer[key] != old[key] for key in old.keys() - CHANGES) or bool(newer["times"]) != bool(old["times"]):
+            found.add("was", "a manifest that does not repeat the one before")
+        if newer["articles"] + len(was.removed) != old["articles"]:
+            found.add("was", "articles")
+        newer = old
+    if newer["replaces"]:
+        found.add("was", "replaces: a bundle of which nothing is said")
+    return line
+
+
+def check_line(line, leaves, found):
+    """Puts the removed leaves back and follows the roots to the first bundle of the line."""
+    for was in line:
+        left, leaves = iter(leaves), []
+        for number, ident, lines in was.removed:
+            leaves += itertools.islice(left, max(number - len(leaves), 0))
+            leaves.append(sha256(b"\0" + bytes.fromhex(ident + lines)).digest())
+            if len(leaves) != number + 1:
+                found.add("was", f"removed: no place for number {number}")
+                return
+        leaves += left
+        if tree(leaves).hex() != was.manifest["root"][7:]:
+            found.add("was", "removed: does not lead to the root")
+            return
+
+
 # ---------------------------------------------------------------- verifying a whole bundle
 
 
@@ -565,12 +653,23 @@ def verify(file, keys, unsigned, found):
     if re.fullmatch(HEX + r"\.tar\.zst", name) and name[:64] != sha256(bundle.signed).hexdigest():
         found.add("file-name", name)
     check_signatures(found, bundle.signed, bundle.signatures, keys, unsigned)
+    check_line_signatures(bundle.line, keys, found)
     walk = Walk(bundle, found)
     digests = check_list(walk, bundle.manifest, found)
     articles, homeless = group(digests)
     check_articles(digests, articles, homeless, bundle.manifest, found)
     check_members(walk, digests, articles, bundle.manifest, found)
     check_ids(walk, articles, bundle, found)
+
+
+def check_line_signatures(line, keys, found):
+    """The signatures of the bundles that a replacement descends from: wrong ones are damage, others nothing."""
+    for was in line:
+        wrong = Findings()
+        judge_signatures(wrong, was.signed, was.signatures, keys, f"was/{sha256(was.signed).hexdigest()}/")
+        for code, place in wrong:
+            if code != "signature-untrusted":
+                found.add(code, place)
 
 
 class Walk:
@@ -688,8 +787,10 @@ def check_ids(walk, articles, bundle, found):
             found.add("metadata", article.path + b": an id that is another article's path, or a file's")
     if not articles or len(names) < len(articles):
         return  # not every article has an id
-    if tree([article.leaf(ident) for ident, article in names.items()]).hex() != bundle.manifest["root"][7:]:
+    leaves = [article.leaf(ident) for ident, article in names.items()]
+    if tree(leaves).hex() != bundle.manifest["root"][7:]:
         found.add("tree", "manifest.toml: root")
+    check_line(bundle.line, leaves, found)
     pieces = [b"index/%d" % number for number in range(-(-len(articles) // BLOCK))]
     for piece in pieces:
         if piece not in walk.members:

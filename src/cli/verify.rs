@@ -12,7 +12,7 @@ use crate::finding::{Code, Finding, Severity};
 use crate::format::bundle::{FileState, Nobody, Report, Scope, check, prove};
 use crate::format::manifest::Manifest;
 use crate::trust::authority::Fresh;
-use crate::trust::{JudgedSignature, Judgement, Worth};
+use crate::trust::{JudgedSignature, Judgement, Removal, Worth};
 use crate::watch::{Task, Watch};
 
 use super::archive::Opened;
@@ -64,12 +64,36 @@ struct JsonVerdict<'a> {
     intact: bool,
     authentic: bool,
     signatures: &'a [JudgedSignature],
+    removal: Option<JsonRemoval<'a>>,
     articles: Option<u64>,
     files: Option<u64>,
     bytes: Option<u64>,
     whole: Option<u64>,
     damaged: Vec<&'a str>,
     missing: Vec<&'a str>,
+}
+
+/// What was taken out of a bundle: by whom that was signed, and who had signed the bundle that held all.
+#[derive(Serialize)]
+struct JsonRemoval<'a> {
+    articles: u64,
+    by: Vec<&'a str>,
+    first: String,
+    first_authentic: bool,
+    first_signatures: &'a [JudgedSignature],
+}
+
+impl<'a> JsonRemoval<'a> {
+    fn new(removal: &'a Removal, judgement: &'a Judgement) -> Self {
+        let good = judgement.signatures.iter().filter(|signature| signature.worth == Worth::Good);
+        Self {
+            articles: removal.articles,
+            by: good.map(|signature| signature.key_id.as_str()).collect(),
+            first: removal.first.to_string(),
+            first_authentic: removal.first_is_authentic(),
+            first_signatures: &removal.signatures,
+        }
+    }
 }
 
 pub(super) fn run(args: &VerifyArgs, ui: &Ui) -> Result<Answer, Failure> {
@@ -353,6 +377,7 @@ fn print_json(
         intact,
         authentic: judgement.authentic(),
         signatures: &judgement.signatures,
+        removal: judgement.removal.as_ref().map(|removal| JsonRemoval::new(removal, judgement)),
         articles: manifest.map(|manifest| manifest.articles),
         files: manifest.map(|manifest| manifest.files),
         bytes: manifest.map(|manifest| manifest.bytes),
@@ -401,6 +426,15 @@ fn print(
         "no"
     };
     ui.print(format!("  authentic  {authentic}"))?;
+    if let Some(removal) = &judgement.removal {
+        ui.print(format!("  replaces   {}", removal_line(removal, judgement)))?;
+        if !judgement.authentic() && removal.first_is_authentic() {
+            let by = signers(&removal.signatures);
+            ui.print(format!(
+                "  left       the articles left are authentic: they were signed in the first bundle, by {by}"
+            ))?;
+        }
+    }
     let lost: Vec<_> = states.unwrap_or_default().iter().filter(|a| a.state != FileState::Whole).collect();
     for article in lost.iter().take(MAX_SHOWN) {
         let state = if article.state == FileState::Missing { "missing" } else { "damaged" };
@@ -443,6 +477,23 @@ pub(super) fn describe(manifest: &Manifest) -> String {
         text.push_str(&format!(", part {}{}", part.number, if part.last { ", the last" } else { "" }));
     }
     text
+}
+
+/// Describes in a line what was taken out of a bundle and who has signed that.
+fn removal_line(removal: &Removal, judgement: &Judgement) -> String {
+    let articles = ui::count(removal.articles, "article");
+    let by = if judgement.authentic() { signers(&judgement.signatures) } else { "nobody you trust".to_owned() };
+    format!("{}, {articles} removed, by {by}", removal.first)
+}
+
+/// Names the trusted keys that have signed.
+fn signers(signatures: &[JudgedSignature]) -> String {
+    let good = signatures.iter().filter(|signature| signature.worth == Worth::Good);
+    let name = |signature: &JudgedSignature| match &signature.by {
+        Some(label) if *label != signature.key_id => format!("{} ({label})", signature.key_id),
+        _ => signature.key_id.clone(),
+    };
+    good.map(name).collect::<Vec<_>>().join(", ")
 }
 
 /// Describes a signature in a line.

@@ -57,9 +57,6 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
-    /// What the rest of a bundle must be, and is not.
-    #[error("the bundle without the article did not come out as expected: {0}")]
-    Rest(String),
     /// An article of more files than a proof holds.
     #[error("{0:?} has more files than a proof can hold")]
     ManyFiles(String),

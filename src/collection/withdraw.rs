@@ -9,10 +9,8 @@ use crate::archive::catalog::Catalog;
 use crate::archive::history::LoggedBundle;
 use crate::archive::{Archive, Pin, Publication, Writer, layout};
 use crate::digest::Digest;
-use crate::folder::extract::{Extraction, Shape};
-use crate::folder::pack::{PackOptions, pack};
-use crate::folder::walk::WalkOptions;
-use crate::format::bundle::{Bundle, Contents, Scope};
+use crate::folder::without;
+use crate::format::bundle::{Bundle, Contents};
 use crate::format::leaf::{self, Leaf};
 use crate::format::withdrawal::{RemovedLeaf, Replaced, Withdrawal};
 use crate::ids::LeafIndex;
@@ -131,36 +129,11 @@ fn rest(
     (signers, time): (&[&dyn Signer], Timestamp),
     run: Run<'_>,
 ) -> Result<Option<std::path::PathBuf>, Error> {
-    let mut keep = vec![true; contents.list.len()];
-    for leaf in removed {
-        contents.list.lines(leaf.position as usize).for_each(|line| keep[line] = false);
-    }
-    if !keep.contains(&true) {
+    if removed.len() == contents.list.article_count() {
         return Ok(None);
     }
-    let store = archive.store();
-    let folder = store.path(&format!("{}/rest-{}", layout::INCOMING, bundle.id()));
-    let mut extraction = Extraction::begin(&folder, Shape::Folders, false)?;
-    extraction.add(bundle, contents, Scope::Lines(&keep), run)?;
-    extraction.finish(false)?;
-    let manifest = bundle.manifest();
-    let options = PackOptions {
-        archive: manifest.archive.clone(),
-        walk: WalkOptions { allow_percent: true, all: true, ..WalkOptions::default() },
-        bundle_bytes: u64::MAX,
-        base: manifest.base,
-        replaces: vec![bundle.id()],
-        reinstates: manifest.reinstates.clone(),
-        ..PackOptions::new(manifest.name.clone(), manifest.title.clone(), time)
-    };
-    let packed = pack(&folder, &store.path(layout::INCOMING), &options, signers, run);
-    let removed = std::fs::remove_dir_all(&folder);
-    let packed = packed?;
-    removed.map_err(|source| crate::folder::Error::Write { path: folder, source })?;
-    let expected: String =
-        (0..contents.list.len()).filter(|&line| keep[line]).map(|line| contents.list.line(line)).collect();
-    match packed.bundles.as_slice() {
-        [one] if one.manifest.checksums == Digest::of(expected.as_bytes()) => Ok(Some(one.file.clone())),
-        _ => Err(Error::Rest(format!("bundle {}", bundle.id()))),
-    }
+    let numbers: Vec<usize> = removed.iter().map(|leaf| leaf.position as usize).collect();
+    let output = archive.store().path(layout::INCOMING);
+    let made = without((bundle, contents), &numbers, &output, (signers, time), run)?;
+    Ok(Some(made.file))
 }

@@ -13,9 +13,11 @@ pub mod stat;
 pub mod text;
 mod tree;
 pub mod walk;
+mod without;
 
 pub use pack::article_id;
 pub use publish::BUNDLE_ENDING;
+pub use without::without;
 
 use std::io;
 use std::path::PathBuf;

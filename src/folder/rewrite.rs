@@ -62,7 +62,7 @@ pub fn sign<S: Source>(
 }
 
 /// Refuses to carry on signature files that every reader refuses.
-fn refuse_malformed_signatures<S: Source>(bundle: &Bundle<S>) -> Result<(), Error> {
+pub(super) fn refuse_malformed_signatures<S: Source>(bundle: &Bundle<S>) -> Result<(), Error> {
     let finding = trust::form_findings(bundle.tail()).into_iter().next();
     finding.map_or(Ok(()), |finding| Err(bundle::Error::from(finding).into()))
 }

@@ -25,7 +25,8 @@ use crate::digest::Digest;
 use crate::ids::{BundleId, Origin};
 use crate::path::{EntryPath, MAX_ID_BYTES};
 
-use super::tree;
+pub use super::was::RemovedLeaf;
+use super::{tree, was};
 
 /// The folder of statements in an archive.
 pub const FOLDER: &str = "withdrawn";
@@ -63,17 +64,6 @@ pub struct Replaced {
     pub new: Option<BundleId>,
     /// The leaves of its article tree that go, ascending by position.
     pub removed: Vec<RemovedLeaf>,
-}
-
-/// A leaf of an article tree, opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RemovedLeaf {
-    /// The article's number in the old bundle.
-    pub position: u64,
-    /// Digest of its id.
-    pub id: Digest,
-    /// Digest of its lines.
-    pub lines: Digest,
 }
 
 /// Why bytes are no statement.
@@ -174,30 +164,8 @@ impl Replaced {
     /// Puts the removed leaves back between those that are left, each leaf's hash in its order, and returns the root and the number of leaves;
     /// `None` where a position lies beyond the end.
     pub fn put_back(&self, left: &[Digest]) -> Option<(Digest, u64)> {
-        let (mut left, mut all) = (left.iter(), Vec::with_capacity(left.len() + self.removed.len()));
-        for leaf in &self.removed {
-            while (all.len() as u64) < leaf.position {
-                all.push(*left.next()?);
-            }
-            all.push(tree::leaf_of(&leaf.id, &leaf.lines));
-        }
-        all.extend(left);
+        let all = was::put_back(&self.removed, left)?;
         Some((tree::root(&all), all.len() as u64))
-    }
-}
-
-impl RemovedLeaf {
-    fn parse(text: &str) -> Option<Self> {
-        let mut words = text.split(' ');
-        let (position, id, lines) = (words.next()?, words.next()?, words.next()?);
-        let leaf = Self { position: position.parse().ok()?, id: id.parse().ok()?, lines: lines.parse().ok()? };
-        words.next().is_none().then_some(leaf)
-    }
-}
-
-impl fmt::Display for RemovedLeaf {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.position, self.id, self.lines)
     }
 }
 

@@ -11,10 +11,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::digest::Digest;
-use crate::finding::{Code, Finding};
+use crate::finding::{Code, Finding, Severity};
 use crate::format::bundle::{MAX_SIGNATURE_BYTES, SignatureFile, Tail};
 use crate::format::manifest::Manifest;
-use crate::ids::Origin;
+use crate::format::was::{self, Was};
+use crate::ids::{BundleId, Origin};
 use crate::keys::{Comment, Kind, PublicKey, Signature};
 
 /// A public key and the name by which its owner is known here.
@@ -53,11 +54,31 @@ pub struct JudgedSignature {
     pub worth: Worth,
 }
 
+/// What was taken out of a bundle since somebody first signed it. Who took it out is who has signed the replacement's manifest.
+#[derive(Debug, Clone)]
+pub struct Removal {
+    /// How many articles.
+    pub articles: u64,
+    /// The bundle that held them all.
+    pub first: BundleId,
+    /// Its signatures: a good one vouches for the articles that are left, not for what was taken out.
+    pub signatures: Vec<JudgedSignature>,
+}
+
+impl Removal {
+    /// Says whether a trusted key has signed the bundle that held all articles.
+    pub fn first_is_authentic(&self) -> bool {
+        self.signatures.iter().any(|signature| signature.worth == Worth::Good)
+    }
+}
+
 /// The verdict on a bundle's signatures.
 #[derive(Debug, Clone, Default)]
 pub struct Judgement {
     /// Every signature.
     pub signatures: Vec<JudgedSignature>,
+    /// Of a replacement, what was taken out.
+    pub removal: Option<Removal>,
     /// Everything wrong or worth knowing.
     pub findings: Vec<Finding>,
 }
@@ -81,6 +102,7 @@ pub fn judge(tail: &Tail, manifest: &Manifest, keys: &[TrustedKey], archive: Opt
         judgement.findings.push(Finding::new(Code::Archive, "manifest.toml", detail));
     }
     let wanted = archive.or(manifest.archive.as_ref());
+    judgement.removal = removal(tail, keys, wanted, &mut judgement.findings);
     for file in &tail.signatures {
         let (signature, finding) = judge_one(file, &tail.manifest, keys, wanted, manifest.archive.is_some());
         judgement.signatures.push(signature);
@@ -98,9 +120,36 @@ pub fn judge(tail: &Tail, manifest: &Manifest, keys: &[TrustedKey], archive: Opt
     judgement
 }
 
+/// Judges the signatures of the bundles that a replacement descends from. A wrong one is damage in it; by whom the others are is told only of
+/// the first bundle of the line, which vouches for what is left.
+fn removal(tail: &Tail, keys: &[TrustedKey], archive: Option<&Origin>, findings: &mut Vec<Finding>) -> Option<Removal> {
+    let mut removal: Option<Removal> = None;
+    for was in &tail.was {
+        let text = was.manifest.to_string();
+        let mut signatures = Vec::new();
+        for file in &was.signatures {
+            let bound = was.manifest.archive.is_some();
+            let (signature, finding) = judge_one(file, text.as_bytes(), keys, archive, bound);
+            signatures.push(signature);
+            let wrong = finding.filter(|finding| finding.severity() == Severity::Damage);
+            findings.extend(wrong.map(|finding| in_line(was, finding)));
+        }
+        let before = removal.map_or(0, |newer| newer.articles);
+        removal = Some(Removal { articles: before + was.removed.len() as u64, first: was.id(), signatures });
+    }
+    removal
+}
+
+/// Says that a finding is about a bundle that a replacement descends from.
+fn in_line(was: &Was, finding: Finding) -> Finding {
+    Finding { place: format!("{}{}/{}", was::FOLDER, was.id(), finding.place), ..finding }
+}
+
 /// Finds signature files that are malformed or not named for their key, whoever is trusted.
 pub fn form_findings(tail: &Tail) -> Vec<Finding> {
-    tail.signatures.iter().filter_map(|file| well_formed(file).err()).collect()
+    let own = tail.signatures.iter().filter_map(|file| well_formed(file).err());
+    let of = |was| move |file: &SignatureFile| well_formed(file).err().map(|finding| in_line(was, finding));
+    own.chain(tail.was.iter().flat_map(|was| was.signatures.iter().filter_map(of(was)))).collect()
 }
 
 /// Reads a signature file that is well-formed and named for its key.

@@ -75,6 +75,21 @@ impl Article {
     }
 }
 
+/// A folder about a bundle that a replacement descends from, as it is written.
+#[derive(Clone)]
+pub struct Old {
+    pub folder: String,
+    /// The names of its files, and bytes.
+    pub files: Vec<(String, Vec<u8>)>,
+}
+
+impl Old {
+    /// The bytes of the file with this name.
+    pub fn file(&mut self, name: &str) -> &mut Vec<u8> {
+        &mut self.files.iter_mut().find(|(other, _)| other == name).expect("the folder has it").1
+    }
+}
+
 /// A point at which a lie may be told; each names what was made last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -151,6 +166,8 @@ pub struct Work {
     pub cuts: Option<Vec<usize>>,
     /// Level of the compressor.
     pub level: i32,
+    /// The bundles that it descends from, the newest first.
+    pub line: Vec<Old>,
     /// Lists of other bundles of which parts are put in, and which the trusted key has signed.
     pub also_signed: Vec<Vec<u8>>,
     /// Bytes of the tar that never were in memory.
@@ -213,6 +230,7 @@ impl Work {
             more: Vec::new(),
             cuts: None,
             level: 3,
+            line: Vec::new(),
             also_signed: Vec::new(),
             unseen: 0,
             lines: Vec::new(),
@@ -237,7 +255,37 @@ impl Work {
     }
 
     /// Makes the whole bundle; `lie` is called after each stage.
-    pub fn make(mut self, lie: &dyn Fn(Stage, &mut Self)) -> Forged {
+    pub fn make(self, lie: &dyn Fn(Stage, &mut Self)) -> Forged {
+        self.built(lie).finished()
+    }
+
+    /// Makes the bundle a replacement of one that held these articles too, which were removed in steps, the first of them first. `lie` is
+    /// called while each older bundle is made, with the number of the step.
+    pub fn descends(&mut self, steps: &[Vec<Article>], lie: &dyn Fn(usize, Stage, &mut Self)) {
+        let own = self.articles.clone();
+        for step in 0..steps.len() {
+            let mut old = self.clone();
+            old.articles.extend(steps[step..].iter().flatten().cloned());
+            let old = old.built(&|stage, work| lie(step, stage, work));
+            let gone = |path: &[u8]| steps[step].iter().any(|article| article.path == path);
+            let mut removed = Vec::new();
+            for (number, (article, (id, lines))) in old.articles.iter().zip(&old.leaves).enumerate() {
+                if gone(&article.path) {
+                    removed.extend(format!("{number} {} {}\n", hex(&sha256(id)), hex(&sha256(lines))).bytes());
+                }
+            }
+            let id = hex(&sha256(&old.manifest));
+            let mut files = vec![("manifest.toml".to_owned(), old.manifest)];
+            files.extend(old.signatures);
+            files.push(("removed".to_owned(), removed));
+            self.line.insert(0, Old { folder: id.clone(), files });
+            self.more.retain(|(key, _)| key != "replaces");
+            self.more.push(("replaces".into(), format!("[\"{id}\"]")));
+        }
+        self.articles = own;
+    }
+
+    fn built(mut self, lie: &dyn Fn(Stage, &mut Self)) -> Self {
         lie(Stage::Input, &mut self);
         for stage in Stage::ALL.into_iter().skip(1) {
             match stage {
@@ -276,7 +324,7 @@ impl Work {
             }
             lie(stage, &mut self);
         }
-        self.finished()
+        self
     }
 
     pub fn honest(self) -> Forged {
@@ -474,6 +522,9 @@ impl Work {
         ];
         for (name, text) in &self.signatures {
             tail.push(Member::new(self.below(name), text.clone()));
+        }
+        for (old, (name, bytes)) in self.line.iter().flat_map(|old| old.files.iter().map(move |file| (old, file))) {
+            tail.push(Member::new(self.below(format!("was/{}/{name}", old.folder)), bytes.clone()));
         }
         tail.push(Member::new(self.below("index/head"), self.head.clone()));
         self.tail = tail;

@@ -21,11 +21,11 @@ pub fn honest(number: usize) -> Work {
                 ("part".into(), "2".into()),
                 ("after".into(), format!("\"{}\"", "1".repeat(64))),
                 ("base".into(), "412".into()),
-                ("replaces".into(), format!("[\"{}\", \"{}\"]", "2".repeat(64), "3".repeat(64))),
             ];
             work.articles.push(Article::bare("隨筆").file("隨筆.txt", "潮").file("x".repeat(120), "long"));
             work.signers.push(Key::new(9));
             work.cuts = Some(vec![1000, 4096, 6000]);
+            work.descends(&[vec![Article::new("a/gone")], vec![Article::new("z"), Article::new("0")]], &|_, _, _| ());
         }
         2 => {
             work.articles = (0..8).map(|n| Article::new(format!("m/{n}")).id(format!("i/{n}"))).collect();
@@ -327,6 +327,21 @@ fn change_work(stage: Stage, w: &mut Work, random: &mut Random) -> &'static str 
         Stage::Tail => change_members(&mut w.tail, random),
         Stage::Body => change_bytes(&mut w.body, random),
         Stage::Head => change_text(&mut w.head, random),
+        Stage::Signatures if !w.line.is_empty() && random.one_in(2) => {
+            let step = random.below(w.line.len());
+            let file = random.below(w.line[step].files.len());
+            match random.below(4) {
+                0 => {
+                    w.line[step].files.swap(0, file);
+                    "was-exchanged"
+                }
+                1 => {
+                    w.line[step].files.remove(file);
+                    "was-removed"
+                }
+                _ => change_text(&mut w.line[step].files[file].1, random),
+            }
+        }
         Stage::Signatures => {
             let number = random.below(w.signatures.len());
             if random.one_in(5) {

@@ -660,26 +660,19 @@ fn a_withdrawal_that_would_take_other_articles_too_replaces_nothing() {
 #[test]
 fn a_replacement_that_is_not_what_is_left_takes_no_place() {
     let stage = Stage::gone_on();
-    // The thief has the keys of the log and of who withdraws, and signs a bundle of the same shape that holds other articles.
+    // The thief has the keys of the log and of who withdraws, and signs a bundle that lacks another article than the statement names.
     let before = Archive::open(Store::new(&stage.scene.path("before"))).unwrap();
     let place = only(&before);
     let old: BundleId = place.split('/').nth(2).unwrap().parse().unwrap();
     let real = vellum::format::bundle::Bundle::open(fs::File::open(before.store().path(&place)).unwrap()).unwrap();
-    let other = Scene::new();
-    for n in 0..real.manifest().articles - 1 {
-        other.write(&format!("in/lie-{n}.txt"), format!("Lie {n}\n"));
-    }
-    let manifest = real.manifest().clone();
-    let lies = PackOptions {
-        archive: manifest.archive.clone(),
-        base: manifest.base,
-        replaces: vec![old],
-        ..PackOptions::new(manifest.name.clone(), manifest.title.clone(), options().time)
-    };
-    let packed = crate::scene::packed(&other.path("in"), &other.path("out"), &lies, &key(66));
-    let (bytes, id) = (fs::read(&packed.bundles[0].file).unwrap(), packed.bundles[0].id);
+    let contents = real.contents().unwrap();
+    let other = contents.list.number("in/essays/tides").unwrap();
+    let (thief, out) = (key(66), stage.scene.path("out"));
+    let signers: [&dyn Signer; 1] = [&thief];
+    let made = vellum::folder::without((&real, &contents), &[other], &out, (&signers, options().time), run()).unwrap();
+    let (bytes, id) = (fs::read(&made.file).unwrap(), made.id);
     let file = Digest::of(&bytes);
-    let manifest = Box::new(packed.bundles[0].manifest.clone());
+    let manifest = Box::new(made.manifest);
     let leaf = Leaf::Bundle { manifest, size: bytes.len() as u64, file, signatures: Vec::new() };
     let files = vec![(layout::bundle(id, &file), bytes)];
     published(&stage.archive, Publication { leaves: vec![leaf], files, ..Publication::default() });

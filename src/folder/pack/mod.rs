@@ -23,13 +23,11 @@ use jiff::Timestamp;
 use tempfile::{NamedTempFile, TempPath};
 
 use crate::digest::Digest;
-use crate::format::bundle::{self, Bundle, BundleWriter, Contents, Output, SignatureFile, Tail};
+use crate::format::bundle::{Bundle, BundleWriter, Contents, LIST_LEVEL, SMALL_LEVEL, SignatureFile, Tail};
 use crate::format::checksums::{self, ChecksumList, DATA, MAX_ARTICLES, MAX_FILES, METADATA, push_line};
-use crate::format::frame::FrameEncoder;
 use crate::format::framing::{self, Cut, SMALL_BYTES};
-use crate::format::index;
 use crate::format::manifest::{Manifest, Name, PartOf};
-use crate::format::{tar, times, tree};
+use crate::format::{times, tree};
 use crate::ids::{BundleId, Origin};
 use crate::keys::{Comment, Kind, Signature, Signer};
 use crate::run::Run;
@@ -45,10 +43,6 @@ use content::Content;
 pub const BUNDLE_BYTES: u64 = 1 << 30;
 /// The level of zstd, if nothing else is asked.
 pub const LEVEL: i32 = 3;
-/// The level of zstd for the checksum list: higher ones make more of it, as they take digests for matches.
-const LIST_LEVEL: i32 = 1;
-/// The level of zstd for a small bundle's one frame before the tail: there no level takes long.
-const SMALL_LEVEL: i32 = 19;
 /// Articles that the walk may be ahead.
 const WALK_AHEAD: usize = 4096;
 
@@ -83,8 +77,6 @@ pub struct PackOptions {
     pub times: bool,
     /// The size of the log of the archive that the bundle is packed for.
     pub base: Option<u64>,
-    /// The bundles whose rest this is, after a withdrawal.
-    pub replaces: Vec<BundleId>,
     /// The statements of withdrawal that the bundle undoes, ascending.
     pub reinstates: Vec<Digest>,
 }
@@ -317,22 +309,22 @@ impl Packer<'_> {
         let contents = self.contents(&draft, files)?;
         let blocks = contents.blocks();
         let (pieces, head, tail_at) = contents.index(&blocks);
-        let after = after_files(&draft.name, &contents, &pieces);
+        let after = contents.after_files(&pieces);
         let (level, first) = (self.options.level, writer.plain());
         match held {
             Some(mut plain) if tail_at <= SMALL_BYTES => {
                 plain.extend_from_slice(&draft.small_metadata);
                 plain.extend_from_slice(&after);
                 let cut = Cut { from: 0, to: tail_at, kind: framing::Kind::Plain };
-                push_cuts(&[cut], &plain, level.max(SMALL_LEVEL), &mut writer)?;
+                writer.push_cuts(&[cut], &plain, level.max(SMALL_LEVEL))?;
             }
             held => {
                 if let Some(plain) = held {
                     let to = plain.len() as u64;
-                    push_cuts(&[Cut { from: first, to, kind: framing::Kind::Plain }], &plain, level, &mut writer)?;
+                    writer.push_cuts(&[Cut { from: first, to, kind: framing::Kind::Plain }], &plain, level)?;
                 }
                 spool::append(&mut writer, draft.metadata_frames)?;
-                push_cuts(&contents.cuts_after_files(&head, tail_at), &after, LIST_LEVEL, &mut writer)?;
+                writer.push_cuts(&contents.cuts_after_files(&head, tail_at), &after, LIST_LEVEL)?;
             }
         }
         let manifest = Manifest {
@@ -347,7 +339,7 @@ impl Packer<'_> {
             times: contents.times.as_ref().map(|times| Digest::of(times)),
             part,
             base: self.options.base,
-            replaces: self.options.replaces.clone(),
+            replaces: Vec::new(),
             reinstates: self.options.reinstates.clone(),
         };
         let text = manifest.to_string();
@@ -418,37 +410,6 @@ impl Packer<'_> {
     }
 }
 
-/// Returns the members between the files and the tail: list, times, pieces of the index.
-fn after_files(name: &Name, contents: &Contents, pieces: &[String]) -> Vec<u8> {
-    let mut plain = Vec::new();
-    let mut put = |path: &str, bytes: &[u8]| tar::encode_file(&format!("{name}/{path}"), bytes, &mut plain);
-    put(checksums::NAME, contents.list.text().as_bytes());
-    if let Some(times) = &contents.times {
-        put(times::NAME, times);
-    }
-    pieces.iter().enumerate().for_each(|(n, piece)| put(&index::piece_name(n), piece.as_bytes()));
-    plain
-}
-
-/// Compresses and writes the frames that a stretch of the tar is cut into; `plain` begins where the first of them does.
-fn push_cuts<W: Output>(
-    cuts: &[Cut],
-    plain: &[u8],
-    level: i32,
-    writer: &mut BundleWriter<W>,
-) -> Result<(), bundle::Error> {
-    let from = cuts.first().map_or(0, |cut| cut.from);
-    let mut encoder = FrameEncoder::new(level);
-    let mut packed = Vec::new();
-    for cut in cuts {
-        let piece = &plain[(cut.from - from) as usize..(cut.to - from) as usize];
-        packed.clear();
-        encoder.encode(piece, &mut packed).map_err(bundle::Error::compressing)?;
-        writer.push(&packed, piece.len() as u64)?;
-    }
-    Ok(())
-}
-
 /// Signs a manifest's text with each signer.
 ///
 /// # Errors
@@ -513,7 +474,6 @@ impl PackOptions {
             overwrite: false,
             times: false,
             base: None,
-            replaces: Vec::new(),
             reinstates: Vec::new(),
         }
     }

@@ -4,6 +4,7 @@
 //! index. Packer and reader both make them here.
 
 use crate::digest::Digest;
+use crate::finding::{Code, Finding};
 use crate::format::checksums::{self, ChecksumList};
 use crate::format::framing::{self, Cut, Kind};
 use crate::format::index::{self, Block, Head, Piece};
@@ -11,6 +12,8 @@ use crate::format::layout::{Layout, Place};
 use crate::format::tree::{self, BLOCK_ARTICLES};
 use crate::format::{tar, times};
 use crate::path::EntryPath;
+
+use super::Error;
 
 /// The checksum list of a bundle and the places of its files.
 #[derive(Debug)]
@@ -54,6 +57,30 @@ impl Contents {
         Self { list, layout, times, top: top.to_owned(), order, lines, ids }
     }
 
+    /// Returns what is held without the articles with these numbers, ascending.
+    ///
+    /// # Errors
+    /// Where the list or the times are none, which those of a bundle that was read are not.
+    pub fn without(&self, removed: &[usize]) -> Result<Self, Error> {
+        let stays = |n: &usize| removed.binary_search(n).is_err();
+        let of_kept = |line: &usize| self.list.owner(*line).is_none_or(|owner| stays(&owner));
+        let lines: Vec<usize> = (0..self.list.len()).filter(of_kept).collect();
+        let text: String = lines.iter().map(|&line| self.list.line(line)).collect();
+        let list = ChecksumList::decode(text.into_bytes())
+            .map_err(|fault| Finding::new(Code::Checksums, checksums::NAME, fault))?;
+        let sizes: Vec<u64> = lines.iter().map(|&line| self.place(line).size).collect();
+        let ids = (0..self.ids.len()).filter(stays).map(|n| self.ids[n].clone()).collect();
+        let times = match &self.times {
+            Some(bytes) => {
+                let of_all = times::decode(bytes, &self.list)
+                    .map_err(|fault| Finding::new(Code::TagFile, times::NAME, fault))?;
+                Some(times::encode(&list, |n| of_all[lines[n]]).into_bytes())
+            }
+            None => None,
+        };
+        Ok(Self::new(&self.top, list, &sizes, ids, times))
+    }
+
     /// Returns the place of line `n` of the list.
     pub fn place(&self, n: usize) -> Place {
         self.layout.places()[self.order[n] as usize]
@@ -80,10 +107,14 @@ impl Contents {
         self.layout.places().iter().fold(0, |sum: u64, place| sum.saturating_add(place.size))
     }
 
+    /// Returns the hashes of the leaves of the article tree.
+    pub fn leaves(&self) -> Vec<Digest> {
+        (0..self.list.article_count()).map(|n| tree::leaf(self.id(n), self.list.lines_text(n))).collect()
+    }
+
     /// Returns the hash of each block of the article tree.
     pub fn blocks(&self) -> Vec<Digest> {
-        let leaf = |n| tree::leaf(self.id(n), self.list.lines_text(n));
-        tree::blocks(&(0..self.list.article_count()).map(leaf).collect::<Vec<_>>())
+        tree::blocks(&self.leaves())
     }
 
     /// Returns the places of the members between the files and the tail: the list, the times, the pieces.
@@ -98,6 +129,18 @@ impl Contents {
         }
         pieces.iter().enumerate().for_each(|(n, piece)| push(&index::piece_name(n), piece.len()));
         rest
+    }
+
+    /// Returns the tar between the files and the tail: list, times, pieces of the index.
+    pub fn after_files(&self, pieces: &[String]) -> Vec<u8> {
+        let mut plain = Vec::new();
+        let mut put = |name: &str, bytes: &[u8]| tar::encode_file(&format!("{}/{name}", self.top), bytes, &mut plain);
+        put(checksums::NAME, self.list.text().as_bytes());
+        if let Some(times) = &self.times {
+            put(times::NAME, times);
+        }
+        pieces.iter().enumerate().for_each(|(n, piece)| put(&index::piece_name(n), piece.as_bytes()));
+        plain
     }
 
     /// Makes the index, its pieces and its head, of a bundle with these [`blocks`](Self::blocks); and says where the tail begins in the tar.

@@ -12,6 +12,8 @@ mod open;
 mod prove;
 mod read;
 #[cfg(feature = "archive")]
+mod rest;
+#[cfg(feature = "archive")]
 mod rewrite;
 mod source;
 mod tail;
@@ -25,15 +27,18 @@ pub use diagnose::{ArticleState, FileState, KeepNothing, Report, Salvor, diagnos
 pub use open::Bundle;
 pub use prove::{Nobody, Piece, Receiver, Scope, prove, read_files, read_metadata};
 #[cfg(feature = "archive")]
+pub use rest::{Rest, without};
+#[cfg(feature = "archive")]
 pub use rewrite::{countersign, recompress};
 pub use source::Source;
-pub use tail::{MAX_SIGNATURE_BYTES, MAX_SIGNATURES, SignatureFile, Tail};
+pub use tail::Tail;
 #[cfg(feature = "archive")]
-pub use write::{BundleWriter, Mark, Output};
+pub use write::{BundleWriter, LIST_LEVEL, Mark, Output, SMALL_LEVEL};
 
 use std::io;
 
 use crate::finding::{Code, Finding};
+pub use crate::format::signatures::{MAX_SIGNATURE_BYTES, MAX_SIGNATURES, SignatureFile};
 
 /// The largest size that an index may claim of a file, in bytes, so that sums of sizes stay within a number.
 const MAX_CLAIMED_BYTES: u64 = 1 << 46;
@@ -63,6 +68,14 @@ pub enum Error {
         found: u64,
         /// How much there may be.
         limit: u64,
+    },
+    /// What shall be removed from a bundle is not some of its articles.
+    #[error("expected numbers of some of {articles} articles, ascending, found {found:?}")]
+    NotSome {
+        /// How many articles the bundle has.
+        articles: usize,
+        /// The numbers.
+        found: Vec<usize>,
     },
     /// The watch asked to stop.
     #[error("stopped on request")]

@@ -149,6 +149,21 @@ pub fn prove<S: Source>(
     receiver: &dyn Receiver,
     run: Run<'_>,
 ) -> Result<(), Error> {
+    prove_frames((bundle, contents, scope), receiver, run, || |_: &Frame, _: &[u8], _: &[u8]| Ok(()), Ok)
+}
+
+/// Proves as [`prove`] does, and hands each frame that holds files in `scope` on once it is checked: packed and plain to a worker, what that
+/// makes of it to `sink`, in order of the tar. A file that spans frames is proved only with its last one.
+pub(super) fn prove_frames<S: Source, T: Send, W>(
+    (bundle, contents, scope): (&Bundle<S>, &Contents, Scope<'_>),
+    receiver: &dyn Receiver,
+    run: Run<'_>,
+    worker: impl Fn() -> W + Sync,
+    mut sink: impl FnMut(T) -> Result<(), Error>,
+) -> Result<(), Error>
+where
+    W: FnMut(&Frame, &[u8], &[u8]) -> Result<T, Error>,
+{
     let wrong_metadata: Mutex<Option<Finding>> = Mutex::default();
     let metadata = WholeFiles::new(MAX_ARTICLE_TOML_BYTES, |line, bytes: &[u8]| {
         if let Some(finding) = metadata_finding(contents, line, bytes) {
@@ -163,7 +178,7 @@ pub fn prove<S: Source>(
         jobs,
         || {
             let (mut decoder, mut packed, mut plain) = (FrameDecoder::default(), Vec::new(), Vec::new());
-            let prover = &prover;
+            let (prover, mut work) = (&prover, worker());
             move |n| {
                 let frame = &prover.bundle.frames[n];
                 let done = read_frame(&prover.bundle.source, frame, &mut decoder, &mut packed, &mut plain)
@@ -171,11 +186,13 @@ pub fn prove<S: Source>(
                 if done.is_err() && prover.spans_beyond(frame) {
                     prover.relay.pass(n as u64 + 1, None);
                 }
-                done.map(|()| plain.len() as u64)
+                done.and_then(|()| Ok((plain.len() as u64, work(frame, &packed, &plain)?)))
             }
         },
-        |done| {
-            run.watch.advance(done?);
+        |done: Result<(u64, T), Error>| {
+            let (bytes, made) = done?;
+            sink(made)?;
+            run.watch.advance(bytes);
             if run.watch.cancelled() { Err(Error::Cancelled) } else { Ok(()) }
         },
     )?;

@@ -14,6 +14,7 @@ use crate::format::manifest::{self, Manifest};
 use crate::format::tar::{self, Entry};
 use crate::format::times::{self, MAX_TIMES_BYTES};
 use crate::format::tree;
+use crate::format::was::{self, Was};
 use crate::path::MAX_ID_BYTES;
 
 use super::open::Bundle;
@@ -55,7 +56,7 @@ impl<S: Source> Bundle<S> {
         let times = self.times(&list)?;
         let contents = Contents::new(&self.tail().top, list, &sizes, ids, times);
         let blocks = contents.blocks();
-        first(content_findings(&contents, &blocks, self.manifest()))?;
+        first(content_findings(&contents, &blocks, self.manifest(), &self.tail().was))?;
         let (made, head, end) = contents.index(&blocks);
         if made != pieces || head != self.head || Some(end) != self.frames.last().map(|frame| frame.plain_at) {
             return Err(Finding::new(Code::Index, index::HEAD, "does not say where the members lie").into());
@@ -148,11 +149,20 @@ pub(super) fn list_findings(list: &ChecksumList, manifest: &Manifest) -> Vec<Fin
     findings
 }
 
-/// Checks ids, tree and bytes of what a bundle holds against its manifest; `blocks` are the hashes of the tree's blocks.
-pub(super) fn content_findings(contents: &Contents, blocks: &[Digest], manifest: &Manifest) -> Vec<Finding> {
+/// Checks ids, tree and bytes of what a bundle holds against its manifest, and the tree against those of the bundles before it; `blocks` are the
+/// hashes of the tree's blocks.
+pub(super) fn content_findings(
+    contents: &Contents,
+    blocks: &[Digest],
+    manifest: &Manifest,
+    line: &[Was],
+) -> Vec<Finding> {
     let mut findings = id_findings(&contents.list, |n| contents.id(n));
     if tree::root(blocks) != manifest.root {
         findings.push(Finding::new(Code::Tree, manifest::NAME, "the articles do not lead to its root"));
+    }
+    if !line.is_empty() {
+        findings.extend(was::tree_finding(line, &contents.leaves()));
     }
     findings.extend(count_finding("bytes", manifest.bytes, contents.bytes()));
     findings

@@ -1,4 +1,4 @@
-//! The tail of a bundle, its last frame: tag files, manifest, signatures, head of the index. (FORMAT.md, "The bundle")
+//! The tail of a bundle, its last frame: tag files, manifest, signatures, what a replacement was, head of the index. (FORMAT.md, "The bundle")
 //!
 //! The frame begins with `bagit.txt`, so a reader finds it by the seek table alone. Members stand in one order; whatever else
 //! stands there is a finding.
@@ -7,23 +7,13 @@ use crate::finding::{Code, Finding};
 use crate::format::bagit;
 use crate::format::index::{self, Head};
 use crate::format::manifest::{self, Manifest};
+use crate::format::signatures::{MAX_SIGNATURE_BYTES, MAX_SIGNATURES, SignatureFile, key_id_of};
 use crate::format::tar::{self, Entry};
+use crate::format::was::{self, Was};
 
-/// The most signatures a bundle carries.
-pub const MAX_SIGNATURES: usize = 32;
-/// The longest signature file, in bytes: minisign's longest lines.
-pub const MAX_SIGNATURE_BYTES: u64 = 9_404;
-
-const SIGNATURE_END: &str = ".minisig";
-
-/// A signature file as it stands in the bundle; what it is worth is not this module's question.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SignatureFile {
-    /// The key's id, as the file's name has it: 16 upper-case hex digits.
-    pub key_id: String,
-    /// The `.minisig` file's bytes.
-    pub bytes: Vec<u8>,
-}
+/// The place of the folders about replaced bundles in the order of the members, and of the head after it.
+const WAS: usize = 4 + 2 * MAX_SIGNATURES;
+const HEAD: usize = WAS + 1;
 
 /// What the last frame holds, as it stands there.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,6 +30,8 @@ pub struct Tail {
     pub tag_manifest: Vec<u8>,
     /// The signatures, ascending by key id.
     pub signatures: Vec<SignatureFile>,
+    /// Of a replacement, the bundles that it descends from, the newest first.
+    pub was: Vec<Was>,
     /// The head of the index.
     pub head: Vec<u8>,
 }
@@ -55,6 +47,7 @@ impl Tail {
             manifest: manifest.to_string().into(),
             tag_manifest: bagit::tag_manifest(manifest).into(),
             signatures,
+            was: Vec::new(),
             head: head.encode().into_bytes(),
         }
     }
@@ -68,7 +61,10 @@ impl Tail {
         put(manifest::NAME, &self.manifest);
         put(bagit::TAG_MANIFEST, &self.tag_manifest);
         for signature in &self.signatures {
-            put(&signature_name(&signature.key_id), &signature.bytes);
+            put(&signature.name(), &signature.bytes);
+        }
+        for (name, bytes) in self.was.iter().flat_map(Was::files) {
+            put(&name, &bytes);
         }
         put(index::HEAD, &self.head);
         out.resize(out.len() + tar::END_BYTES as usize, 0);
@@ -81,6 +77,7 @@ impl Tail {
         let mut findings = Vec::new();
         let mut at = 0;
         let mut order = 0;
+        let mut folders = was::Folders::default();
         loop {
             let (path, size, header) = match tar::decode_header(plain.get(at..).unwrap_or_default()) {
                 Ok(Entry::File { path, size, header }) => (path, size, header),
@@ -111,6 +108,14 @@ impl Tail {
             } else if tail.top != top {
                 findings.push(Finding::new(Code::TopFolder, &path, format!("outside the top folder {:?}", tail.top)));
             }
+            if let Some(below) = name.strip_prefix(was::FOLDER) {
+                if order <= WAS && folders.take(below, bytes) {
+                    order = WAS;
+                } else {
+                    findings.push(Finding::new(Code::Was, &path, "does not belong there, or not in this place"));
+                }
+                continue;
+            }
             match tail.take(name, bytes.to_vec()) {
                 Some(rank) if rank >= order => order = rank + 1,
                 Some(_) => findings.push(Finding::new(Code::Tar, &path, "stands twice, or not in its place")),
@@ -128,20 +133,22 @@ impl Tail {
         }
         for signature in tail.signatures.iter().filter(|file| file.bytes.len() as u64 > MAX_SIGNATURE_BYTES) {
             let detail = format!("{} bytes, at most {MAX_SIGNATURE_BYTES} are allowed", signature.bytes.len());
-            findings.push(Finding::new(Code::OverLimit, signature_name(&signature.key_id), detail));
+            findings.push(Finding::new(Code::OverLimit, signature.name(), detail));
         }
+        let (line, of_line) = folders.read(&tail.top);
+        tail.was = line;
+        findings.extend(of_line);
         (tail, findings)
     }
 
     /// Puts a member where it belongs and returns its rank in the order; `None` for a stranger.
     fn take(&mut self, name: &str, bytes: Vec<u8>) -> Option<usize> {
-        const AFTER_SIGNATURES: usize = 4 + 2 * MAX_SIGNATURES;
         let (place, rank) = match name {
             bagit::BAGIT => (&mut self.bagit, 0),
             bagit::BAG_INFO => (&mut self.bag_info, 1),
             manifest::NAME => (&mut self.manifest, 2),
             bagit::TAG_MANIFEST => (&mut self.tag_manifest, 3),
-            index::HEAD => (&mut self.head, AFTER_SIGNATURES),
+            index::HEAD => (&mut self.head, HEAD),
             _ => {
                 let key_id = key_id_of(name)?;
                 let ascending = self.signatures.last().is_none_or(|last| last.key_id.as_str() < key_id);
@@ -153,7 +160,7 @@ impl Tail {
         Some(rank)
     }
 
-    /// Reads the manifest and holds the tag files and the top folder against it.
+    /// Reads the manifest and holds the tag files, the top folder and the bundles before it against it.
     pub fn manifest(&self) -> (Option<Manifest>, Vec<Finding>) {
         let manifest = match Manifest::decode(&self.manifest) {
             Ok(manifest) => manifest,
@@ -176,17 +183,7 @@ impl Tail {
                 findings.push(Finding::new(Code::TagFile, name, "not what the manifest makes it"));
             }
         }
+        findings.extend(was::line_findings(&manifest, &self.was));
         (Some(manifest), findings)
     }
-}
-
-/// Returns the name of a key's signature file in the bundle.
-fn signature_name(key_id: &str) -> String {
-    format!("{}.{key_id}{SIGNATURE_END}", manifest::NAME)
-}
-
-fn key_id_of(name: &str) -> Option<&str> {
-    let id = name.strip_prefix(manifest::NAME)?.strip_prefix('.')?.strip_suffix(SIGNATURE_END)?;
-    let hex = |b: u8| matches!(b, b'0'..=b'9' | b'A'..=b'F');
-    (id.len() == 16 && id.bytes().all(hex)).then_some(id)
 }

@@ -6,12 +6,17 @@
 use std::io::{self, Write};
 
 use crate::format::frame::{FrameEncoder, MAX_FRAME_BYTES};
+use crate::format::framing::Cut;
 use crate::format::seekable::{self, FrameSize, MAX_FRAMES};
 
 use super::{Error, Tail};
 
 /// The level of zstd for the tail: it is small, and read first.
 const TAIL_LEVEL: i32 = 19;
+/// The level of zstd for the checksum list: higher ones make more of it, as they take digests for matches.
+pub const LIST_LEVEL: i32 = 1;
+/// The level of zstd for a small bundle's one frame before the tail: there no level takes long.
+pub const SMALL_LEVEL: i32 = 19;
 
 /// Something that takes a bundle's bytes and can be cut back.
 pub trait Output: Write {
@@ -74,6 +79,23 @@ impl<W: Output> BundleWriter<W> {
         self.frames.push(FrameSize { packed: packed.len() as u32, plain: plain as u32 });
         self.packed += packed.len() as u64;
         self.plain += plain;
+        Ok(())
+    }
+
+    /// Compresses and appends the frames that a stretch of the tar is cut into; `plain` begins where the first of them does.
+    ///
+    /// # Errors
+    /// As for [`Self::push`], or where zstd fails.
+    pub fn push_cuts(&mut self, cuts: &[Cut], plain: &[u8], level: i32) -> Result<(), Error> {
+        let from = cuts.first().map_or(0, |cut| cut.from);
+        let mut encoder = FrameEncoder::new(level);
+        let mut packed = Vec::new();
+        for cut in cuts {
+            let piece = &plain[(cut.from - from) as usize..(cut.to - from) as usize];
+            packed.clear();
+            encoder.encode(piece, &mut packed).map_err(Error::compressing)?;
+            self.push(&packed, piece.len() as u64)?;
+        }
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! The manifest: its one form, its limits, its counts and digests; and the tag files made from it.
 
-use super::super::forge::{Stage, hex, sha256};
+use super::super::forge::{Article, Stage, hex, sha256};
 use super::{Expect, Table, replace_once};
 
 const MANIFEST: &[&str] = &["manifest"];
@@ -176,7 +176,9 @@ fn lists_and_parts(t: &mut Table) {
         for (name, value) in
             [("1", list(vec![id(1)])), ("2", list(vec![id(1), id(2)])), ("32", list((1..=32).map(id).collect()))]
         {
-            t.yes(format!("manifest-{key}-{name}"), Stage::Fields, move |w| w.put(key, &value));
+            // A replacement must say what it was.
+            let expect = if key == "replaces" { Expect::No(&["was"]) } else { Expect::Yes };
+            t.add(format!("manifest-{key}-{name}"), expect, Stage::Fields, move |w| w.put(key, &value));
         }
         for (name, value) in [
             ("empty", "[]".to_owned()),
@@ -245,11 +247,9 @@ fn lists_and_parts(t: &mut Table) {
         for (key, value) in [("archive", "\"example.org/library\""), ("part", "3"), ("last", "true"), ("base", "412")] {
             w.more.push((key.into(), value.into()));
         }
-        for (key, value) in [("after", "1"), ("replaces", "[2]"), ("reinstates", "[3]")] {
-            let digit = value.trim_matches(['[', ']']);
-            let text = format!("\"{}\"", digit.repeat(64));
-            w.more.push((key.into(), if value == digit { text } else { format!("[{text}]") }));
-        }
+        w.more.push(("after".into(), format!("\"{}\"", "1".repeat(64))));
+        w.more.push(("reinstates".into(), format!("[\"{}\"]", "3".repeat(64))));
+        w.descends(&[vec![Article::new("gone")]], &|_, _, _| ());
     });
 }
 
@@ -282,7 +282,7 @@ fn limits(t: &mut Table) {
         let expect = if len == 4096 { Expect::Yes } else { Expect::No(&["manifest", "over-limit"]) };
         t.add(format!("manifest-of-{len}"), expect, Stage::Fields, move |w| {
             let ids: Vec<_> = (1..=32).map(|n| format!("\"{n:064x}\"")).collect();
-            w.put("replaces", &format!("[{}]", ids.join(", ")));
+            w.put("reinstates", &format!("[{}]", ids.join(", ")));
             let now: usize = w.fields.iter().map(|(key, value)| key.len() + value.len() + 4).sum();
             let room = len - (now - "Forged".len());
             // A quotation mark takes two bytes and counts as one.

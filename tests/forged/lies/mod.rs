@@ -9,6 +9,7 @@ mod manifest;
 mod metadata;
 mod paths;
 mod signatures;
+mod was;
 
 use super::forge::{Forged, Stage, Work};
 
@@ -135,6 +136,7 @@ pub fn all() -> Vec<Lie> {
     files::tell(&mut table);
     frames::tell(&mut table);
     signatures::tell(&mut table);
+    was::tell(&mut table);
     edges::tell(&mut table);
     giant::tell(&mut table);
     table.lies

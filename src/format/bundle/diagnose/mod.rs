@@ -244,7 +244,7 @@ fn compare_index(
     let blocks = contents.blocks();
     let (pieces, head, _) = contents.index(&blocks);
     let wrong = |name: &str| Finding::new(Code::Index, name, "does not say where the members lie");
-    let mut findings = content_findings(&contents, &blocks, manifest);
+    let mut findings = content_findings(&contents, &blocks, manifest, &tail.was);
     if Head::decode(&tail.head).as_ref() != Ok(&head) {
         findings.push(wrong(index::HEAD));
     }
