@@ -250,9 +250,8 @@ impl From<folder::Error> for Failure {
                 failure.hint(hint)
             }
             E::Exists(_) => Self::of(&error).hint("`--overwrite` writes in its place, or into it where it is a folder"),
-            E::OtherForm { .. } => {
-                Self::of(&error).hint("`--overwrite` replaces it; `vellum sign FILE` adds a signature to a whole one")
-            }
+            E::OtherForm { .. } => Self::of(&error)
+                .hint("`vellum sign FILE` adds a signature to a whole one, `--overwrite` replaces it and loses none"),
             E::Several(_) => {
                 Self::of(&error).hint("give a folder with `--output DIR`, or a larger limit with `--bundle-size BYTES`")
             }

@@ -12,7 +12,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use crate::archive::catalog::{Catalog, Filter};
-use crate::finding::{Code, Finding, Severity};
+use crate::finding::{Code, Finding};
 use crate::folder::BUNDLE_ENDING;
 use crate::format::bundle::{self, Bundle, Contents};
 use crate::ids::{BundleId, Origin};
@@ -111,7 +111,7 @@ impl ReadArgs {
         &self.trust
     }
 
-    /// Judges an opened bundle; without `--unsigned`, one that no trusted key has signed is refused.
+    /// Judges an opened bundle: one with a wrong signature is refused, and without `--unsigned` one that no trusted key has signed.
     pub(super) fn judged(
         &self,
         bundle: &Bundle<Object>,
@@ -120,9 +120,7 @@ impl ReadArgs {
     ) -> Result<Judgement, Failure> {
         let keys = keyring::trusted(&self.trust, ui)?;
         let judgement = trust::judge(bundle.tail(), bundle.manifest(), &keys, archive.or(self.archive.as_ref()));
-        if !self.unsigned {
-            require(&judgement)?;
-        }
+        require(&judgement, self.unsigned)?;
         Ok(judgement)
     }
 
@@ -191,14 +189,12 @@ impl ReadArgs {
     }
 }
 
-/// Refuses a bundle that no trusted key has signed, and says what to do about it.
-fn require(judgement: &Judgement) -> Result<(), Failure> {
-    let no = judgement.findings.iter().find(|finding| finding.severity() == Severity::Damage);
-    let Some(finding) = no else { return Ok(()) };
-    let failure = Failure::no(finding.detail.clone());
+/// Refuses a bundle that no trusted key has signed, or with a wrong signature, and says what to do about it.
+fn require(judgement: &Judgement, unsigned: bool) -> Result<(), Failure> {
+    let Some(finding) = judgement.wrong(unsigned).next() else { return Ok(()) };
     Err(match finding.code {
-        Code::Unsigned | Code::Untrusted => failure.hint(trust_hint(judgement)),
-        _ => failure,
+        Code::Unsigned | Code::Untrusted => Failure::no(finding.detail.clone()).hint(trust_hint(judgement)),
+        _ => Failure::no(format!("{}: {}", finding.place, finding.detail)),
     })
 }
 

@@ -105,7 +105,7 @@ pub(super) struct PackArgs {
     /// Close a bundle before the article that would bring its content over this, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = BUNDLE_BYTES)]
     bundle_size: u64,
-    /// Replace a bundle of the same id
+    /// Replace a bundle that has the name already, unless it would lose signatures of others
     #[arg(long)]
     overwrite: bool,
     /// Keep the times at which files were last changed; `extract` restores them

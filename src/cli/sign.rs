@@ -4,7 +4,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::folder::rewrite::{self, Target};
-use crate::format::bundle::{self, Bundle, Nobody, Scope, prove};
+use crate::format::bundle::{self, Bundle};
 use crate::ids::Origin;
 use crate::keys::Signer;
 use crate::watch::{Task, Watch};
@@ -32,6 +32,9 @@ pub(super) struct SignArgs {
     /// Sign for this archive [default: the one that the manifest names]
     #[arg(long, value_name = "ORIGIN")]
     archive: Option<Origin>,
+    /// Put the new signature in the place of one that this key has made for another archive
+    #[arg(long)]
+    replace: bool,
 }
 
 #[derive(Serialize)]
@@ -65,13 +68,19 @@ pub(super) fn run(args: &SignArgs, ui: &Ui) -> Result<Answer, Failure> {
         {
             return Err(about(Failure::no(format!("it is made for the archive {named}, not for {asked}"))));
         }
+        let elsewhere = rewrite::signed_elsewhere(&bundle, args.archive.as_ref(), &signers).filter(|_| !args.replace);
+        if let Some((key, archive)) = elsewhere {
+            return Err(about(
+                Failure::no(format!("{key} has signed it for {archive}, and a bundle holds one signature of a key"))
+                    .hint("sign a copy, or let `--replace` put the new signature in the place of that one"),
+            ));
+        }
         let contents = bundle.contents().map_err(|error| about(error.into()))?;
         ui.begin(Task::Verify, Some(contents.layout.end()));
-        let proved = prove(&bundle, &contents, Scope::Everything, &Nobody, ui.run());
+        let signed =
+            rewrite::sign(&bundle, Target::InPlace(rewrite), args.archive.as_ref(), now()?, &signers, ui.run());
         ui.finish();
-        proved.map_err(|error| about(error.into()))?;
-        rewrite::sign(&bundle, Target::InPlace(rewrite), args.archive.as_ref(), now()?, &signers)
-            .map_err(|error| about(error.into()))?;
+        signed.map_err(|error| about(error.into()))?;
         let by: Vec<_> = signers.iter().map(|signer| signer.public().id().to_string()).collect();
         if ui.json {
             let (file, id) = (path.display().to_string(), bundle.id().to_string());

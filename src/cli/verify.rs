@@ -61,6 +61,7 @@ struct JsonVerdict<'a> {
     file: &'a str,
     id: Option<String>,
     name: Option<&'a str>,
+    ok: bool,
     intact: bool,
     authentic: bool,
     signatures: &'a [JudgedSignature],
@@ -336,17 +337,13 @@ fn whole(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
     let mut findings = report.findings.clone();
     findings.extend(report.id().and_then(|id| file_name_finding(path, id)));
     let intact = findings.is_empty();
-    findings.extend(judgement.findings.iter().cloned().map(|finding| (finding, args.read.unsigned())).filter_map(
-        |(finding, unsigned)| {
-            let asked_for = unsigned && matches!(finding.code, Code::Unsigned | Code::Untrusted);
-            (!asked_for).then_some(finding)
-        },
-    ));
+    let notices = judgement.findings.iter().filter(|finding| finding.severity() == Severity::Notice);
+    findings.extend(notices.chain(judgement.wrong(args.read.unsigned())).cloned());
     findings.sort_by_key(|finding| finding.code);
     let good = findings.iter().all(|finding| finding.severity() == Severity::Notice);
     let shown = path.display().to_string();
     if ui.json {
-        print_json(&shown, &report, &judgement, &findings, intact, ui)?;
+        print_json(&shown, &report, &judgement, &findings, (good, intact), ui)?;
     } else {
         print(&shown, &report, &judgement, &findings, intact, good, ui)?;
     }
@@ -358,7 +355,7 @@ fn print_json(
     report: &Report,
     judgement: &Judgement,
     findings: &[Finding],
-    intact: bool,
+    (ok, intact): (bool, bool),
     ui: &Ui,
 ) -> Result<(), Failure> {
     for finding in findings {
@@ -374,6 +371,7 @@ fn print_json(
         file,
         id: report.id().map(|id| id.to_string()),
         name: manifest.map(|manifest| manifest.name.as_str()),
+        ok,
         intact,
         authentic: judgement.authentic(),
         signatures: &judgement.signatures,

@@ -11,7 +11,7 @@ use crate::archive::history::LoggedBundle;
 use crate::archive::{Pin, Publication, Writer, layout};
 use crate::folder;
 use crate::folder::rewrite::{self, Target};
-use crate::format::bundle::{Bundle, check};
+use crate::format::bundle::{self, Bundle};
 use crate::ids::BundleId;
 use crate::keys::{Kind, PublicKey, Signer};
 use crate::run::Run;
@@ -43,11 +43,11 @@ pub fn deposit(
     let refused = |reason: String| Error::Deposit { path: path.to_owned(), reason };
     let read = |source: io::Error| folder::Error::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(read)?;
-    let report = check(&file, run)?;
-    if let Some(finding) = report.findings.first() {
-        return Err(refused(format!("it is damaged: {finding}")));
-    }
-    let bundle = Bundle::open(file)?;
+    let damaged = |error: bundle::Error| match error {
+        bundle::Error::Damaged(finding) => refused(format!("it is damaged: {finding}")),
+        other => other.into(),
+    };
+    let bundle = Bundle::open(file).map_err(damaged)?;
     let manifest = bundle.manifest();
     if history.bundle(bundle.id()).is_some_and(LoggedBundle::counts) {
         return Ok(None);
@@ -71,7 +71,7 @@ pub fn deposit(
     };
     keys.extend(publishers.iter().filter(by).cloned());
     require(&history, Role::Publish, size, &keys)?;
-    let contents = bundle.contents()?;
+    let contents = bundle.contents().map_err(damaged)?;
     for n in 0..contents.list.article_count() {
         let id = contents.id(n);
         if standing_against(&history, catalog, id)?.is_some_and(|logged| !manifest.reinstates.contains(&logged.digest))
@@ -85,7 +85,11 @@ pub fn deposit(
     let copy = archive.store().path(&format!("{}/{}.tar.zst", layout::INCOMING, bundle.id()));
     let write = |source| folder::Error::Write { path: copy.clone(), source };
     std::fs::create_dir_all(archive.store().path(layout::INCOMING)).map_err(write)?;
-    rewrite::sign(&bundle, Target::New(&copy, disk::PUBLIC), Some(archive.origin()), time, signers)?;
+    // Proves it, every byte: the copy, since what was read may change meanwhile.
+    match rewrite::sign(&bundle, Target::New(&copy, disk::PUBLIC), Some(archive.origin()), time, signers, run) {
+        Err(folder::Error::Bundle(error)) => return Err(damaged(error)),
+        other => other?,
+    };
     let mut publication = Publication::default();
     let id = publish_bundle(&mut publication, &copy, &keys, archive.origin())?;
     writer.publish(publication)?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::{NamedTempFile, TempDir};
 
-use crate::format::bundle::check;
+use crate::format::bundle::{Bundle, check};
 use crate::format::frame::MAGIC;
 use crate::format::manifest::Name;
 use crate::ids::BundleId;
@@ -60,6 +60,18 @@ pub(super) fn place(
             return Err(Error::NoBundle(path.to_owned()));
         }
         let rewrite = Rewrite::begin(path, Links::Follow, run).map_err(write)?;
+        // Of a bundle that cannot be read nothing is lost.
+        if let Ok(old) = rewrite.file().try_clone().map_err(write).and_then(|old| Ok(Bundle::open(old)?))
+            && old.id() == id
+        {
+            let signs = |key: &str| signers.iter().any(|signer| signer.public().id().to_string() == key);
+            let lost: Vec<&str> =
+                old.tail().signatures.iter().map(|file| file.key_id.as_str()).filter(|key| !signs(key)).collect();
+            if !lost.is_empty() {
+                let why = format!("is signed by {}, which this one is not", lost.join(", "));
+                return Err(Error::OtherForm { path: path.to_owned(), why });
+            }
+        }
         return rewrite.finish(file).map(|()| false).map_err(write);
     }
     match disk::name(file, path) {

@@ -10,8 +10,8 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use crate::format::bundle::{self, Bundle, Contents, Nobody, Scope, Source, countersign, prove, recompress};
-use crate::ids::Origin;
-use crate::keys::Signer;
+use crate::ids::{KeyId, Origin};
+use crate::keys::{Signature, Signer};
 use crate::run::Run;
 use crate::store::disk::{self, Links, Rewrite};
 use crate::trust;
@@ -40,16 +40,18 @@ pub fn lock(path: &Path, run: Run<'_>) -> Result<Rewrite, Error> {
 
 /// Adds signatures to a bundle and writes it to `target`; a signer that has signed already signs anew. Returns the new size, in bytes.
 ///
-/// The signatures are made for `archive`, by default the one that the manifest names.
+/// The signatures are made for `archive`, by default the one that the manifest names. What was written is proved, every byte of it, before it
+/// gets its name: the file that was read may change meanwhile.
 ///
 /// # Errors
-/// Where signing, reading or writing fails; the old file is then as it was.
+/// Where signing, reading or writing fails, or the bundle is not whole; the old file is then as it was.
 pub fn sign<S: Source>(
     bundle: &Bundle<S>,
     target: Target<'_>,
     archive: Option<&Origin>,
     time: Timestamp,
     signers: &[&dyn Signer],
+    run: Run<'_>,
 ) -> Result<u64, Error> {
     refuse_malformed_signatures(bundle)?;
     let text = String::from_utf8_lossy(&bundle.tail().manifest).into_owned();
@@ -58,7 +60,29 @@ pub fn sign<S: Source>(
     let mut signatures = bundle.tail().signatures.clone();
     signatures.retain(|old| added.iter().all(|new| new.key_id != old.key_id));
     signatures.extend(added);
-    rewrite(target, |out| countersign(bundle, signatures, out).map(|(_, bytes)| bytes))
+    rewrite(
+        target,
+        |out| countersign(bundle, signatures, out).map(|(_, bytes)| bytes),
+        |new, contents| prove(new, contents, Scope::Everything, &Nobody, run),
+    )
+}
+
+/// Returns for which other archive one of the signers has signed a bundle: its file holds one signature of a key, and a new one would take the
+/// place of that.
+pub fn signed_elsewhere<S: Source>(
+    bundle: &Bundle<S>,
+    archive: Option<&Origin>,
+    signers: &[&dyn Signer],
+) -> Option<(KeyId, String)> {
+    let archive = archive.or(bundle.manifest().archive.as_ref()).map(Origin::as_str);
+    signers.iter().find_map(|signer| {
+        let id = signer.public().id();
+        let file = bundle.tail().signatures.iter().find(|file| file.key_id == id.to_string())?;
+        let signature = Signature::decode(&file.bytes).ok()?;
+        signature.verify(signer.public(), &bundle.tail().manifest).ok()?;
+        let comment = signature.comment().ok()?;
+        (comment.archive() != archive).then(|| (id, comment.archive().unwrap_or("no archive").to_owned()))
+    })
 }
 
 /// Refuses to carry on signature files that every reader refuses.
@@ -81,13 +105,18 @@ pub fn compress_anew<S: Source>(
 ) -> Result<u64, Error> {
     refuse_malformed_signatures(bundle)?;
     prove(bundle, contents, Scope::Everything, &Nobody, run)?;
-    rewrite(target, |out| recompress(bundle, contents, level, frame_bytes, out, run).map(|(_, bytes)| bytes))
+    rewrite(
+        target,
+        |out| recompress(bundle, contents, level, frame_bytes, out, run).map(|(_, bytes)| bytes),
+        |_, _| Ok(()),
+    )
 }
 
-/// Makes a bundle's file, proves that it can be opened, and puts it in place.
+/// Makes a bundle's file, proves that it can be opened and what else is asked of it, and puts it in place.
 fn rewrite(
     target: Target<'_>,
-    make: impl FnOnce(BufWriter<File>) -> Result<u64, crate::format::bundle::Error>,
+    make: impl FnOnce(BufWriter<File>) -> Result<u64, bundle::Error>,
+    look: impl FnOnce(&Bundle<File>, &Contents) -> Result<(), bundle::Error>,
 ) -> Result<u64, Error> {
     let path = match &target {
         Target::New(path, _) => path.to_path_buf(),
@@ -100,7 +129,8 @@ fn rewrite(
     };
     let file = file.map_err(write)?;
     let bytes = make(BufWriter::with_capacity(1 << 20, file.reopen().map_err(write)?))?;
-    Bundle::open(file.as_file().try_clone().map_err(write)?)?.contents()?;
+    let new = Bundle::open(file.as_file().try_clone().map_err(write)?)?;
+    look(&new, &new.contents()?)?;
     let named = match target {
         Target::New(path, _) => disk::name(file, path),
         Target::InPlace(rewrite) => rewrite.finish(file),

@@ -84,6 +84,13 @@ pub struct Judgement {
 }
 
 impl Judgement {
+    /// Returns what is wrong for a reader; for one who asks for no signature, what is wrong with those that are there.
+    pub fn wrong(&self, unsigned: bool) -> impl Iterator<Item = &Finding> {
+        let asked_for = move |code| unsigned && matches!(code, Code::Unsigned | Code::Untrusted);
+        let wrong = move |finding: &&Finding| finding.severity() == Severity::Damage && !asked_for(finding.code);
+        self.findings.iter().filter(wrong)
+    }
+
     /// Says whether a trusted key has signed this very manifest.
     pub fn authentic(&self) -> bool {
         self.signatures.iter().any(|signature| signature.worth == Worth::Good)

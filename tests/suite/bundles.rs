@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::scene::{Said, Scene, noise, said};
+use crate::scene::{Said, Scene, noise, said, tool};
 
 /// The tar in a bundle.
 fn tar(bundle: &Path) -> Vec<u8> {
@@ -228,6 +228,11 @@ fn what_lies_under_a_bundles_name_is_kept_only_if_it_is_whole_and_signed() {
     assert!(said.stderr.contains("is damaged"), "{}", said.stderr);
     scene.expect(0, &["pack", "--overwrite", "--output", "out", "in"]);
     scene.expect(0, &["verify", bundle.to_str().unwrap()]);
+    // Signatures of others are not lost.
+    scene.expect(0, &["key", "new", "--no-passphrase", "--output", "other"]);
+    scene.expect(0, &["sign", "--key", "other.key", bundle.to_str().unwrap()]);
+    let said = scene.expect(2, &["pack", "--overwrite", "--output", "out", "in"]);
+    assert!(said.stderr.contains("which this one is not"), "{}", said.stderr);
     // Nothing else is written over or through.
     let victim = scene.write("victim", "mine");
     fs::remove_file(&bundle).unwrap();
@@ -457,4 +462,102 @@ fn a_pack_makes_more_bundles_than_a_process_may_have_open() {
     assert_eq!(said.stdout.lines().count(), 80);
     let bundles: Vec<&str> = said.stdout.lines().collect();
     scene.expect(0, &[&["verify", "--quiet"][..], &bundles].concat());
+}
+
+#[test]
+fn a_signature_for_another_archive_is_not_put_in_the_place_of_one_without_a_word() {
+    let scene = Scene::with_key();
+    scene.write("in/a.md", "a");
+    let bundle = scene.expect(0, &["pack", "--quiet", "--unsigned", "in"]).stdout.trim().to_owned();
+    let good = |archive: &str| scene.run(&["verify", "--quiet", "--archive", archive, &bundle]).code == 0;
+    scene.expect(0, &["sign", "--archive", "example.org/b", &bundle]);
+    // For the same archive anew, as often as one likes.
+    scene.expect(0, &["sign", "--archive", "example.org/b", &bundle]);
+    let said = scene.expect(1, &["sign", "--archive", "example.org/c", &bundle]);
+    assert!(said.stderr.contains("has signed it for example.org/b"), "{}", said.stderr);
+    assert!(good("example.org/b") && !good("example.org/c"));
+    scene.expect(0, &["sign", "--replace", "--archive", "example.org/c", &bundle]);
+    assert!(!good("example.org/b") && good("example.org/c"));
+}
+
+#[test]
+fn a_wrong_signature_by_a_trusted_key_is_refused_by_every_verb_with_and_without_unsigned() {
+    let scene = Scene::with_key();
+    scene.write("in/a.md", "a");
+    scene.expect(0, &["key", "new", "--no-passphrase", "--output", "other"]);
+    scene.expect(0, &["key", "trust", "other.pub"]);
+    let ours = scene.pack("in").display().to_string();
+    scene.expect(0, &["sign", "--key", "other.key", &ours]);
+    // Its signature is put under another text: that of the same bundle with another title.
+    let theirs = scene.expect(0, &["pack", "--quiet", "--title", "Other", "in"]).stdout.trim().to_owned();
+    let script = format!(
+        "mkdir x y && zstd -dcq {ours} | tar -x -C x && zstd -dcq {theirs} | tar -x -C y && ls x/in/*.minisig y/in/*.minisig"
+    );
+    tool(scene.folder.path(), "sh", &["-c", &script]);
+    let signature = fs::read_dir(scene.path("x/in")).unwrap().map(|entry| entry.unwrap().path());
+    let own = fs::read_dir(scene.path("y/in")).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+    let foreign = signature.into_iter().find(|path| {
+        path.extension().is_some_and(|ending| ending == "minisig")
+            && !own.contains(&path.file_name().unwrap().to_owned())
+    });
+    let foreign = foreign.unwrap();
+    let name = foreign.file_name().unwrap().to_str().unwrap();
+    let key_id = name.trim_start_matches("manifest.toml.").trim_end_matches(".minisig").to_owned();
+    let file = vellum::format::bundle::SignatureFile { key_id, bytes: fs::read(&foreign).unwrap() };
+    let opened = vellum::format::bundle::Bundle::open(fs::File::open(scene.path(&theirs)).unwrap()).unwrap();
+    let mut signatures = opened.tail().signatures.clone();
+    signatures.push(file);
+    signatures.sort_by(|a, b| a.key_id.cmp(&b.key_id));
+    let (forged, _) = vellum::format::bundle::countersign(&opened, signatures, Vec::new()).unwrap();
+    scene.write("forged.tar.zst", forged);
+    for unsigned in [&[][..], &["--unsigned"]] {
+        for verb in [
+            &["verify", "forged.tar.zst"][..],
+            &["list", "forged.tar.zst"],
+            &["show", "forged.tar.zst"],
+            &["cat", "forged.tar.zst", "a"],
+            &["extract", "--to", "out", "forged.tar.zst"],
+            &["prove", "-o", "p", "forged.tar.zst", "a"],
+        ] {
+            let said = scene.expect(1, &[verb, unsigned].concat());
+            assert!(format!("{}{}", said.stdout, said.stderr).contains(name), "{verb:?}: {}", said.stderr);
+        }
+    }
+    let json = scene.run(&["verify", "--json", "forged.tar.zst"]).stdout;
+    assert!(json.contains("\"ok\":false,\"intact\":true,\"authentic\":true"), "{json}");
+}
+
+/// A file whose first frame is another one once the bundle has been opened.
+struct Changing(Vec<u8>, std::sync::atomic::AtomicBool);
+
+impl vellum::format::bundle::Source for Changing {
+    fn size(&self) -> std::io::Result<u64> {
+        Ok(self.0.len() as u64)
+    }
+
+    fn read_at(&self, out: &mut [u8], offset: u64) -> std::io::Result<()> {
+        out.copy_from_slice(&self.0[offset as usize..][..out.len()]);
+        let (from, changed) = (2000_usize.saturating_sub(offset as usize), offset <= 2000);
+        if self.1.load(std::sync::atomic::Ordering::Relaxed) && changed && from < out.len() {
+            out[from] ^= 1;
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn what_is_signed_is_what_was_checked_though_the_file_changes_meanwhile() {
+    use vellum::folder::rewrite::{Target, sign};
+    let scene = Scene::with_key();
+    scene.write("in/a.bin", noise(3 << 20));
+    let bytes = fs::read(scene.pack("in")).unwrap();
+    let changing = Changing(bytes, std::sync::atomic::AtomicBool::new(false));
+    let bundle = vellum::format::bundle::Bundle::open(changing).unwrap();
+    let key = crate::scene::key(4);
+    let to = |name: &str| scene.path(name);
+    let time = crate::scene::options().time;
+    let signed = |path: &Path| sign(&bundle, Target::New(path, 0o644), None, time, &[&key], crate::scene::run());
+    signed(&to("good.tar.zst")).unwrap();
+    bundle.source().1.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(signed(&to("bad.tar.zst")).is_err() && !to("bad.tar.zst").exists());
 }

@@ -346,7 +346,7 @@ fn of_two_who_sign_a_bundle_at_once_neither_loses_a_signature() {
         scene.expect(0, &["key", "new", "--no-passphrase", "--output", name]);
     }
     for round in 0..12 {
-        let said = scene.expect(0, &["pack", "--quiet", "--unsigned", "--overwrite", "in"]);
+        let said = scene.expect(0, &["pack", "--quiet", "--unsigned", "in"]);
         let bundle = said.stdout.trim().to_owned();
         let runs = ["a.key", "b.key"].map(|key| {
             let mut command = scene.command(&["sign", "--key", key, &bundle]);
@@ -358,6 +358,7 @@ fn of_two_who_sign_a_bundle_at_once_neither_loses_a_signature() {
         }
         let files = tool(&scene.path(""), "sh", &["-c", &format!("zstd -dc {bundle} | tar -t | grep -c minisig")]);
         assert_eq!(files.trim(), "2", "round {round}");
+        fs::remove_file(scene.path(&bundle)).unwrap();
     }
 }
 
