@@ -17,6 +17,7 @@ use crate::folder::BUNDLE_ENDING;
 use crate::format::bundle::{self, Bundle, Contents};
 use crate::ids::{BundleId, Origin};
 use crate::store::Object;
+use crate::store::disk::Pipe;
 use crate::trust::{self, Judgement, Worth};
 
 use super::keyring::{self, TrustArgs};
@@ -125,27 +126,33 @@ impl ReadArgs {
     }
 
     /// Opens a file, or `-` for standard input.
-    pub(super) fn file(&self, path: &Path) -> Result<File, Failure> {
+    pub(super) fn file(&self, path: &Path, ui: &Ui) -> Result<File, Failure> {
         let failed = |error: io::Error| Failure::new(format!("{}: cannot be read", path.display())).cause(error);
         if path != Path::new("-") {
-            let file = File::open(path).map_err(failed)?;
-            return match file.metadata().map_err(failed)? {
-                metadata if metadata.is_file() => Ok(file),
+            return match std::fs::metadata(path).map_err(failed)? {
+                metadata if metadata.is_file() => File::open(path).map_err(failed),
                 metadata if metadata.is_dir() => {
                     Err(Failure::new(format!("{}: is a folder and no archive, expected a bundle", path.display()))
                         .hint(format!("name its bundles: `{}/*{BUNDLE_ENDING}`", path.display())))
                 }
-                _ => self.spool(file).map_err(|failure| failure.about(path.display())),
+                _ => {
+                    let pipe = Pipe::open(path, ui.run()).map_err(failed)?;
+                    self.spool(pipe, ui).map_err(|failure| failure.about(path.display()))
+                }
             };
         }
-        self.spool(io::stdin().lock())
+        self.spool(Pipe::stdin(ui.run()).map_err(failed)?, ui)
     }
 
-    fn spool(&self, mut pipe: impl Read) -> Result<File, Failure> {
+    fn spool(&self, mut pipe: Pipe<'_>, ui: &Ui) -> Result<File, Failure> {
         let failed = |error: io::Error| Failure::new("cannot spool the pipe").cause(error);
         let limit = self.max_size.unwrap_or(MAX_PIPED_BYTES);
         let mut file = tempfile::tempfile().map_err(failed)?;
-        let copied = io::copy(&mut pipe.by_ref().take(limit.saturating_add(1)), &mut file).map_err(failed)?;
+        let copied = io::copy(&mut pipe.by_ref().take(limit.saturating_add(1)), &mut file);
+        if ui.run().is_cancelled() {
+            return Err(bundle::Error::Cancelled.into());
+        }
+        let copied = copied.map_err(failed)?;
         if copied > limit {
             return Err(Failure::new(format!("the pipe holds more than {}", ui::bytes(limit)))
                 .hint("`--max-size BYTES` takes more"));
@@ -172,7 +179,7 @@ impl ReadArgs {
 
     fn opened_and_judged(&self, path: &Path, ui: &Ui) -> Result<(Bundle<Object>, Judgement), Failure> {
         let about = |failure: Failure| failure.about(path.display());
-        let bundle = Bundle::open(Object::File(self.file(path)?)).map_err(|error| about(error.into()))?;
+        let bundle = Bundle::open(Object::File(self.file(path, ui)?)).map_err(|error| about(error.into()))?;
         let judgement = self.judged(&bundle, None, ui).map_err(about)?;
         match file_name_finding(path, bundle.id()) {
             Some(finding) => Err(about(bundle::Error::from(finding).into())),

@@ -135,7 +135,7 @@ fn check_by_bundle(file: &std::path::Path, bytes: &[u8], read: &ReadArgs, ui: &U
         reason: Option<String>,
     }
     let proof = Extra::decode(bytes).map_err(|fault| Failure::no(fault.to_string()))?;
-    let digest = digest(read.file(file)?)?;
+    let digest = digest(read.file(file, ui)?)?;
     let mut reasons = Vec::new();
     if !proof.leaf.is_empty() {
         reasons.push("the proof has the leaf of a log, and no log to check it by".to_owned());
@@ -198,7 +198,7 @@ pub(super) fn check(
     }
     let parsed = Proof::decode(&bytes).map_err(|fault| Failure::no(fault.to_string()).about(proof.display()))?;
     let log = log_of(&parsed, read, ui)?;
-    let digest = digest(read.file(file)?)?;
+    let digest = digest(read.file(file, ui)?)?;
     let proved = verify_proof(&parsed, &log, digest);
     let signers = match &proved {
         Ok(proved) => signers(proved, &keyring::trusted(read.trust(), ui)?),

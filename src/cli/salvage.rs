@@ -53,7 +53,7 @@ struct JsonSalvaged<'a> {
 pub(super) fn run(args: &SalvageArgs, ui: &Ui) -> Result<Answer, Failure> {
     args.read.fit(&[&args.bundle], false)?;
     let about = |failure: Failure| failure.about(args.bundle.display());
-    let file = args.read.file(&args.bundle)?;
+    let file = args.read.file(&args.bundle, ui)?;
     let keys = keyring::trusted(args.read.trust(), ui)?;
     let judge = |report: &Report| match (&report.tail, &report.manifest) {
         (Some(tail), Some(manifest)) => trust::judge(tail, manifest, &keys, args.read.archive()),

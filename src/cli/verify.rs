@@ -326,7 +326,7 @@ fn article((path, opened, catalog): (&Path, &Opened, &Catalog), asked: &str, ui:
 
 /// Verifies a whole bundle and reports.
 fn whole(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
-    let file = args.read.file(path)?;
+    let file = args.read.file(path, ui)?;
     ui.begin(Task::Verify, None);
     let report = check(&file, ui.run()).map_err(|error| Failure::from(error).about(path.display()))?;
     ui.finish();

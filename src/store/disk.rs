@@ -9,11 +9,13 @@
 //! The folder that holds a name is brought to disk after the file.
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read, Write as _};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 use tempfile::{NamedTempFile, TempDir};
@@ -136,6 +138,54 @@ pub fn read_small(path: &Path, limit: u64, run: Run<'_>) -> io::Result<Vec<u8>> 
             return Err(io::ErrorKind::Interrupted.into());
         }
         run.clock.sleep(PAUSE);
+    }
+}
+
+/// A pipe that is read for as long as the watch does not ask to stop: a read of the system's would wait for its writer through every signal.
+pub struct Pipe<'a> {
+    file: File,
+    run: Run<'a>,
+}
+
+impl<'a> Pipe<'a> {
+    /// Reads standard input.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn stdin(run: Run<'a>) -> io::Result<Self> {
+        Ok(Self { file: File::from(io::stdin().as_fd().try_clone_to_owned()?), run })
+    }
+
+    /// Opens a pipe, or something else that has no size, by its name.
+    ///
+    /// # Errors
+    /// Where it cannot be opened.
+    pub fn open(path: &Path, run: Run<'a>) -> io::Result<Self> {
+        // One without a writer would hold up an ordinary opening.
+        let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+        Ok(Self { file, run })
+    }
+}
+
+impl Read for Pipe<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let wait = Timespec { tv_sec: 0, tv_nsec: PAUSE.subsec_nanos().into() };
+            let ready = match poll(&mut [PollFd::new(&self.file, PollFlags::IN)], Some(&wait)) {
+                Ok(ready) => ready > 0,
+                Err(Errno::INTR) => false,
+                Err(error) => return Err(error.into()),
+            };
+            if self.run.is_cancelled() {
+                return Err(io::Error::other("asked to stop"));
+            }
+            if ready {
+                match self.file.read(out) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    other => return other,
+                }
+            }
+        }
     }
 }
 

@@ -614,3 +614,31 @@ fn what_is_trusted_is_listed_with_where_it_is_from_and_taken_back_by_name() {
 fn key_id(public: &std::path::Path) -> String {
     vellum::keys::PublicKey::parse(&std::fs::read_to_string(public).unwrap()).unwrap().id().to_string()
 }
+
+#[test]
+fn one_signal_ends_a_verb_that_waits_for_a_pipe() {
+    let scene = Scene::with_key();
+    let made = std::process::Command::new("mkfifo").arg(scene.path("pipe")).status().unwrap();
+    assert!(made.success());
+    for args in [&["verify", "pipe"][..], &["salvage", "--to", "out", "pipe"], &["list", "pipe"], &["verify", "-"]] {
+        let mut command = scene.command(args);
+        command
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null());
+        let mut child = command.spawn().unwrap();
+        // Its handlers are set in the first instants.
+        std::thread::sleep(std::time::Duration::from_millis(400));
+        assert!(child.try_wait().unwrap().is_none(), "{args:?} waits");
+        let begin = std::time::Instant::now();
+        std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        let code = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status.code();
+            }
+            assert!(begin.elapsed().as_secs() < 20, "{args:?} goes on");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        };
+        assert_eq!(code, Some(130), "{args:?}");
+    }
+}
