@@ -195,7 +195,7 @@ impl Audit {
         }
         for bundle in &history.bundles {
             // Who trusts keys must be told of bundles that none of them has signed: they may be others' articles.
-            if let (true, Standing::Void(why)) = (by_keys && !bundle.met.is_met(), &bundle.standing)
+            if let (true, Standing::Void(why)) = (by_keys && !history.met(bundle).is_met(), &bundle.standing)
                 && bundle.facts.replaces.is_empty()
             {
                 self.authentic = false;

@@ -121,7 +121,7 @@ fn keeps_what_counts(history: &History, first: &Policy) -> Result<(), Error> {
             && !authority.judge(Role::Publish, bundle.place, &bundle.signed).is_met()
     };
     match history.bundles.iter().find(lost) {
-        Some(bundle) => Err(Error::LeavesOut { bundle: bundle.id, by: bundle.met.by.join(", ") }),
+        Some(bundle) => Err(Error::LeavesOut { bundle: bundle.id, by: history.met(bundle).by.join(", ") }),
         None => Ok(()),
     }
 }

@@ -238,7 +238,8 @@ impl<'a> Fields<'a> {
 
     /// Takes the lines of signatures, one for each key, ascending.
     fn signatures(&mut self) -> Option<Vec<LeafSignature>> {
-        let mut signatures = Vec::new();
+        // Most leaves have one, and a long log has many leaves.
+        let mut signatures = Vec::with_capacity(1);
         while let Some(line) = self.field("signature") {
             signatures.push(LeafSignature::parse(line)?);
         }

@@ -8,6 +8,7 @@ mod cli;
 mod corpus;
 mod damage;
 mod faults;
+mod growth;
 mod house;
 mod keys;
 mod kill;

@@ -38,8 +38,8 @@ impl History {
         history.read_policies(&leaves.policies, log, origin, pin, papers)?;
         let closed = history.authority.closed_at();
         let is_late = |leaf: LeafIndex| closed.is_some_and(|closed| leaf > closed);
-        history.judge_bundles(leaves.bundles, origin, &is_late, run)?;
-        history.by_id = history.bundles.iter().enumerate().map(|(at, bundle)| (bundle.id, at)).collect();
+        (history.bundles, history.by_id) = (leaves.bundles, leaves.by_id);
+        history.judge_bundles(leaves.carried, origin, &is_late, run)?;
         history.judge_statements(&leaves.withdraw, origin, papers, &is_late)?;
         history.settle_replacements();
         history.judge_documents(&leaves.documents, origin, &is_late);
@@ -50,57 +50,58 @@ impl History {
     /// L3, L4: who has signed each bundle, by leaves that count.
     fn judge_bundles(
         &mut self,
-        bundles: Vec<(LoggedBundle, Vec<Carried>)>,
+        carried: Vec<Vec<Carried>>,
         origin: &Origin,
         is_late: &(dyn Fn(LeafIndex) -> bool + Sync),
         run: Run<'_>,
     ) -> Result<(), Error> {
-        let authority = &self.authority;
+        let (authority, bundles) = (&self.authority, &self.bundles);
         let keys: HashMap<[u8; 32], PublicKey> =
             authority.keys().into_iter().map(|trusted| (*trusted.key.as_bytes(), trusted.key)).collect();
-        let mut bundles = bundles.into_iter();
+        let mut carried = bundles.iter().zip(carried);
         let jobs = std::iter::from_fn(|| {
-            let job: Vec<_> = bundles.by_ref().take(BUNDLES_A_JOB).collect();
+            let job: Vec<_> = carried.by_ref().take(BUNDLES_A_JOB).collect();
             (!job.is_empty()).then_some(job)
         });
-        let (mut judged, mut reinstating) = (Vec::new(), HashMap::<Digest, Vec<usize>>::new());
+        let mut signed: Vec<Vec<Signed>> = Vec::with_capacity(bundles.len());
         ordered(
             run.threads,
             jobs,
             || {
-                |job: Vec<(LoggedBundle, Vec<Carried>)>| {
-                    let judge = |(mut bundle, leaves): (LoggedBundle, Vec<Carried>)| {
-                        let mut signed = Vec::new();
-                        for (leaf, signatures) in leaves.iter().filter(|(leaf, _)| !is_late(*leaf)) {
-                            signed.extend(signed_by(signatures, *leaf, &keys, Kind::Manifest, origin, &bundle.id.0));
+                |job: Vec<(&LoggedBundle, Vec<Carried>)>| {
+                    let by = |(bundle, leaves): (&LoggedBundle, Vec<Carried>)| {
+                        let mut good = Vec::with_capacity(1);
+                        for (leaf, all) in leaves.iter().filter(|(leaf, _)| !is_late(*leaf)) {
+                            good.extend(signed_by(all, *leaf, &keys, Kind::Manifest, origin, &bundle.id.0));
                         }
-                        bundle.met = authority.judge(Role::Publish, bundle.place, &signed);
-                        if is_late(bundle.place) {
-                            bundle.standing = Standing::Void("was logged after the archive was closed".into());
-                        } else if !bundle.met.is_met() && bundle.facts.replaces.is_empty() && bundle.counts() {
-                            bundle.standing = Standing::Void(bundle.met.reason());
-                        }
-                        let reinstates = !bundle.facts.reinstates.is_empty()
-                            && bundle.counts()
-                            && authority.judge(Role::Withdraw, bundle.place, &signed).is_met();
-                        bundle.signed = signed;
-                        (bundle, reinstates)
+                        good
                     };
-                    job.into_iter().map(judge).collect::<Vec<_>>()
+                    job.into_iter().map(by).collect::<Vec<_>>()
                 }
             },
-            |some: Vec<(LoggedBundle, bool)>| {
-                for (bundle, reinstates) in some {
-                    if reinstates {
-                        let at = judged.len();
-                        bundle.facts.reinstates.iter().for_each(|s| reinstating.entry(*s).or_default().push(at));
-                    }
-                    judged.push(bundle);
-                }
+            |some: Vec<Vec<Signed>>| {
+                signed.extend(some);
                 Ok::<_, Error>(())
             },
         )?;
-        (self.bundles, self.reinstating) = (judged, reinstating);
+        for (at, (bundle, signed)) in self.bundles.iter_mut().zip(signed).enumerate() {
+            if is_late(bundle.place) {
+                bundle.standing = Standing::Void("was logged after the archive was closed".into());
+            } else if bundle.facts.replaces.is_empty() && bundle.counts() {
+                let met = self.authority.judge(Role::Publish, bundle.place, &signed);
+                if !met.is_met() {
+                    bundle.standing = Standing::Void(met.reason());
+                }
+            }
+            if !bundle.facts.reinstates.is_empty()
+                && bundle.counts()
+                && self.authority.judge(Role::Withdraw, bundle.place, &signed).is_met()
+            {
+                let statements = bundle.facts.reinstates.iter();
+                statements.for_each(|statement| self.reinstating.entry(*statement).or_default().push(at));
+            }
+            bundle.signed = signed;
+        }
         Ok(())
     }
 

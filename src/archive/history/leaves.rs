@@ -7,10 +7,12 @@ use crate::format::leaf::{Leaf, LeafSignature};
 use crate::ids::{BundleId, LeafIndex, Origin};
 use crate::pipeline::ordered;
 use crate::run::Run;
-use crate::trust::authority::Met;
 
 use super::super::{Error, Log};
 use super::{Facts, Form, LoggedBundle, Standing};
+
+/// For how many bundles more there is room, at least, when there is none left.
+const MIN_MORE_BUNDLES: usize = 1024;
 
 /// Signatures, and the leaf that carries them.
 pub(super) type Carried = (LeafIndex, Vec<LeafSignature>);
@@ -18,8 +20,10 @@ pub(super) type Carried = (LeafIndex, Vec<LeafSignature>);
 /// The leaves of a log, sorted by what they are about.
 #[derive(Default)]
 pub(super) struct Leaves {
-    pub(super) bundles: Vec<(LoggedBundle, Vec<Carried>)>,
-    by_id: HashMap<BundleId, usize>,
+    pub(super) bundles: Vec<LoggedBundle>,
+    /// Of each bundle, the signatures of its leaves.
+    pub(super) carried: Vec<Vec<Carried>>,
+    pub(super) by_id: HashMap<BundleId, usize>,
     pub(super) withdraw: Vec<(LeafIndex, Digest, Vec<LeafSignature>)>,
     pub(super) policies: Vec<(LeafIndex, u64, Digest, Vec<LeafSignature>)>,
     pub(super) documents: Vec<(LeafIndex, String, Digest, Vec<LeafSignature>)>,
@@ -80,19 +84,26 @@ impl Leaves {
                         Some(other) => Standing::Void(format!("its manifest is made for the archive {other}")),
                         None => Standing::Counts,
                     };
-                    let (met, replaced, line, forms, signed) = (Met::default(), None, None, Vec::new(), Vec::new());
+                    let (replaced, line, forms, signed) = (None, None, Vec::with_capacity(1), Vec::new());
                     let bundle =
-                        LoggedBundle { id, place: index, facts: *facts, forms, signed, met, standing, replaced, line };
-                    self.bundles.push((bundle, Vec::new()));
+                        LoggedBundle { id, place: index, facts: *facts, forms, signed, standing, replaced, line };
+                    if self.bundles.len() == self.bundles.capacity() {
+                        // Twice as much, as a vector takes by itself, is more than a long log needs.
+                        let more = MIN_MORE_BUNDLES.max(self.bundles.len() / 8);
+                        self.bundles.reserve_exact(more);
+                        self.carried.reserve_exact(more);
+                    }
+                    self.bundles.push(bundle);
+                    self.carried.push(Vec::with_capacity(1));
                     self.bundles.len() - 1
                 });
-                if !self.bundles[at].0.forms.iter().any(|known| known.file == form.file) {
-                    self.bundles[at].0.forms.push(form);
+                if !self.bundles[at].forms.iter().any(|known| known.file == form.file) {
+                    self.bundles[at].forms.push(form);
                 }
-                self.bundles[at].1.push((index, signatures));
+                self.carried[at].push((index, signatures));
             }
             Parsed::Other(Leaf::Signature { bundle, signatures }) => match self.by_id.get(&bundle) {
-                Some(at) => self.bundles[*at].1.push((index, signatures)),
+                Some(at) => self.carried[*at].push((index, signatures)),
                 None => self.void.push((index, "signs a bundle that no leaf before it names".into())),
             },
             Parsed::Other(Leaf::Withdraw { statement, signatures }) => {

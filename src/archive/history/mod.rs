@@ -19,7 +19,7 @@ use crate::ids::{BundleId, LeafIndex, Origin};
 use crate::keys::{Kind, PublicKey, Signature};
 use crate::trust::authority::{Authority, Met, Signed};
 use crate::trust::logged;
-use crate::trust::policy::is_signed;
+use crate::trust::policy::{Role, is_signed};
 
 pub use papers::Papers;
 pub(in crate::archive) use papers::present;
@@ -70,8 +70,6 @@ pub struct LoggedBundle {
     pub forms: Vec<Form>,
     /// The good signatures of its leaves, by keys that may count.
     pub signed: Vec<Signed>,
-    /// Who has signed it; of a replacement, nobody need have.
-    pub met: Met,
     /// What it is worth.
     pub standing: Standing,
     /// What took its place.
@@ -257,6 +255,11 @@ impl History {
     /// Returns a bundle of the log.
     pub fn bundle(&self, id: BundleId) -> Option<&LoggedBundle> {
         self.by_id.get(&id).map(|at| &self.bundles[*at])
+    }
+
+    /// Says whether enough keys that may publish have signed a bundle; of a replacement, nobody need have.
+    pub fn met(&self, bundle: &LoggedBundle) -> Met {
+        self.authority.judge(Role::Publish, bundle.place, &bundle.signed)
     }
 
     /// Returns the bundle that holds now what `id` held; none where nothing is left, or the log does not have it.
