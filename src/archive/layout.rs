@@ -29,6 +29,8 @@ pub const CLAIM: &str = ".vellum/state/claim";
 pub const INTENT: &str = ".vellum/state/intent";
 /// Where bundles are made before they have a place.
 pub const INCOMING: &str = ".vellum/incoming";
+/// Where bundles wait for signatures, or for the publisher; never mirrored, and no part of any verdict.
+pub const WAITING: &str = "incoming";
 /// Where a mirror keeps what withdrawals replaced, each named for the second in which it was put aside, until its time is over.
 pub const WITHDRAWN: &str = ".vellum/withdrawn";
 /// The catalog, which may be deleted.
@@ -52,9 +54,9 @@ pub fn bundle(id: BundleId, file: &Digest) -> String {
     format!("{}/{}.tar.zst", bundle_folder(id), &file.to_string()[..16])
 }
 
-/// Returns the place in a bucket of a bundle that its publisher has not taken in yet.
+/// Returns the place of a bundle that is not logged yet: its publisher has not taken it in, or it waits for signatures.
 pub fn incoming_bundle(id: BundleId) -> String {
-    format!("incoming/{id}.tar.zst")
+    format!("{WAITING}/{id}.tar.zst")
 }
 
 /// Returns the place of a statement.

@@ -93,6 +93,13 @@ pub(super) struct SignerArgs {
     pub(super) passphrase_file: Option<PathBuf>,
 }
 
+impl SignerArgs {
+    /// Says whether a key is named.
+    pub(super) fn is_given(&self) -> bool {
+        !self.keys.is_empty() || !self.agent.is_empty()
+    }
+}
+
 /// Returns the configuration folder.
 pub(super) fn folder(ui: &Ui) -> Result<PathBuf, Failure> {
     if let Some(config) = &ui.config {

@@ -25,6 +25,7 @@ use crate::store::Store;
 use crate::watch::{Task, Watch};
 
 use super::archive::{LogSignerArgs, Writable};
+use super::deposit::say_waiting;
 use super::keyring::{self, SignerArgs};
 use super::ui::{self, Ui};
 use super::{Answer, Failure, key};
@@ -149,6 +150,7 @@ struct JsonAdded<'a> {
     vanished: &'a [String],
     withdrawn: &'a [String],
     unchanged: u64,
+    waits: bool,
 }
 
 #[derive(Serialize)]
@@ -303,6 +305,9 @@ fn add_to(
         report(&added.packed, args.verbose, ui)?;
     }
     report_added(&added, dry_run, args.verbose, ui)?;
+    if let Some(waits) = added.waits {
+        say_waiting(into, None, waits, ui);
+    }
     if args.check && !dry_run { read_back(&added.packed, ui) } else { Ok(Answer::Yes) }
 }
 
@@ -315,8 +320,8 @@ fn stem_of(path: &Path) -> String {
 fn report_added(added: &Added, dry_run: bool, verbose: bool, ui: &Ui) -> Result<(), Failure> {
     let Added { new, changed, vanished, withdrawn, unchanged, .. } = added;
     if ui.json {
-        let unchanged = *unchanged;
-        return ui.print_json("added", &JsonAdded { dry_run, new, changed, vanished, withdrawn, unchanged });
+        let (unchanged, waits) = (*unchanged, added.waits.is_some());
+        return ui.print_json("added", &JsonAdded { dry_run, new, changed, vanished, withdrawn, unchanged, waits });
     }
     let groups = [
         (new, "new"),

@@ -1,6 +1,6 @@
 //! `vellum prove`: a proof that an article was logged, or that it stands in a signed bundle, to be checked without either.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -55,8 +55,11 @@ pub(super) fn run(args: &ProveArgs, ui: &Ui) -> Result<Answer, Failure> {
     let proof = prove_article(&opened.archive, &catalog, opened.history(), head, &revision.id)?;
     let name = revision.id.rsplit('/').next().unwrap_or_default();
     let path = args.output.clone().unwrap_or_else(|| PathBuf::from(format!("{name}{ENDING}")));
-    disk::put(&path, proof.encode().as_ref(), ui.run())
-        .map_err(|error| Failure::new(format!("{}: cannot be written", path.display())).cause(error))?;
+    let same = |there: &[u8]| {
+        let origin = |proof: &Proof| proof.checkpoint.lines().next().map(str::to_owned);
+        Proof::decode(there).is_ok_and(|old| old.extra.id == proof.extra.id && origin(&old) == origin(&proof))
+    };
+    write(&path, proof.encode().as_ref(), &same, ui)?;
     if ui.json {
         #[derive(serde::Serialize)]
         struct Json {
@@ -97,15 +100,9 @@ fn by_bundle(args: &ProveArgs, ui: &Ui) -> Result<Answer, Failure> {
         return Err(Failure::new("a proof is written to a file, not to a pipe").hint("`--output FILE` names it"));
     }
     let path = args.output.clone().unwrap_or_else(|| PathBuf::from(format!("{name}{ARTICLE_ENDING}")));
-    let unwritable = |error| Failure::new(format!("{}: cannot be written", path.display())).cause(error);
-    match disk::create(&path, &proof.encode(), disk::PUBLIC) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            return Err(
-                Failure::new(format!("{}: exists already", path.display())).hint("`--output FILE` names another")
-            );
-        }
-        other => other.map_err(unwritable)?,
-    }
+    let same =
+        |there: &[u8]| Extra::decode(there).is_ok_and(|old| (&old.id, &old.manifest) == (&proof.id, &proof.manifest));
+    write(&path, &proof.encode(), &same, ui)?;
     if ui.json {
         #[derive(serde::Serialize)]
         struct Json {
@@ -122,8 +119,20 @@ fn by_bundle(args: &ProveArgs, ui: &Ui) -> Result<Answer, Failure> {
     Ok(Answer::Yes)
 }
 
+/// Writes a proof, in the place of an older one of the same article at most; a pipe is written to as it is.
+fn write(path: &Path, proof: &[u8], is_same: &dyn Fn(&[u8]) -> bool, ui: &Ui) -> Result<(), Failure> {
+    if path.metadata().is_ok_and(|there| there.is_file())
+        && !disk::read_small(path, MAX_PROOF_BYTES, ui.run()).is_ok_and(|there| is_same(&there))
+    {
+        return Err(Failure::new(format!("{}: exists already, and is no proof of this article", path.display()))
+            .hint("`--output FILE` names another"));
+    }
+    disk::put(path, proof, ui.run())
+        .map_err(|error| Failure::new(format!("{}: cannot be written", path.display())).cause(error))
+}
+
 /// Checks a file by the signatures of the bundle that it was an article's file of.
-fn check_by_bundle(file: &std::path::Path, bytes: &[u8], read: &ReadArgs, ui: &Ui) -> Result<bool, Failure> {
+fn check_by_bundle(file: &Path, bytes: &[u8], read: &ReadArgs, ui: &Ui) -> Result<bool, Failure> {
     #[derive(serde::Serialize)]
     struct Json<'a> {
         file: String,

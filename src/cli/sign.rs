@@ -1,19 +1,25 @@
 //! `vellum sign`: add a signature to a bundle without touching the rest.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde::Serialize;
 
+use crate::archive::{Archive, layout};
+use crate::digest::Digest;
+use crate::folder::BUNDLE_ENDING;
 use crate::folder::rewrite::{self, Target};
 use crate::format::bundle::{self, Bundle};
-use crate::ids::Origin;
+use crate::ids::{BundleId, Origin};
 use crate::keys::Signer;
+use crate::store::Store;
 use crate::watch::{Task, Watch};
 
 use super::input::{Files, file_name_finding};
 use super::keyring::{self, SignerArgs};
 use super::pack::now;
 use super::ui::Ui;
-use super::{Answer, Failure};
+use super::{Answer, Failure, place};
 
 /// Add your signature to bundles, after checking every byte of them
 ///
@@ -23,7 +29,8 @@ use super::{Answer, Failure};
 Examples:
   vellum sign library.tar.zst
   vellum sign --ssh-agent alice@example.org library.tar.zst
-  vellum sign --archive example.org/library deposit.tar.zst")]
+  vellum sign --archive example.org/library deposit.tar.zst
+  vellum sign library/                            what waits in an archive for further signatures")]
 pub(super) struct SignArgs {
     #[command(flatten)]
     files: Files,
@@ -50,7 +57,7 @@ pub(super) fn run(args: &SignArgs, ui: &Ui) -> Result<Answer, Failure> {
         return Err(Failure::new("no key to sign with").hint("`vellum key new` makes one"));
     }
     let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
-    for path in &args.files.files {
+    for path in &waiting_in(&args.files.files, ui)? {
         let about = |failure: Failure| failure.about(path.display());
         if path.as_os_str() == "-" {
             return Err(Failure::new("a pipe cannot be signed: name the bundle's file"));
@@ -90,4 +97,28 @@ pub(super) fn run(args: &SignArgs, ui: &Ui) -> Result<Answer, Failure> {
         }
     }
     Ok(Answer::Yes)
+}
+
+/// Returns the files that are meant: of an archive those that wait in its `incoming/`, all or those of the ids that follow.
+fn waiting_in(named: &[PathBuf], ui: &Ui) -> Result<Vec<PathBuf>, Failure> {
+    let Some((first, ids)) = named.split_first().filter(|(first, _)| first.is_dir() && place::is_archive(first)) else {
+        return Ok(named.to_vec());
+    };
+    let archive = Archive::open(Store::new(first))?;
+    let there = |id: &PathBuf| {
+        let text = id.to_string_lossy();
+        let id = text.parse::<Digest>().map(BundleId);
+        let id = id.map_err(|_| Failure::new(format!("{text:?} is no id of a bundle")))?;
+        let file = archive.store().path(&layout::incoming_bundle(id));
+        if file.exists() { Ok(file) } else { Err(Failure::no(format!("{id} does not wait in {}", first.display()))) }
+    };
+    if !ids.is_empty() {
+        return ids.iter().map(there).collect();
+    }
+    let names = archive.store().list(layout::WAITING)?;
+    let files: Vec<_> = names.iter().filter(|name| name.ends_with(BUNDLE_ENDING)).collect();
+    if files.is_empty() {
+        ui.say(format!("{}: no bundle waits", first.display()));
+    }
+    Ok(files.into_iter().map(|name| archive.store().path(&format!("{}/{name}", layout::WAITING))).collect())
 }

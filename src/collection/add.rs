@@ -27,7 +27,8 @@ use crate::run::Run;
 use crate::trust::policy::Role;
 
 use super::seen::Seen;
-use super::{Error, follow, require};
+use super::waiting::keep_waiting;
+use super::{Error, follow, wanting};
 
 /// How to add a folder.
 #[derive(Debug, Clone)]
@@ -61,6 +62,8 @@ pub struct Added {
     pub withdrawn: Vec<String>,
     /// Number of unchanged articles.
     pub unchanged: u64,
+    /// How many signatures it takes, and how many there are, where the bundles wait for more and are not logged yet.
+    pub waits: Option<(u64, u64)>,
 }
 
 /// Chooses what is packed, by the cache and the catalog.
@@ -232,6 +235,8 @@ pub fn preview(
 
 /// Adds what is new or changed in `root` to the archive.
 ///
+/// Where the policy asks for more signatures than these keys give, the bundles wait in `incoming/`.
+///
 /// # Errors
 /// Where anything cannot be taken, read or written; the archive then holds what it held.
 pub fn add(
@@ -245,10 +250,11 @@ pub fn add(
     let archive = writer.archive();
     let history = writer.history(pin, run)?;
     follow(archive, catalog, (&history, writer.checkpoint()), run)?;
-    require(&history, Role::Publish, writer.checkpoint().size, &keys_of(signers))?;
+    let mut waits = wanting(&history, Role::Publish, writer.checkpoint().size, &keys_of(signers))?;
     let reinstates = if options.reinstate { reinstated(root, options, &history, catalog)? } else { Vec::new() };
     if !reinstates.is_empty() {
-        require(&history, Role::Withdraw, writer.checkpoint().size, &keys_of(signers))?;
+        let more = wanting(&history, Role::Withdraw, writer.checkpoint().size, &keys_of(signers))?;
+        waits = waits.or(more);
     }
     let seen = Seen::open(&seen_of(archive, &options.source))?;
     let mut selection = Selection::new(catalog, &history, options, seen)?;
@@ -260,6 +266,13 @@ pub fn add(
         other => other?,
     };
     let (mut added, seen) = selection.end()?;
+    if waits.is_some() {
+        let files = keep_waiting(archive, &packed.bundles, &options.source)?;
+        let bundles = packed.bundles.into_iter().zip(files).map(|(bundle, file)| PackedBundle { file, ..bundle });
+        added.packed = Packed { bundles: bundles.collect(), ..packed };
+        added.waits = waits.filter(|_| !added.packed.bundles.is_empty());
+        return Ok(added);
+    }
     let mut publication = Publication::default();
     for bundle in &packed.bundles {
         publish_bundle(&mut publication, &bundle.file, &keys_of(signers), archive.origin())?;

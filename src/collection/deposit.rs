@@ -19,10 +19,28 @@ use crate::store::disk;
 use crate::trust::policy::{Role, is_signed};
 
 use super::add::{keys_of, publish_bundle, standing_against};
-use super::{Error, follow, require};
+use super::{Error, follow, wanting};
 
-/// Takes a bundle in, signed anew for this archive by `signers`; what others have signed for it already is logged too. Returns its id;
-/// `None` where the archive has it already.
+/// What became of a bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deposited {
+    /// It is logged.
+    Logged(BundleId),
+    /// The archive has it already.
+    There,
+    /// It waits in `incoming/` for further signatures.
+    Waits {
+        /// Its id.
+        id: BundleId,
+        /// How many signatures it takes.
+        needed: u64,
+        /// How many there are.
+        found: u64,
+    },
+}
+
+/// Takes a bundle in, signed anew for this archive by `signers`; what others have signed for it already is logged too. Where the policy asks for
+/// more signatures, it waits in `incoming/`, with those that there are.
 ///
 /// An article that the archive has gets a new revision, if the bundle was made when the log had that one.
 ///
@@ -36,7 +54,7 @@ pub fn deposit(
     (signers, pin): (&[&dyn Signer], &Pin),
     time: Timestamp,
     run: Run<'_>,
-) -> Result<Option<BundleId>, Error> {
+) -> Result<Deposited, Error> {
     let archive = writer.archive();
     let history = writer.history(pin, run)?;
     follow(archive, catalog, (&history, writer.checkpoint()), run)?;
@@ -50,7 +68,8 @@ pub fn deposit(
     let bundle = Bundle::open(file).map_err(damaged)?;
     let manifest = bundle.manifest();
     if history.bundle(bundle.id()).is_some_and(LoggedBundle::counts) {
-        return Ok(None);
+        archive.store().remove(&layout::incoming_bundle(bundle.id()))?;
+        return Ok(Deposited::There);
     }
     if let Some(named) = manifest.archive.as_ref().filter(|named| *named != archive.origin()) {
         return Err(refused(format!("it is made for the archive {named}, not for {}", archive.origin())));
@@ -70,7 +89,11 @@ pub fn deposit(
         signed.iter().any(|file| is_signed(file, key, &bundle.tail().manifest, Kind::Manifest, archive.origin()))
     };
     keys.extend(publishers.iter().filter(by).cloned());
-    require(&history, Role::Publish, size, &keys)?;
+    let mut waits = wanting(&history, Role::Publish, size, &keys)?;
+    if !manifest.reinstates.is_empty() {
+        let more = wanting(&history, Role::Withdraw, size, &keys)?;
+        waits = waits.or(more);
+    }
     let contents = bundle.contents().map_err(damaged)?;
     for n in 0..contents.list.article_count() {
         let id = contents.id(n);
@@ -90,9 +113,16 @@ pub fn deposit(
         Err(folder::Error::Bundle(error)) => return Err(damaged(error)),
         other => other?,
     };
+    let waiting = layout::incoming_bundle(bundle.id());
+    if let Some((needed, found)) = waits {
+        let store = archive.store();
+        store.adopt(&copy, &waiting)?;
+        return Ok(Deposited::Waits { id: bundle.id(), needed, found });
+    }
     let mut publication = Publication::default();
     let id = publish_bundle(&mut publication, &copy, &keys, archive.origin())?;
     writer.publish(publication)?;
+    archive.store().remove(&waiting)?;
     follow(archive, catalog, (&writer.history(pin, run)?, writer.checkpoint()), run)?;
-    Ok(Some(id))
+    Ok(Deposited::Logged(id))
 }

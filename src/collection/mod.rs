@@ -7,10 +7,12 @@ mod follow;
 pub mod policy;
 pub mod prove;
 mod seen;
+mod waiting;
 pub mod withdraw;
 
-pub use deposit::deposit;
+pub use deposit::{Deposited, deposit};
 pub use follow::{follow, open_holder};
+pub use waiting::{Waiting, waiting};
 
 use std::io;
 use std::path::PathBuf;
@@ -130,6 +132,19 @@ impl From<store::Error> for Error {
 impl From<archive::catalog::Error> for Error {
     fn from(error: archive::catalog::Error) -> Self {
         Self::Archive(error.into())
+    }
+}
+
+/// Checks as [`require`] does; where only further keys are missing, returns what it takes and how many are at hand: it can wait for them.
+pub(crate) fn wanting(
+    history: &History,
+    role: Role,
+    size: u64,
+    keys: &[PublicKey],
+) -> Result<Option<(u64, u64)>, Error> {
+    match require(history, role, size, keys) {
+        Err(Error::Threshold { needed, found, .. }) if found > 0 => Ok(Some((needed, found))),
+        other => other.map(|()| None),
     }
 }
 

@@ -13,13 +13,12 @@ use vellum::collection::add::{AddOptions, Added, add};
 use vellum::collection::audit::{Audit, audit};
 use vellum::collection::policy::Changes;
 use vellum::collection::withdraw::{WithdrawOptions, withdraw};
-use vellum::collection::{deposit, follow, policy, prove};
+use vellum::collection::{Deposited, deposit, follow, policy, prove};
 use vellum::digest::Digest;
 use vellum::finding::{Code, Severity};
 use vellum::folder::pack::PackOptions;
 use vellum::folder::walk::WalkOptions;
 use vellum::format::proof::Proof;
-use vellum::ids::BundleId;
 use vellum::keys::{Comment, Kind, SecretKey, Signature, Signer, VerifierKey};
 use vellum::path::EntryPath;
 use vellum::store::{Steps, Store};
@@ -76,7 +75,7 @@ fn try_withdraw(archive: &Archive, id: &str) -> Result<Digest, vellum::collectio
     withdraw(&mut writer, &mut catalog, &options, (&[&signer()], &pin(archive)), run()).map(|(digest, _)| digest)
 }
 
-fn try_deposit(archive: &Archive, bundle: &Path) -> Result<Option<BundleId>, vellum::collection::Error> {
+fn try_deposit(archive: &Archive, bundle: &Path) -> Result<Deposited, vellum::collection::Error> {
     let secret = log_key();
     let log: [&dyn Signer; 1] = [&secret];
     let mut writer = Writer::begin(archive, &log, "test", run())?;
@@ -313,8 +312,8 @@ fn a_bundle_made_elsewhere_is_deposited_once() {
     let (archive, _) = filled(&scene);
     scene.write("else/poem.txt", "A poem.\n");
     let bundle = packed(&scene.path("else"), &scene.path("bundles"), &options(), &key(5)).bundles[0].file.clone();
-    assert!(try_deposit(&archive, &bundle).unwrap().is_some());
-    assert!(try_deposit(&archive, &bundle).unwrap().is_none());
+    assert!(matches!(try_deposit(&archive, &bundle).unwrap(), Deposited::Logged(_)));
+    assert_eq!(try_deposit(&archive, &bundle).unwrap(), Deposited::There);
     let catalog = archive.catalog().unwrap();
     assert!(ids(&catalog).contains(&"poem".to_owned()));
     // Of the two signers the archive's own is trusted, so the bundle is authentic; the other one is only noted.
@@ -498,7 +497,7 @@ fn a_kill_at_any_step_of_a_deposit_leaves_the_bundle_out_or_in() {
         |archive, done| {
             let known = ids(&sound(archive));
             assert!(known.len() == 5 || (known.len() == 4 && !done), "{known:?}");
-            assert_eq!(try_deposit(archive, &bundle).unwrap().is_some(), known.len() == 4);
+            assert_eq!(try_deposit(archive, &bundle).unwrap() != Deposited::There, known.len() == 4);
             assert_eq!(ids(&sound(archive)).len(), 5);
         },
     );

@@ -429,6 +429,28 @@ fn a_proof_is_written_to_a_pipe_as_it_is() {
     scene.expect(0, &["prove", "-o", "p", "library", "in/essays/tides"]);
 }
 
+#[test]
+fn a_proof_takes_the_place_of_no_other_file_than_an_older_one_of_its_article() {
+    let scene = Scene::with_key();
+    scene.articles();
+    scene.expect(0, &["init", "--no-passphrase", "--origin", ORIGIN, "library"]);
+    scene.expect(0, &["pack", "--into", "library", "in"]);
+    let bundle = scene.pack("in").display().to_string();
+    for (of, one, other) in
+        [("library", "in/essays/tides", "in/notes/empty"), (bundle.as_str(), "essays/tides", "notes/empty")]
+    {
+        scene.expect(0, &["prove", "-o", "p", of, one]);
+        let before = fs::read(scene.path("p")).unwrap();
+        scene.expect(2, &["prove", "-o", "p", of, other]);
+        assert_eq!(fs::read(scene.path("p")).unwrap(), before);
+        scene.expect(0, &["prove", "-o", "p", of, one]);
+        scene.write("p", "a letter");
+        scene.expect(2, &["prove", "-o", "p", of, one]);
+        assert_eq!(fs::read(scene.path("p")).unwrap(), b"a letter");
+        fs::remove_file(scene.path("p")).unwrap();
+    }
+}
+
 /// A file system that takes names for one that differ by case, as those of Windows and macOS do.
 struct Folding {
     root: PathBuf,

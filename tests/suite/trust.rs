@@ -622,7 +622,7 @@ fn a_key_of_the_log_that_takes_the_others_place_at_once_must_sign_then() {
     std::fs::rename(scene.path(&secret), scene.path("new.key")).unwrap();
     let refused = scene.expect(2, &["trust", "apply", "library", "2.toml"]);
     assert!(refused.stderr.contains("none of which signs here"), "{}", refused.stderr);
-    let other = scene.expect(2, &["trust", "apply", "library", "--log-secret", &only_key(&scene), "2.toml"]);
+    let other = scene.expect(2, &["trust", "apply", "library", "--log-secret", &config_key(&scene), "2.toml"]);
     assert!(other.stderr.contains("is no key of the log of"), "{}", other.stderr);
     ok(&["trust", "apply", "library", "--log-secret", "new.key", "2.toml"]);
     ok(&["verify", "library"]);
@@ -639,7 +639,7 @@ fn id_of(scene: &Scene, vkey: &str) -> String {
     path.unwrap().file_stem().unwrap().to_str().unwrap().to_owned()
 }
 
-fn only_key(scene: &Scene) -> String {
+fn config_key(scene: &Scene) -> String {
     let all = std::fs::read_dir(scene.path("config/keys")).unwrap().map(|entry| entry.unwrap().path());
     let key = all.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "key"));
     key.unwrap().display().to_string()
@@ -660,15 +660,95 @@ fn two_publishers_on_two_machines_meet_a_threshold_of_two() {
     ok(&[&["trust", "propose", "library", "--add", "alice", "--add", "bob=bob.pub"][..], &two].concat());
     ok(&["trust", "sign", "1.toml"]);
     ok(&["trust", "apply", "library", "1.toml"]);
-    scene.expect(1, &["pack", "--into", "library", "in"]);
     // Bob packs and signs for the archive; Alice, who has the log's key, adds her signature as she takes the bundle in.
     let bundle = ok(&["pack", "--quiet", "--key", "bob.key", "--archive", ORIGIN, "--output", "out", "in"]).stdout;
     ok(&["deposit", "library", bundle.trim()]);
     let said = ok(&["verify", "library"]).stdout;
     assert!(said.contains("authentic  yes"), "{said}");
-    let unsigned = ok(&["pack", "--quiet", "--output", "alone", "in"]).stdout;
-    let refused = scene.expect(1, &["deposit", "library", unsigned.trim()]);
-    assert!(refused.stderr.contains("asks for 2 keys to publish, 1 of those"), "{}", refused.stderr);
+    // A key that may not publish gets nobody's bundle in, not even to wait.
+    ok(&["key", "new", "--no-passphrase", "--output", "eve"]);
+    let refused = scene.expect(1, &["pack", "--into", "library", "--key", "eve.key", "in"]);
+    assert!(refused.stderr.contains("asks for 2 keys to publish, 0 of those"), "{}", refused.stderr);
+    assert!(!scene.path("library/incoming").exists());
+}
+
+#[test]
+fn a_bundle_waits_until_enough_have_signed_it_and_is_logged_then() {
+    let scene = Scene::with_key();
+    scene.articles();
+    let ok = |args: &[&str]| scene.expect(0, args);
+    ok(&["init", "--origin", ORIGIN, "--no-passphrase", "library"]);
+    ok(&["pack", "--into", "library", "in"]);
+    ok(&["key", "new", "--no-passphrase", "--output", "bob"]);
+    let two = ["--threshold", "publish=2", "-o", "1.toml"];
+    ok(&[&["trust", "propose", "library", "--add", "alice", "--add", "bob=bob.pub"][..], &two].concat());
+    ok(&["trust", "sign", "1.toml"]);
+    ok(&["trust", "apply", "library", "1.toml"]);
+    let waiting = || -> Vec<String> {
+        let names = std::fs::read_dir(scene.path("library/incoming")).into_iter().flatten();
+        names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    let size = || scene.expect(0, &["log", "--json", "library"]).stdout;
+    let before = size();
+    scene.write("in/notes/new.txt", "new\n");
+    let said = ok(&["pack", "--into", "library", "in"]);
+    assert!(said.stderr.contains("NOT LOGGED YET: the policy asks for 2 signatures, 1 is there"), "{}", said.stderr);
+    assert_eq!((waiting().len(), size()), (1, before.clone()));
+    // No part of any verdict, and mirrored by nobody.
+    assert!(ok(&["verify", "library"]).stdout.contains("library: OK"));
+    scene.expect(1, &["cat", "library", "in/notes/new/new.txt"]);
+    ok(&["sync", "library", "mirror"]);
+    assert!(!scene.path("mirror/incoming").exists());
+    // The next pack of the source takes its place; one of the same bundle leaves it and its signatures there.
+    let first = waiting();
+    ok(&["sign", "--key", "bob.key", "library"]);
+    ok(&["pack", "--into", "library", "in"]);
+    assert_eq!(waiting(), first);
+    scene.write("in/notes/newer.txt", "newer\n");
+    ok(&["pack", "--into", "library", "in"]);
+    assert!(waiting().len() == 1 && waiting() != first);
+    // What has not enough goes on waiting.
+    let said = ok(&["deposit", "library"]);
+    assert!(said.stderr.contains("NOT LOGGED YET"), "{}", said.stderr);
+    assert_eq!((waiting().len(), size()), (1, before.clone()));
+    let id = waiting()[0].trim_end_matches(".tar.zst").to_owned();
+    scene.expect(1, &["sign", "--key", "bob.key", "library", &"0".repeat(64)]);
+    ok(&["sign", "--key", "bob.key", "library", &id]);
+    assert_eq!(ok(&["deposit", "library"]).stdout.trim(), id);
+    assert_eq!(waiting(), [""; 0]);
+    assert_eq!(ok(&["cat", "library", "in/notes/newer/newer.txt"]).stdout, "newer\n");
+    assert!(ok(&["verify", "library"]).stdout.contains("library: OK"));
+    assert!(ok(&["deposit", "library"]).stderr.contains("no bundle waits"));
+}
+
+#[test]
+fn what_waited_while_the_archive_went_on_is_refused_where_it_would_undo_something() {
+    let scene = Scene::with_key();
+    scene.articles();
+    let ok = |args: &[&str]| scene.expect(0, args);
+    ok(&["init", "--origin", ORIGIN, "--no-passphrase", "library"]);
+    ok(&["pack", "--into", "library", "in"]);
+    ok(&["key", "new", "--no-passphrase", "--output", "bob"]);
+    let two = ["--threshold", "publish=2", "-o", "1.toml"];
+    ok(&[&["trust", "propose", "library", "--add", "alice", "--add", "bob=bob.pub"][..], &two].concat());
+    ok(&["trust", "sign", "1.toml"]);
+    ok(&["trust", "apply", "library", "1.toml"]);
+    scene.write("in/notes/new.txt", "waits\n");
+    ok(&["pack", "--into", "library", "in"]);
+    ok(&["sign", "--key", "bob.key", "library"]);
+    // Meanwhile another bundle brings the same article, by both of them.
+    let all = config_key(&scene);
+    let both = ["pack", "--into", "library", "--key", &all, "--key", "bob.key"];
+    scene.write("other/notes/new.txt", "came first\n");
+    let kept = std::fs::read_dir(scene.path("library/incoming")).unwrap().next().unwrap().unwrap().path();
+    std::fs::rename(&kept, scene.path("kept")).unwrap();
+    ok(&[&both[..], &["--source", "in", "other"]].concat());
+    std::fs::create_dir_all(kept.parent().unwrap()).unwrap();
+    std::fs::rename(scene.path("kept"), &kept).unwrap();
+    let refused = scene.expect(1, &["deposit", "library"]);
+    assert!(refused.stderr.contains("in/notes/new"), "{}", refused.stderr);
+    assert_eq!(ok(&["cat", "library", "in/notes/new/new.txt"]).stdout, "came first\n");
+    assert!(ok(&["verify", "library"]).stdout.contains("library: OK"));
 }
 
 #[test]
