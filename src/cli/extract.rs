@@ -49,7 +49,7 @@ enum Layout {
     /// A folder for each article, its metadata in `article.toml`
     #[default]
     Folder,
-    /// `name.ext` with `name.toml` beside it, where an article's files have its name
+    /// `name.ext` with `name.toml` beside it, where `pack` takes that for the same article
     Sidecar,
 }
 
@@ -76,11 +76,11 @@ pub(super) fn run(args: &ExtractArgs, ui: &Ui) -> Result<Answer, Failure> {
             opened.push((file.clone(), bundle, contents, lines));
         }
     }
-    let mut extraction = Extraction::begin(&args.to, shape, args.overwrite)?;
+    let mut extraction = Extraction::begin(&args.to, args.overwrite)?;
+    extraction.shape(shape, opened.iter().map(|(_, _, contents, lines)| (&contents.list, scope(lines.as_deref()))));
     ui.begin(Task::Extract, Some(opened.iter().map(|(_, _, contents, _)| contents.layout.end()).sum()));
     for (file, bundle, contents, lines) in &opened {
-        let scope = lines.as_deref().map_or(Scope::Everything, Scope::Lines);
-        if let Err(error) = extraction.add(bundle, contents, scope, ui.run()) {
+        if let Err(error) = extraction.add(bundle, contents, scope(lines.as_deref()), ui.run()) {
             return Err(Failure::from(error).about(file.display()));
         }
     }
@@ -94,6 +94,10 @@ pub(super) fn run(args: &ExtractArgs, ui: &Ui) -> Result<Answer, Failure> {
         ui.say(format!("wrote {files}, {bytes}, to {}", args.to.display()));
     }
     Ok(Answer::Yes)
+}
+
+fn scope(lines: Option<&[bool]>) -> Scope<'_> {
+    lines.map_or(Scope::Everything, Scope::Lines)
 }
 
 /// A bundle, and the lines of it that are wanted; all of them without.

@@ -9,7 +9,7 @@ use crate::archive::catalog::Catalog;
 use crate::archive::history::LoggedBundle;
 use crate::archive::{Archive, Pin, Publication, Writer, layout};
 use crate::digest::Digest;
-use crate::folder::extract::{Extraction, Shape};
+use crate::folder::extract::Extraction;
 use crate::folder::pack::{PackOptions, pack};
 use crate::folder::walk::WalkOptions;
 use crate::format::bundle::{Bundle, Contents, Scope};
@@ -140,7 +140,7 @@ fn rest(
     }
     let store = archive.store();
     let folder = store.path(&format!("{}/rest-{}", layout::INCOMING, bundle.id()));
-    let mut extraction = Extraction::begin(&folder, Shape::Folders, false)?;
+    let mut extraction = Extraction::begin(&folder, false)?;
     extraction.add(bundle, contents, Scope::Lines(&keep), run)?;
     extraction.finish(false)?;
     let manifest = bundle.manifest();

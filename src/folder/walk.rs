@@ -21,7 +21,7 @@ use super::litter::Litter;
 use super::stat::Stat;
 
 /// The ending of a sidecar.
-const SIDECAR_ENDING: &str = "toml";
+pub(super) const SIDECAR_ENDING: &str = "toml";
 /// How deep folders may be nested.
 const MAX_DEPTH: usize = 128;
 /// What a manifest reader of another tool could take for an escaped character.
@@ -542,7 +542,7 @@ impl Walker<'_> {
 }
 
 /// Returns a file's name without its last ending; a name that begins with its only dot is all stem.
-fn stem(name: &str) -> &str {
+pub(super) fn stem(name: &str) -> &str {
     match name.rsplit_once('.') {
         Some((stem, _)) if !stem.is_empty() => stem,
         _ => name,

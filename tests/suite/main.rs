@@ -24,3 +24,4 @@ mod scene;
 mod server;
 mod servers;
 mod trust;
+mod typed;
