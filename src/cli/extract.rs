@@ -78,7 +78,7 @@ pub(super) fn run(args: &ExtractArgs, ui: &Ui) -> Result<Answer, Failure> {
     }
     let mut extraction = Extraction::begin(&args.to, args.overwrite)?;
     extraction.shape(shape, opened.iter().map(|(_, _, contents, lines)| (&contents.list, scope(lines.as_deref()))));
-    ui.begin(Task::Extract, Some(opened.iter().map(|(_, _, contents, _)| contents.layout.end()).sum()));
+    ui.begin(Task::Extract, Some(opened.iter().map(|(_, bundle, ..)| bundle.plain_bytes()).sum()));
     for (file, bundle, contents, lines) in &opened {
         if let Err(error) = extraction.add(bundle, contents, scope(lines.as_deref()), ui.run()) {
             return Err(Failure::from(error).about(file.display()));

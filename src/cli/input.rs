@@ -206,6 +206,10 @@ fn require(judgement: &Judgement) -> Result<(), Failure> {
 pub(super) fn trust_hint(judgement: &Judgement) -> String {
     let unknown: Vec<_> =
         judgement.signatures.iter().filter(|s| s.worth == Worth::Untrusted).map(|s| s.key_id.as_str()).collect();
+    if judgement.signatures.iter().any(|s| s.worth == Worth::Elsewhere) {
+        return "`--archive` asks for a signature made for that archive: without it any by a key that you trust counts"
+            .into();
+    }
     if unknown.is_empty() {
         return "`--unsigned` goes on without a signature".into();
     }
@@ -304,7 +308,7 @@ impl SelectArgs {
 
 /// Says that an article is not there.
 pub(super) fn not_found(asked: &str) -> Failure {
-    Failure::no(format!("no article {asked:?}")).hint("`vellum list FILE` shows the articles of a bundle")
+    Failure::no(format!("no article {asked:?}")).hint("`vellum list BUNDLE` shows the articles of a bundle")
 }
 
 /// The bundles that a verb reads.

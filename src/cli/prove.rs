@@ -75,7 +75,12 @@ pub(super) fn run(args: &ProveArgs, ui: &Ui) -> Result<Answer, Failure> {
 
 /// Writes the proof that an article stands in a signed bundle.
 fn by_bundle(args: &ProveArgs, ui: &Ui) -> Result<Answer, Failure> {
+    args.read.fit(&[&args.library], false)?;
     let bundle = args.read.opened(&args.library, ui)?;
+    if bundle.tail().signatures.is_empty() {
+        return Err(Failure::no(format!("{}: is not signed, and a proof is its signatures", args.library.display()))
+            .hint(format!("`vellum sign {}` signs it", args.library.display())));
+    }
     let article =
         bundle.article(&args.article)?.filter(|article| [&article.id, &article.path].contains(&&args.article));
     let article = article.ok_or_else(|| not_found(&args.article))?;

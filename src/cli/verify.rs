@@ -16,6 +16,7 @@ use crate::trust::{JudgedSignature, Judgement, Worth};
 use crate::watch::{Task, Watch};
 
 use super::archive::Opened;
+use super::error::quoted;
 use super::input::{Files, ReadArgs, SelectArgs, file_name_finding, trust_hint};
 use super::pack::now;
 use super::ui::{self, Ui};
@@ -410,7 +411,8 @@ fn print(
         ui.print(format!("  … and {} more; `--json` lists all", ui::thousands((lost.len() - MAX_SHOWN) as u64)))?;
     }
     if !intact {
-        ui.hint(format!("`vellum salvage {file}` gets out what is still whole"));
+        let file = if file == "-" { "FILE".into() } else { quoted(file) };
+        ui.hint(format!("`vellum salvage --to DIR {file}` gets out what is still whole"));
     } else if !good {
         ui.hint(trust_hint(judgement));
     }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use globset::GlobSet;
 
 use crate::format::checksums::METADATA;
-use crate::path::{self, EntryPath, PathFault};
+use crate::path::{self, EntryPath, MAX_ID_BYTES, PathFault};
 
 use super::litter::Litter;
 use super::stat::Stat;
@@ -136,6 +136,17 @@ pub enum Reason {
         /// The other article's path.
         other: String,
     },
+    /// An article without an id of its own, whose path is too long to stand for it; its length in bytes.
+    #[error("has a path of {0} bytes and no `id`; a path that is the id has at most {MAX_ID_BYTES}")]
+    LongId(usize),
+    /// A file whose article would have a path that breaks the grammar.
+    #[error("would be the article {path:?}, which {fault}")]
+    ArticlePath {
+        /// The article's path.
+        path: String,
+        /// What is wrong with it.
+        fault: PathFault,
+    },
     /// An id that is another article's path, or a file's.
     #[error("has the id {0:?}, which is the path of another article or of a file")]
     IdIsPath(String),
@@ -189,6 +200,9 @@ pub enum Note {
     /// A key of the metadata that is not in the vocabulary.
     #[error("{0}")]
     Metadata(String),
+    /// Further keys that are not in the vocabulary; their number.
+    #[error("and {0} more unknown keys")]
+    MoreMetadata(u64),
     /// A file that changed while it was read and was read again.
     #[error("changed while it was read, and was read again")]
     Changed,
@@ -515,7 +529,11 @@ impl Walker<'_> {
         };
         let path = match EntryPath::parse(&prefixed) {
             Ok(path) => path,
-            Err(fault) => return self.refuse(path, Reason::Path(fault)),
+            Err(fault) => {
+                let files = files.iter().chain(&metadata);
+                let place = files.map(|file| file.location().display().to_string()).next().unwrap_or_default();
+                return self.refuse(&place, Reason::ArticlePath { path: prefixed, fault });
+            }
         };
         for n in (0..files.len()).rev() {
             let name = &files[n].name;

@@ -1,6 +1,7 @@
 //! What a person types and what is answered: forms that read back, exit codes, options without effect, words that help.
 
 use std::fs;
+use std::process::Stdio;
 
 use crate::scene::Scene;
 
@@ -76,4 +77,209 @@ fn an_article_in_the_folder_of_another_bundles_article_keeps_its_own_folder() {
     // By itself it needs no folder.
     scene.expect(0, &["extract", "--layout", "sidecar", "--to", "one", "--article", "a/b", bundles[1]]);
     assert!(scene.path("one/a/b.md").exists());
+}
+
+#[test]
+fn a_bundle_that_nobody_has_signed_proves_nothing() {
+    let scene = Scene::with_key();
+    scene.write("in/a.txt", "a");
+    scene.expect(0, &["pack", "--quiet", "--unsigned", "--output", "u.tar.zst", "in"]);
+    let said = scene.expect(1, &["prove", "--unsigned", "u.tar.zst", "a"]);
+    assert!(
+        said.stderr.contains("is not signed") && said.stderr.contains("`vellum sign u.tar.zst`"),
+        "{}",
+        said.stderr
+    );
+    assert!(!scene.path("a.vellum-proof").exists());
+    // Of a signed one it does, whether or not its signer is trusted here.
+    scene.expect(0, &["sign", "--quiet", "u.tar.zst"]);
+    scene.expect(0, &["--config", "nobody", "prove", "--unsigned", "u.tar.zst", "a"]);
+    scene.expect(0, &["verify", "--proof", "a.vellum-proof", "in/a.txt"]);
+}
+
+#[test]
+fn a_missing_file_is_exit_code_2_for_every_verb() {
+    let scene = Scene::with_key();
+    scene.write("in/a.txt", "a");
+    scene.expect(0, &["pack", "--quiet", "--output", "b.tar.zst", "in"]);
+    scene.expect(0, &["prove", "b.tar.zst", "a"]);
+    scene.expect(0, &["init", "--quiet", "--no-passphrase", "--origin", "example.org/library", "library"]);
+    for verb in [
+        "verify",
+        "verify --article a",
+        "verify --proof a.vellum-proof",
+        "list",
+        "show",
+        "show nope a",
+        "cat nope a",
+        "prove nope a",
+        "extract --to x",
+        "salvage --to x",
+        "sign",
+        "recompress --level 9",
+        "search nope a",
+        "history nope a",
+        "reindex",
+        "log",
+        "withdraw nope a",
+        "deposit library",
+        "deposit nope b.tar.zst",
+        "sync nope mirror",
+        "collect library",
+        "trust show",
+        "trust sign",
+        "trust apply library",
+        "trust pin",
+        "log compare library",
+        "key trust",
+        "key show",
+        "key passphrase",
+        "draft",
+        "draft in/a.txt/nope",
+        "pack",
+        "pack --into library",
+        "verify b.tar.zst --key",
+        "verify b.tar.zst --keys",
+        "verify in/a.txt --proof",
+    ] {
+        let mut args: Vec<&str> = verb.split(' ').collect();
+        if !verb.contains("nope") {
+            args.push("nope");
+        }
+        scene.expect(2, &args);
+    }
+    // What is there and cannot be read says as little.
+    for verb in ["draft", "pack"] {
+        scene.expect(2, &[verb, "/dev/null"]);
+    }
+    std::os::unix::fs::symlink("nowhere", scene.path("in/b.txt")).unwrap();
+    let said = scene.expect(2, &["pack", "--follow-symlinks", "in"]);
+    assert!(said.stderr.contains("b.txt: cannot be read"), "{}", said.stderr);
+    // A refusal that was judged is a no.
+    scene.expect(1, &["pack", "in"]);
+    scene.expect(1, &["draft", "in"]);
+}
+
+#[test]
+fn what_cannot_be_written_is_exit_code_2() {
+    let scene = Scene::with_key();
+    scene.write("in/a.txt", "a");
+    scene.write("in/a.toml/keep", "a folder in the sidecar's place");
+    scene.expect(2, &["draft", "in"]);
+    scene.expect(2, &["pack", "--output", "/dev/null/x", "in"]);
+    let bundle = scene.pack("in");
+    let bundle = bundle.to_str().unwrap();
+    scene.expect(2, &["extract", "--to", "/dev/null/x", bundle]);
+    scene.expect(2, &["prove", "--output", "/dev/null/x", bundle, "a"]);
+    for args in [&["cat", bundle, "a"][..], &["list", bundle], &["show", bundle], &["completions", "bash"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let ended = scene.command(args).stdout(full).stderr(Stdio::null()).status().unwrap();
+        assert_eq!(ended.code(), Some(2), "{args:?}");
+    }
+}
+
+#[test]
+fn an_option_that_has_no_effect_is_refused() {
+    let scene = Scene::with_key();
+    scene.write("in/a.txt", "a");
+    scene.expect(0, &["pack", "--quiet", "--output", "b.tar.zst", "in"]);
+    for option in ["--rehash", "--source=s", "--take-over", "--rederive", "--reinstate", "--log-secret=x"] {
+        for beside in ["--quiet", "--output=o.tar.zst", "--unsigned", "--check", "--init"] {
+            let said = scene.expect(2, &["pack", option, beside, "in"]);
+            assert!(said.stderr.contains("--into"), "{}", said.stderr);
+        }
+    }
+    for option in ["--at=garbage", "--policy=nope", "--log-key=nope", "--older", "--max-size=9"] {
+        for verb in ["prove", "cat", "show"] {
+            let said = scene.expect(2, &[verb, option, "b.tar.zst", "a"]);
+            assert!(said.stderr.contains("has no effect here"), "{}", said.stderr);
+        }
+    }
+    for args in
+        [&["cat", "b.tar.zst", "a"][..], &["completions", "bash"], &["man", "--to", "man"], &["key", "show", "x"]]
+    {
+        let said = scene.expect(2, &[&["--json"][..], args].concat());
+        assert!(said.stderr.contains("--json has no effect here") && said.stdout.is_empty(), "{}", said.stderr);
+    }
+    assert!(!scene.path("o.tar.zst").exists() && !scene.path("a.vellum-proof").exists() && !scene.path("man").exists());
+}
+
+/// Expects `pack` to refuse a folder with these words and without those, and with this many files.
+#[track_caller]
+fn refused(scene: &Scene, input: &str, files: &str, with: &[&str], without: &[&str]) {
+    let said = scene.expect(1, &["pack", input]);
+    assert!(said.stderr.starts_with(&format!("error: {files} cannot be packed\n")), "{}", said.stderr);
+    with.iter().for_each(|words| assert!(said.stderr.contains(words), "{words}\n{}", said.stderr));
+    without.iter().for_each(|words| assert!(!said.stderr.contains(words), "{words}\n{}", said.stderr));
+}
+
+#[test]
+fn a_refusal_names_the_file_once_and_hints_at_what_helps_it() {
+    let scene = Scene::with_key();
+    scene.write("dots/sub/..md", "x");
+    refused(
+        &scene,
+        "dots",
+        "1 file",
+        &["sub/..md: would be the article \"sub/.\", which has a `.`"],
+        &["--allow-percent"],
+    );
+    scene.write("twice/x.md", "x");
+    scene.write("twice/x/article.toml", "title = \"x\"");
+    scene.write("twice/x/f.txt", "f");
+    refused(&scene, "twice", "1 file", &["makes the article \"x\", as"], &["has the id"]);
+    scene.write("ids/a.md", "x");
+    scene.write("ids/a.toml", "title = \"x\"\nid = \"b\"");
+    scene.write("ids/b.md", "x");
+    refused(&scene, "ids", "1 file", &["has the id \"b\", as \"a\" has"], &["which is the path"]);
+    scene.write("percent/a%0A.md", "x");
+    refused(&scene, "percent", "1 file", &["`--allow-percent`"], &["`--follow-symlinks`"]);
+    let long = ["d", "e", "f"].map(|letter| letter.repeat(200)).join("/");
+    scene.write(&format!("long/{long}/x.md"), "x");
+    refused(&scene, "long", "1 file", &["has a path of 604 bytes and no `id`"], &["vellum verify"]);
+    scene.write(&format!("long/{long}/x.toml"), "title = \"x\"\nid = \"x\"");
+    scene.expect(0, &["pack", "--check", "long"]);
+    let said = scene.expect(2, &["pack", "--title", &"a".repeat(1025), "long"]);
+    assert!(said.stderr.contains("the title is 1025 bytes long, at most 1024 are allowed"), "{}", said.stderr);
+}
+
+#[test]
+fn all_unknown_keys_are_counted() {
+    let scene = Scene::with_key();
+    let keys: String = (0..5000).map(|n| format!("k{n} = 1\n")).collect();
+    scene.write("in/x.md", "x");
+    scene.write("in/x.toml", format!("title = \"x\"\n{keys}"));
+    let said = scene.expect(0, &["pack", "in"]);
+    assert!(said.stderr.contains("5,000 unknown keys") && said.stderr.contains("and 4,995 more;"), "{}", said.stderr);
+    let said = scene.expect(0, &["pack", "--json", "in"]);
+    assert!(said.stdout.contains("and 4800 more unknown keys"), "{}", said.stdout);
+}
+
+#[test]
+fn extract_names_what_is_in_its_way_and_hints_at_what_runs() {
+    let scene = Scene::with_key();
+    scene.write("one/a/article.toml", "title = \"1\"");
+    scene.write("one/a/b", "file");
+    scene.write("two/a/b/article.toml", "title = \"2\"");
+    scene.write("two/a/b/t", "folder");
+    scene.write("file", "keep");
+    let (one, two) = (scene.pack("one"), scene.pack("two"));
+    let (one, two) = (one.to_str().unwrap(), two.to_str().unwrap());
+    for args in [&["extract", "--to", "file", one][..], &["extract", "--overwrite", "--to", "file", one]] {
+        let said = scene.expect(2, args);
+        assert!(said.stderr.contains("expected a folder, found a file"), "{}", said.stderr);
+        assert!(!said.stderr.contains("--overwrite"), "{}", said.stderr);
+    }
+    for bundles in [[one, two], [two, one]] {
+        let said = scene.expect(1, &["extract", "--to", "x", bundles[0], bundles[1]]);
+        assert!(said.stderr.contains("\"a/b\" would be a file and a folder at once"), "{}", said.stderr);
+        assert!(!said.stderr.contains("/out"), "{}", said.stderr);
+    }
+    assert!(!scene.path("x").exists());
+    let text = fs::read(one).unwrap();
+    scene.write("cut here.tar.zst", &text[..text.len() / 2]);
+    let said = scene.expect(1, &["list", "cut here.tar.zst"]);
+    assert!(said.stderr.contains("`vellum verify 'cut here.tar.zst'`"), "{}", said.stderr);
+    let said = scene.expect(1, &["verify", "cut here.tar.zst"]);
+    assert!(said.stderr.contains("`vellum salvage --to DIR 'cut here.tar.zst'`"), "{}", said.stderr);
 }

@@ -15,6 +15,7 @@ use crate::format::layout::Layout;
 use crate::format::manifest::Name;
 use crate::format::order;
 use crate::format::tar;
+use crate::path::MAX_ID_BYTES;
 use crate::pipeline::ordered;
 
 use super::super::Error;
@@ -119,11 +120,17 @@ impl Packer<'_> {
                 for (planned, from) in batch.articles {
                     let path = planned.found.path.to_string();
                     let id = planned.id.clone().unwrap_or_else(|| path.clone());
-                    if let Some(other) = ids.get(&id) {
-                        let reason = Reason::SameId { id, other: other.clone() };
-                        refusals.push(Refusal { place: path, reason });
-                    } else {
-                        ids.insert(id, path);
+                    if id.len() > MAX_ID_BYTES {
+                        refusals.push(Refusal { place: path.clone(), reason: Reason::LongId(id.len()) });
+                    }
+                    match ids.get(&id) {
+                        // Two articles of one path are told as that.
+                        Some(other) if *other == path => {}
+                        Some(other) => {
+                            let reason = Reason::SameId { id, other: other.clone() };
+                            refusals.push(Refusal { place: path, reason });
+                        }
+                        None => drop(ids.insert(id, path)),
                     }
                     if let Some(from) = from {
                         *found.derived.entry(from).or_default() += 1;
@@ -165,6 +172,10 @@ fn refuse_ids_that_are_paths(articles: &[Planned], refusals: &mut Vec<Refusal>) 
     let at = |path: &str| articles.binary_search_by(|other| order::articles(other.found.path.as_str(), path)).ok();
     for article in articles {
         let Some(id) = article.id.as_deref() else { continue };
+        let is_told = |refusal: &Refusal| matches!(&refusal.reason, Reason::SameId { id: same, .. } if same == id);
+        if refusals.iter().any(is_told) {
+            continue;
+        }
         let of_file = order::folders(id).find_map(at).filter(|&owner| {
             let name = id.get(articles[owner].found.path.as_str().len() + 1..);
             name == Some(METADATA) || articles[owner].found.files.iter().any(|file| Some(file.name.as_str()) == name)
@@ -268,17 +279,28 @@ fn read_one(article: &FoundArticle, options: &PackOptions, batch: &mut Batch) ->
     let shown = place.display().to_string();
     let text = match read::read_settled(&place, MAX_ARTICLE_TOML_BYTES) {
         Ok((text, _)) => text,
+        // The system's own errors have a number; all others are about what the file is.
+        Err(error) if error.raw_os_error().is_some() => {
+            batch.refusals.push(Refusal { place: shown, reason: Reason::Unreadable(error) });
+            return None;
+        }
         Err(error) => return refuse(shown, error.to_string()),
     };
     match Article::parse(&text) {
         Ok((_, notes)) if options.strict && !notes.is_empty() => {
-            for note in notes {
+            for note in &notes.told {
                 refuse(shown.clone(), note.to_string());
+            }
+            if notes.more > 0 {
+                refuse(shown, Note::MoreMetadata(notes.more).to_string());
             }
             None
         }
         Ok((parsed, notes)) => {
-            batch.notes.extend(notes.iter().map(|note| (shown.clone(), Note::Metadata(note.to_string()))));
+            batch.notes.extend(notes.told.iter().map(|note| (shown.clone(), Note::Metadata(note.to_string()))));
+            if notes.more > 0 {
+                batch.notes.push((shown, Note::MoreMetadata(notes.more)));
+            }
             Some((text, parsed.id, None))
         }
         Err(error) => refuse(shown, error.to_string()),

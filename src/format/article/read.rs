@@ -10,8 +10,8 @@ use toml::de::{DeTable, DeValue};
 use crate::path::{EntryPath, MAX_ID_BYTES};
 
 use super::{
-    Article, ArticleError, Author, Date, Fault, KEYS, MAX_ARTICLE_TOML_BYTES, MAX_AUTHORS, MAX_TAGS, Note, Publisher,
-    grammar,
+    Article, ArticleError, Author, Date, Fault, KEYS, MAX_ARTICLE_TOML_BYTES, MAX_AUTHORS, MAX_TAGS, Note, Notes,
+    Publisher, grammar,
 };
 
 /// The most faults, and the most notes, that are told of one file: each costs a look through the text.
@@ -25,10 +25,10 @@ const NEAR: usize = 2;
 ///
 /// # Errors
 /// What no `article.toml` of a bundle may have: bytes that are not TOML, no title, an id that is none.
-pub(super) fn read(bytes: &[u8], noting: bool) -> Result<(Article, Vec<Note>, Vec<Fault>), ArticleError> {
+pub(super) fn read(bytes: &[u8], noting: bool) -> Result<(Article, Notes, Vec<Fault>), ArticleError> {
     let text = text(bytes)?;
     let table = table(text)?;
-    let mut reader = Reader { text, faults: Vec::new(), notes: Vec::new(), noting };
+    let mut reader = Reader { text, faults: Vec::new(), notes: Notes::default(), noting };
     let (title, id) = reader.identity(table.get_ref());
     let mut article = Article { title: title.into_owned(), id, ..Article::default() };
     let binding = std::mem::take(&mut reader.faults);
@@ -49,7 +49,7 @@ pub(super) fn read(bytes: &[u8], noting: bool) -> Result<(Article, Vec<Note>, Ve
 pub(super) fn id(bytes: &[u8]) -> Result<Option<String>, ArticleError> {
     let text = text(bytes)?;
     let table = table(text)?;
-    let mut reader = Reader { text, faults: Vec::new(), notes: Vec::new(), noting: false };
+    let mut reader = Reader { text, faults: Vec::new(), notes: Notes::default(), noting: false };
     let (_, id) = reader.identity(table.get_ref());
     if reader.faults.is_empty() { Ok(id) } else { Err(ArticleError(reader.faults)) }
 }
@@ -87,7 +87,7 @@ fn place(text: &str, at: usize) -> (usize, usize) {
 struct Reader<'a> {
     text: &'a str,
     faults: Vec<Fault>,
-    notes: Vec<Note>,
+    notes: Notes,
     /// Whether unknown keys are to be noted.
     noting: bool,
 }
@@ -101,6 +101,20 @@ impl Reader<'_> {
         }
         let (line, column) = place(self.text, at.start);
         self.faults.push(Fault { line, column, what });
+    }
+
+    /// Notes an unknown key, and the known one that it may be meant for.
+    fn note(&mut self, at: &Range<usize>, key: impl FnOnce() -> (String, Option<&'static str>)) {
+        if !self.noting {
+            return;
+        }
+        if self.notes.told.len() == MAX_FAULTS {
+            self.notes.more += 1;
+            return;
+        }
+        let (line, column) = place(self.text, at.start);
+        let (key, nearest) = key();
+        self.notes.told.push(Note { line, column, key, nearest });
     }
 
     /// Notes that a value is not what its key needs.
@@ -182,14 +196,10 @@ impl Reader<'_> {
                     DeValue::Table(table) => article.extra = self.json_table(table),
                     _ => self.mismatch("extra", "a table", value),
                 },
-                _ if !self.noting || self.notes.len() == MAX_FAULTS => {}
-                unknown => {
-                    let (line, column) = place(self.text, name.span().start);
-                    self.notes.push(Note { line, column, key: unknown.to_owned(), nearest: nearest(unknown) });
-                }
+                unknown => self.note(&name.span(), || (unknown.to_owned(), nearest(unknown))),
             }
         }
-        self.notes.sort_by_key(|note| (note.line, note.column));
+        self.notes.told.sort_by_key(|note| (note.line, note.column));
         self.faults.sort_by_key(|fault| (fault.line, fault.column));
     }
 
@@ -332,10 +342,7 @@ impl Reader<'_> {
                 "name" => name = Some(self.line(&format!("{key}: name"), value).unwrap_or_default().into_owned()),
                 "uri" => uri = self.checked(&format!("{key}: uri"), "an absolute URI", value, grammar::is_uri),
                 "role" if role => part = self.line(&format!("{key}: role"), value).map(Cow::into_owned),
-                unknown => {
-                    let (line, column) = place(self.text, field.span().start);
-                    self.notes.push(Note { line, column, key: format!("{key}.{unknown}"), nearest: None });
-                }
+                unknown => self.note(&field.span(), || (format!("{key}.{unknown}"), None)),
             }
         }
         if name.is_none() {
@@ -431,7 +438,7 @@ mod tests {
     #[test]
     fn notes_unknown_keys_with_the_nearest_known_one() {
         let (_, notes) = Article::parse(b"title = \"a\"\nautors = [\"b\"]\ncolour = 1\n").unwrap();
-        let words: Vec<_> = notes.iter().map(ToString::to_string).collect();
+        let words: Vec<_> = notes.told.iter().map(ToString::to_string).collect();
         assert_eq!(words[0], "line 2, column 1: unknown key \"autors\", did you mean \"authors\"?");
         assert_eq!(words[1], "line 3, column 1: unknown key \"colour\"");
     }
