@@ -305,13 +305,10 @@ impl Reader<'_> {
         for item in items {
             match item.get_ref() {
                 DeValue::String(_) => {
-                    let name = self.line("authors", item).unwrap_or_default().into_owned();
-                    authors.push(Author { name, ..Author::default() });
+                    let name = self.line("authors", item).map(Cow::into_owned);
+                    authors.extend(name.map(|name| Author { name, ..Author::default() }));
                 }
-                DeValue::Table(table) => {
-                    let (name, uri, role) = self.agent("authors", table, item, true);
-                    authors.push(Author { name, uri, role });
-                }
+                DeValue::Table(table) => authors.extend(self.agent("authors", table, item, true)),
                 _ => self.mismatch("authors", expected, item),
             }
         }
@@ -321,25 +318,19 @@ impl Reader<'_> {
     fn publisher(&mut self, value: &Field<'_>) -> Option<Publisher> {
         match value.get_ref() {
             DeValue::Table(table) => {
-                let (name, uri, _) = self.agent("publisher", table, value, false);
-                Some(Publisher { name, uri })
+                let agent = self.agent("publisher", table, value, false)?;
+                Some(Publisher { name: agent.name, uri: agent.uri })
             }
             _ => self.line("publisher", value).map(|name| Publisher { name: name.into_owned(), uri: None }),
         }
     }
 
-    /// Reads a table with a name, an address and perhaps a role.
-    fn agent(
-        &mut self,
-        key: &str,
-        table: &DeTable<'_>,
-        whole: &Field<'_>,
-        role: bool,
-    ) -> (String, Option<String>, Option<String>) {
+    /// Reads a table with a name, an address and perhaps a role; without a name it is nobody.
+    fn agent(&mut self, key: &str, table: &DeTable<'_>, whole: &Field<'_>, role: bool) -> Option<Author> {
         let (mut name, mut uri, mut part) = (None, None, None);
         for (field, value) in table {
             match field.get_ref().as_ref() {
-                "name" => name = Some(self.line(&format!("{key}: name"), value).unwrap_or_default().into_owned()),
+                "name" => name = Some(self.line(&format!("{key}: name"), value).map(Cow::into_owned)),
                 "uri" => uri = self.checked(&format!("{key}: uri"), "an absolute URI", value, grammar::is_uri),
                 "role" if role => part = self.line(&format!("{key}: role"), value).map(Cow::into_owned),
                 unknown => self.note(&field.span(), || (format!("{key}.{unknown}"), None)),
@@ -348,7 +339,7 @@ impl Reader<'_> {
         if name.is_none() {
             self.fault(&whole.span(), format!("{key}: expected a table with a name, found none"));
         }
-        (name.unwrap_or_default(), uri, part)
+        Some(Author { name: name??, uri, role: part })
     }
 
     fn tags(&mut self, value: &Field<'_>) -> Vec<String> {
@@ -364,13 +355,13 @@ impl Reader<'_> {
     }
 
     fn json_table(&mut self, table: &DeTable<'_>) -> Map<String, Value> {
-        table.iter().map(|(key, value)| (key.get_ref().to_string(), self.json(value))).collect()
+        table.iter().filter_map(|(key, value)| Some((key.get_ref().to_string(), self.json(value)?))).collect()
     }
 
     /// Turns a free value into JSON's terms; TOML's own limit bounds the depth.
-    fn json(&mut self, value: &Field<'_>) -> Value {
-        match value.get_ref() {
-            DeValue::String(_) => self.string("extra", "a text", value).map_or(Value::Null, Value::String),
+    fn json(&mut self, value: &Field<'_>) -> Option<Value> {
+        Some(match value.get_ref() {
+            DeValue::String(_) => Value::String(self.string("extra", "a text", value)?),
             DeValue::Boolean(truth) => Value::Bool(*truth),
             DeValue::Integer(number) => {
                 let parsed = i64::from_str_radix(number.as_str(), number.radix());
@@ -381,9 +372,9 @@ impl Reader<'_> {
                 parsed.map_or_else(|| Value::String(number.as_str().to_owned()), Value::Number)
             }
             DeValue::Datetime(date) => Value::String(date.to_string()),
-            DeValue::Array(items) => Value::Array(items.iter().map(|item| self.json(item)).collect()),
+            DeValue::Array(items) => Value::Array(items.iter().filter_map(|item| self.json(item)).collect()),
             DeValue::Table(table) => Value::Object(self.json_table(table)),
-        }
+        })
     }
 }
 
@@ -470,6 +461,22 @@ mod tests {
         ] {
             assert!(Article::read_id(bad.as_bytes()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_reader_leaves_out_each_value_that_breaks_a_rule_and_nothing_beside_it() {
+        let text = r#"title = "x"
+            authors = ["good", "ba\u0007d", "", 7, { name = "q\u001b" }, { uri = "https://x.example" }, { name = "B", uri = "no" }]
+            publisher = { name = "p\u0007", uri = "https://x.example" }
+            tags = ["ok", "n\u0007o"]
+            extra = { a = "x\u0007", b = ["y\u0007", "z"], c = { d = "w\u0007" } }
+        "#;
+        let article = Article::read(text.as_bytes()).unwrap();
+        let json = serde_json::json!({
+            "title": "x", "authors": [{ "name": "good" }, { "name": "B" }], "tags": ["ok"], "extra": { "b": ["z"], "c": {} },
+        });
+        assert_eq!(serde_json::to_value(&article).unwrap(), json);
+        assert_eq!(fault(text).matches("line ").count(), 11);
     }
 
     #[test]
