@@ -283,3 +283,37 @@ fn extract_names_what_is_in_its_way_and_hints_at_what_runs() {
     let said = scene.expect(1, &["verify", "cut here.tar.zst"]);
     assert!(said.stderr.contains("`vellum salvage --to DIR 'cut here.tar.zst'`"), "{}", said.stderr);
 }
+
+#[test]
+fn an_article_is_found_by_id_and_path_in_whatever_form_its_name_is_typed() {
+    let scene = Scene::with_key();
+    // On disk the name is in the form that macOS typed for long: an e and an accent.
+    scene.write("in/cafe\u{301}.txt", "a");
+    scene.write("in/b.txt", "b");
+    scene.write("in/b.toml", "title = \"B\"\nid = \"th\u{e9}\"");
+    let bundle = scene.pack("in");
+    let bundle = bundle.to_str().unwrap();
+    scene.expect(0, &["init", "--quiet", "--no-passphrase", "--origin", "example.org/library", "library"]);
+    scene.expect(0, &["pack", "--quiet", "--into", "library", "in"]);
+    for (place, names) in [
+        (bundle, ["cafe\u{301}", "caf\u{e9}", "the\u{301}", "th\u{e9}", "b"].as_slice()),
+        ("library", &["in/cafe\u{301}", "in/caf\u{e9}", "the\u{301}", "th\u{e9}"]),
+    ] {
+        for (n, name) in names.iter().enumerate() {
+            scene.expect(0, &["show", place, name]);
+            scene.expect(0, &["cat", place, name]);
+            scene.expect(0, &["verify", "--article", name, place]);
+            scene.expect(0, &["extract", "--to", &format!("to-{n}-{}", place.len()), "--article", name, place]);
+            scene.expect(0, &["prove", "--output", &format!("proof-{n}-{}", place.len()), place, name]);
+            if place == "library" {
+                scene.expect(0, &["history", place, name]);
+            }
+        }
+        scene.expect(0, &["extract", "--to", &format!("glob-{}", place.len()), "--article", "**/cafe\u{301}*", place]);
+    }
+    scene.expect(0, &["cat", bundle, "cafe\u{301}/cafe\u{301}.txt"]);
+    scene.expect(0, &["cat", "library", "in/cafe\u{301}/cafe\u{301}.txt"]);
+    for verb in ["show", "cat", "prove", "history"] {
+        scene.expect(1, &[verb, "library", "the\u{300}"]);
+    }
+}
