@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::folder::litter::is_archive;
 use crate::folder::walk::{Event, FoundArticle, Note, WalkOptions, walk};
 use crate::folder::{derive, readable};
+use crate::format::checksums::METADATA;
 
 use super::keyring::write_new;
 use super::pack::report_notes;
@@ -38,6 +39,7 @@ pub(super) fn run(args: DraftArgs, ui: &Ui) -> Result<Answer, Failure> {
         return Err(Failure::new(format!("{}: is an archive, expected documents", args.path.display())));
     }
     readable(&args.path)?;
+    refuse_inside_article(&args.path)?;
     let mut articles: Vec<FoundArticle> = Vec::new();
     let mut failures = Vec::new();
     let mut left_out = Vec::new();
@@ -86,6 +88,17 @@ pub(super) fn run(args: DraftArgs, ui: &Ui) -> Result<Answer, Failure> {
     failures.iter().for_each(|failure| ui.failure(failure));
     let answer = |failure: &Failure| if failure.code() == 1 { Answer::No } else { Answer::NotDone };
     Ok(failures.iter().map(answer).max().unwrap_or(Answer::Yes))
+}
+
+/// Refuses a place in the folder of an article: a sidecar there would be one more file of that article.
+fn refuse_inside_article(path: &Path) -> Result<(), Failure> {
+    let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let Some(folder) = absolute.ancestors().skip(1).find(|folder| folder.join(METADATA).is_file()) else {
+        return Ok(());
+    };
+    let metadata = folder.join(METADATA);
+    Err(Failure::new(format!("{}: belongs to the article whose metadata is {}", path.display(), metadata.display()))
+        .hint("edit that; a folder inside becomes an article of its own by an `article.toml`"))
 }
 
 /// Derives a document's metadata and writes it; returns what it came from.

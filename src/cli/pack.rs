@@ -415,6 +415,7 @@ pub(super) fn report_notes(notes: &[(String, Note)], verbose: bool, ui: &Ui) -> 
         Note::Litter(Litter::Archive) => "archives, left out (--all takes them)",
         Note::Excluded => "left out by --exclude",
         Note::Metadata(_) | Note::MoreMetadata(_) => "unknown keys in metadata, kept as they are",
+        Note::Time => "were changed outside of the years 0001 to 9999; their times are not kept",
         Note::Changed => "changed while they were read, and were read again",
     };
     notes.sort_by_key(|(_, note)| kind(note));

@@ -203,6 +203,9 @@ pub enum Note {
     /// Further keys that are not in the vocabulary; their number.
     #[error("and {0} more unknown keys")]
     MoreMetadata(u64),
+    /// A time that `times.txt` cannot have.
+    #[error("was last changed outside of the years 0001 to 9999, and its time is not kept")]
+    Time,
     /// A file that changed while it was read and was read again.
     #[error("changed while it was read, and was read again")]
     Changed,
@@ -289,15 +292,26 @@ impl Walker<'_> {
         let folder: Arc<Path> = Arc::from(file.parent().unwrap_or(Path::new("")));
         let Some(disk_name) = file.file_name() else { return Ok(()) };
         let Some(name) = self.name("", disk_name)? else { return Ok(()) };
+        let stem = stem(&name).to_owned();
         let mut files =
             vec![SourceFile { name, folder: folder.clone(), disk_name: disk_name.to_owned(), stat: metadata.into() }];
         let sidecar = file.with_extension(SIDECAR_ENDING);
-        if let (Ok(metadata), Some(disk_name)) = (fs::metadata(&sidecar), sidecar.file_name()) {
-            let name = disk_name.to_string_lossy().into_owned();
-            files.push(SourceFile { name, folder, disk_name: disk_name.to_owned(), stat: (&metadata).into() });
+        // A sidecar by itself is no document.
+        if sidecar == file {
+            return self.article(&stem, Vec::new(), files.pop());
         }
-        let stem = stem(&files[0].name).to_owned();
-        self.group("", &stem, files)
+        let is_link = fs::symlink_metadata(&sidecar).is_ok_and(|found| found.is_symlink());
+        if is_link && !self.options.follow_symlinks {
+            return self.refuse(&sidecar.display().to_string(), Reason::Symlink);
+        }
+        let metadata = match (fs::metadata(&sidecar), sidecar.file_name()) {
+            (Ok(found), Some(name)) if found.is_file() => {
+                let (name, disk_name) = (format!("{stem}.{SIDECAR_ENDING}"), name.to_owned());
+                Some(SourceFile { name, folder, disk_name, stat: (&found).into() })
+            }
+            _ => None,
+        };
+        self.article(&stem, files, metadata)
     }
 
     fn folder(&mut self, folder: &Arc<Path>, below: &str) -> Result<(), Stopped> {

@@ -317,3 +317,69 @@ fn an_article_is_found_by_id_and_path_in_whatever_form_its_name_is_typed() {
         scene.expect(1, &[verb, "library", "the\u{300}"]);
     }
 }
+
+#[test]
+fn a_sidecar_by_itself_is_no_document_and_a_documents_own_one_is_found_in_any_form_of_its_name() {
+    let scene = Scene::with_key();
+    scene.write("in/a.md", "a");
+    scene.write("in/a.toml", "title = \"m\"");
+    scene.write("in/cafe\u{301}.md", "a");
+    scene.write("in/cafe\u{301}.toml", "title = \"Coffee\"");
+    for (path, words) in [("in/a.toml", "in/a.toml: is metadata without a document")] {
+        let said = scene.expect(1, &["pack", path]);
+        assert!(said.stderr.contains(words), "{}", said.stderr);
+    }
+    scene.expect(0, &["pack", "--quiet", "--output", "b.tar.zst", "in/cafe\u{301}.md"]);
+    let said = scene.expect(0, &["list", "b.tar.zst"]);
+    assert!(said.stdout.contains("Coffee") && said.stdout.contains("\tcaf\u{e9}\n"), "{}", said.stdout);
+    assert_eq!(scene.expect(0, &["cat", "b.tar.zst", "caf\u{e9}"]).stdout, "a");
+    // A folder of the sidecar's name is none, and a link is not followed unless asked.
+    scene.write("in/d.md", "d");
+    scene.write("in/d.toml/x", "x");
+    scene.expect(0, &["pack", "--quiet", "--output", "d.tar.zst", "in/d.md"]);
+    scene.write("in/e.md", "e");
+    std::os::unix::fs::symlink("a.toml", scene.path("in/e.toml")).unwrap();
+    let said = scene.expect(1, &["pack", "in/e.md"]);
+    assert!(said.stderr.contains("in/e.toml: is a symbolic link"), "{}", said.stderr);
+    scene.expect(0, &["pack", "--quiet", "--follow-symlinks", "--output", "e.tar.zst", "in/e.md"]);
+}
+
+#[test]
+fn draft_writes_no_sidecar_into_the_folder_of_an_article() {
+    let scene = Scene::with_key();
+    scene.write("in/c/article.toml", "title = \"C\"");
+    scene.write("in/c/z.txt", "z");
+    scene.write("in/c/sub/y.txt", "y");
+    for place in ["in/c/z.txt", "in/c/sub", "in/c/sub/y.txt"] {
+        let said = scene.expect(2, &["draft", place]);
+        assert!(said.stderr.contains(&format!("{place}: belongs to the article")), "{}", said.stderr);
+        assert!(said.stderr.contains("in/c/article.toml"), "{}", said.stderr);
+    }
+    assert!(!scene.path("in/c/z.toml").exists() && !scene.path("in/c/sub/y.toml").exists());
+    scene.write("in/w.txt", "w");
+    assert_eq!(scene.expect(0, &["draft", "in"]).stdout, "in/w.toml\n");
+}
+
+#[test]
+fn a_time_that_cannot_be_kept_is_named() {
+    let scene = Scene::with_key();
+    // Most file systems on disks end in 2446 or 2486.
+    let memory = std::path::Path::new("/dev/shm");
+    let at = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(253_402_300_800);
+    let Some(folder) = memory.is_dir().then(|| tempfile::tempdir_in(memory).unwrap()) else {
+        crate::scene::provided("/dev/shm", false);
+        return;
+    };
+    let input = folder.path().to_str().unwrap();
+    fs::write(folder.path().join("a.txt"), "a").unwrap();
+    fs::File::create(folder.path().join("b.txt")).and_then(|file| file.set_modified(at)).unwrap();
+    let said = scene.expect(0, &["pack", "--times", "--check", "--name", "n", input]);
+    assert!(said.stderr.contains("1 were changed outside of the years 0001 to 9999"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("/b.txt: was last changed outside") && !said.stderr.contains("a.txt:"),
+        "{}",
+        said.stderr
+    );
+    let said = scene.expect(0, &["pack", "--name", "n", input]);
+    assert!(!said.stderr.contains("9999"), "{}", said.stderr);
+}

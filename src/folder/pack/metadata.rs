@@ -234,6 +234,9 @@ fn read_batch(
     let mut plain = Vec::new();
     let mut layout = Layout::at(0);
     for article in found {
+        let timed = article.files.iter().chain(&article.metadata).filter(|_| options.times);
+        let untimed = timed.filter(|file| file.stat.modified().is_none());
+        batch.notes.extend(untimed.map(|file| (file.location().display().to_string(), Note::Time)));
         let Some((text, id, derived)) = read_one(&article, options, &mut batch) else { continue };
         let path = format!("{name}/{DATA}{}/{METADATA}", article.path);
         let before = plain.len();
