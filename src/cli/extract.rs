@@ -14,6 +14,7 @@ use crate::store::Object;
 use crate::watch::{Task, Watch};
 
 use super::input::{Files, ReadArgs, SelectArgs};
+use super::parts::Parts;
 use super::ui::{self, Ui};
 use super::{Answer, Failure};
 
@@ -66,12 +67,13 @@ pub(super) fn run(args: &ExtractArgs, ui: &Ui) -> Result<Answer, Failure> {
         Layout::Folder => Shape::Folders,
         Layout::Sidecar => Shape::Sidecars,
     };
-    let mut opened = Vec::new();
+    let (mut opened, mut parts) = (Vec::new(), Parts::default());
     for file in &args.files.files {
         if super::place::is_archive(file) {
             opened.extend(archive(args, file, ui)?);
         } else {
             let (bundle, contents, _) = args.read.bundle(file, ui)?;
+            parts.add(file, bundle.id(), bundle.manifest());
             let lines = args.select.lines(&contents)?;
             opened.push((file.clone(), bundle, contents, lines));
         }
@@ -83,6 +85,9 @@ pub(super) fn run(args: &ExtractArgs, ui: &Ui) -> Result<Answer, Failure> {
         if let Err(error) = extraction.add(bundle, contents, scope(lines.as_deref()), ui.run()) {
             return Err(Failure::from(error).about(file.display()));
         }
+    }
+    if args.select.articles.is_empty() {
+        parts.missing().iter().for_each(|missing| ui.say(missing));
     }
     let extracted = extraction.finish(args.overwrite)?;
     ui.finish();

@@ -19,6 +19,7 @@ mod list;
 mod log;
 mod pace;
 mod pack;
+mod parts;
 mod place;
 mod prove;
 mod push;

@@ -383,3 +383,38 @@ fn a_time_that_cannot_be_kept_is_named() {
     let said = scene.expect(0, &["pack", "--name", "n", input]);
     assert!(!said.stderr.contains("9999"), "{}", said.stderr);
 }
+
+#[test]
+fn verify_names_the_part_that_is_missing_among_several_of_a_split_pack() {
+    let scene = Scene::with_key();
+    for name in ["a", "b", "c", "d"] {
+        scene.write(&format!("in/{name}.txt"), name);
+    }
+    let said = scene.expect(0, &["pack", "--quiet", "--bundle-size", "1", "--output", "out", "in"]);
+    let parts: Vec<&str> = said.stdout.lines().collect();
+    assert_eq!(parts.len(), 4);
+    for (named, missing) in [
+        (&[0, 1, 2, 3][..], &[][..]),
+        (&[3, 1, 0, 2], &[]),
+        (&[1, 2, 3], &[1]),
+        (&[3, 1], &[1, 3]),
+        (&[0, 3], &[3]),
+        (&[0, 1, 2], &[4]),
+        // One alone is whole by itself, however often it is named.
+        (&[1], &[]),
+        (&[2, 2], &[]),
+    ] {
+        let files: Vec<&str> = named.iter().map(|&n: &usize| parts[n]).collect();
+        let said = scene.expect(0, &[&["verify"][..], &files].concat());
+        let notices: Vec<&str> = said.stdout.lines().filter(|line| line.starts_with("notice: part")).collect();
+        assert_eq!(notices.len(), missing.len(), "{named:?}\n{}", said.stdout);
+        for part in missing {
+            let named = |line: &&str| line.starts_with(&format!("notice: part {part} of \"in\" is not among"));
+            assert!(notices.iter().any(named), "{part}\n{}", said.stdout);
+        }
+        let said = scene.expect(0, &[&["verify", "--json"][..], &files].concat());
+        assert_eq!(said.stdout.matches("\"kind\":\"part-missing\"").count(), missing.len(), "{}", said.stdout);
+    }
+    let said = scene.expect(0, &["extract", "--to", "x", parts[1], parts[2]]);
+    assert!(said.stderr.contains("notice: part 1 of \"in\""), "{}", said.stderr);
+}
