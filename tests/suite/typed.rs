@@ -231,7 +231,7 @@ fn a_refusal_names_the_file_once_and_hints_at_what_helps_it() {
     scene.write("ids/a.md", "x");
     scene.write("ids/a.toml", "title = \"x\"\nid = \"b\"");
     scene.write("ids/b.md", "x");
-    refused(&scene, "ids", "1 file", &["has the id \"b\", as \"a\" has"], &["which is the path"]);
+    refused(&scene, "ids", "1 file", &["has the id \"b\", which is the path"], &["as \"a\" has"]);
     scene.write("percent/a%0A.md", "x");
     refused(&scene, "percent", "1 file", &["`--allow-percent`"], &["`--follow-symlinks`"]);
     let long = ["d", "e", "f"].map(|letter| letter.repeat(200)).join("/");

@@ -124,8 +124,8 @@ impl Packer<'_> {
                         refusals.push(Refusal { place: path.clone(), reason: Reason::LongId(id.len()) });
                     }
                     match ids.get(&id) {
-                        // Two articles of one path are told as that.
-                        Some(other) if *other == path => {}
+                        // Two articles of one path, and an id that is another's path, are told as that.
+                        Some(other) if *other == path || planned.id.is_none() || *other == id => {}
                         Some(other) => {
                             let reason = Reason::SameId { id, other: other.clone() };
                             refusals.push(Refusal { place: path, reason });
@@ -172,10 +172,6 @@ fn refuse_ids_that_are_paths(articles: &[Planned], refusals: &mut Vec<Refusal>) 
     let at = |path: &str| articles.binary_search_by(|other| order::articles(other.found.path.as_str(), path)).ok();
     for article in articles {
         let Some(id) = article.id.as_deref() else { continue };
-        let is_told = |refusal: &Refusal| matches!(&refusal.reason, Reason::SameId { id: same, .. } if same == id);
-        if refusals.iter().any(is_told) {
-            continue;
-        }
         let of_file = order::folders(id).find_map(at).filter(|&owner| {
             let name = id.get(articles[owner].found.path.as_str().len() + 1..);
             name == Some(METADATA) || articles[owner].found.files.iter().any(|file| Some(file.name.as_str()) == name)
