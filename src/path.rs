@@ -210,10 +210,11 @@ pub fn fold(text: &str) -> String {
 /// Says whether Windows would refuse a file of this name (one part of a path).
 pub fn refused_by_windows(part: &str) -> bool {
     let stem = part.split('.').next().unwrap_or(part).trim_end();
-    let device = ["con", "prn", "aux", "nul"].iter().any(|name| stem.eq_ignore_ascii_case(name))
-        || (stem.chars().count() == 4
-            && stem.get(..3).is_some_and(|s| s.eq_ignore_ascii_case("com") || s.eq_ignore_ascii_case("lpt"))
-            && stem.ends_with(|c| matches!(c, '1'..='9' | '¹' | '²' | '³')));
+    let device =
+        ["con", "prn", "aux", "nul", "conin$", "conout$", "clock$"].iter().any(|name| stem.eq_ignore_ascii_case(name))
+            || (stem.chars().count() == 4
+                && stem.get(..3).is_some_and(|s| s.eq_ignore_ascii_case("com") || s.eq_ignore_ascii_case("lpt"))
+                && stem.ends_with(|c| matches!(c, '1'..='9' | '¹' | '²' | '³')));
     device || part.ends_with(['.', ' ']) || part.contains(['<', '>', ':', '"', '|', '?', '*'])
 }
 
@@ -277,10 +278,10 @@ mod tests {
 
     #[test]
     fn knows_the_names_that_windows_refuses() {
-        for bad in ["con", "NUL.txt", "com1", "lpt9.md", "a?", "a.", "x:y"] {
+        for bad in ["con", "NUL.txt", "com1", "lpt9.md", "a?", "a.", "x:y", "CONIN$", "conout$.txt", "Clock$"] {
             assert!(refused_by_windows(bad), "{bad}");
         }
-        for good in ["console", "com", "com10", "a.b", "日本"] {
+        for good in ["console", "com", "com10", "a.b", "日本", "conin", "$clock$"] {
             assert!(!refused_by_windows(good), "{good}");
         }
         assert_eq!(fold("STRASSE"), fold("straße"));

@@ -11,13 +11,14 @@ use crate::collection::{follow, open_holder};
 use crate::digest::Digest;
 use crate::format::bundle::{Bundle, Contents};
 use crate::format::checkpoint::Checkpoint;
+use crate::format::order;
 use crate::keys::{SecretKey, Signer, VerifierKey};
 use crate::store::{Object, Store};
 use crate::trust::policy::{self, MAX_POLICY_BYTES, Policy};
 
 use super::Failure;
 use super::heads;
-use super::input::ReadArgs;
+use super::input::{ReadArgs, typed};
 use super::keyring;
 use super::place;
 use super::ui::Ui;
@@ -62,16 +63,17 @@ impl Opened {
     }
 
     /// Finds an article by its id, or by the path of one of its files; returns the rest of the path too.
-    pub(super) fn find<'a>(&self, catalog: &Catalog, asked: &'a str) -> Result<(Revision, &'a str), Failure> {
-        let mut id = asked;
-        loop {
-            if let Some(revision) = catalog.current(id)? {
-                return Ok((revision, &asked[id.len()..]));
+    pub(super) fn find(&self, catalog: &Catalog, asked: &str) -> Result<(Revision, String), Failure> {
+        let find = |asked: &str| {
+            for id in std::iter::once(asked).chain(order::folders(asked)) {
+                if let Some(revision) = catalog.current(id)? {
+                    return Ok::<_, Failure>(Some((revision, asked[id.len()..].to_owned())));
+                }
             }
-            match id.rsplit_once('/') {
-                Some((above, _)) => id = above,
-                None => break,
-            }
+            Ok(None)
+        };
+        if let Some(found) = typed(asked, find)? {
+            return Ok(found);
         }
         if self.withdrawn(catalog, asked).is_some() {
             return Err(Failure::no(format!("the article {asked:?} was withdrawn"))

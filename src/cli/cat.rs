@@ -8,7 +8,7 @@ use clap::Args;
 use crate::format::bundle::{self, Contents};
 use crate::format::checksums::{ChecksumList, DATA};
 
-use super::input::{ReadArgs, not_found};
+use super::input::{ReadArgs, not_found, typed};
 use super::ui::Ui;
 use super::{Answer, Failure};
 
@@ -46,8 +46,9 @@ pub(super) fn run(args: &CatArgs, ui: &Ui) -> Result<Answer, Failure> {
         return Ok(Answer::Yes);
     }
     let bundle = args.read.opened(&args.bundle, ui)?;
-    let asked = args.path.as_str();
-    let article = bundle.article(asked)?.ok_or_else(|| not_found(asked))?;
+    let found = typed(&args.path, |asked| Ok(bundle.article(asked)?.map(|article| (asked.to_owned(), article))))?;
+    let (asked, article) = found.ok_or_else(|| not_found(&args.path))?;
+    let asked = asked.as_str();
     let line = match article.file(asked) {
         Some(line) => line,
         None if asked == article.id || asked == article.path => only(&article.lines, article.content(), asked)?,

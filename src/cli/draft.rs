@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use crate::folder::derive;
 use crate::folder::litter::is_archive;
 use crate::folder::walk::{Event, FoundArticle, Note, WalkOptions, walk};
+use crate::folder::{derive, readable};
+use crate::format::checksums::METADATA;
 
 use super::keyring::write_new;
 use super::pack::report_notes;
@@ -37,13 +38,15 @@ pub(super) fn run(args: DraftArgs, ui: &Ui) -> Result<Answer, Failure> {
     if is_archive(&args.path) {
         return Err(Failure::new(format!("{}: is an archive, expected documents", args.path.display())));
     }
+    readable(&args.path)?;
+    refuse_inside_article(&args.path)?;
     let mut articles: Vec<FoundArticle> = Vec::new();
     let mut failures = Vec::new();
     let mut left_out = Vec::new();
     let walked = walk(&args.path, &WalkOptions::default(), &mut |event| {
         match event {
             Event::Article(article) => articles.push(article),
-            Event::Refused(refusal) => failures.push(Failure::no(format!("{}: {}", refusal.place, refusal.reason))),
+            Event::Refused(refusal) => failures.push(Failure::from(refusal)),
             Event::Noted(place, note @ Note::Litter(_)) => left_out.push((place, note)),
             Event::Noted(..) => {}
         }
@@ -83,7 +86,19 @@ pub(super) fn run(args: DraftArgs, ui: &Ui) -> Result<Answer, Failure> {
     report_notes(&left_out, false, ui)?;
     ui.say(format!("drafted {}; edit them, then `vellum pack`", ui::count(written, "sidecar")));
     failures.iter().for_each(|failure| ui.failure(failure));
-    Ok(if failures.is_empty() { Answer::Yes } else { Answer::No })
+    let answer = |failure: &Failure| if failure.code() == 1 { Answer::No } else { Answer::NotDone };
+    Ok(failures.iter().map(answer).max().unwrap_or(Answer::Yes))
+}
+
+/// Refuses a place in the folder of an article: a sidecar there would be one more file of that article.
+fn refuse_inside_article(path: &Path) -> Result<(), Failure> {
+    let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let Some(folder) = absolute.ancestors().skip(1).find(|folder| folder.join(METADATA).is_file()) else {
+        return Ok(());
+    };
+    let metadata = folder.join(METADATA);
+    Err(Failure::new(format!("{}: belongs to the article whose metadata is {}", path.display(), metadata.display()))
+        .hint("edit that; a folder inside becomes an article of its own by an `article.toml`"))
 }
 
 /// Derives a document's metadata and writes it; returns what it came from.

@@ -8,6 +8,7 @@ use crate::archive::{self, catalog};
 use crate::collection;
 use crate::finding::Code;
 use crate::folder;
+use crate::folder::walk::{Reason, Refusal};
 use crate::format::bundle;
 use crate::keys;
 use crate::mirror;
@@ -53,7 +54,11 @@ impl Failure {
 
     /// Names the thing that an error is about.
     pub(super) fn about(mut self, thing: impl fmt::Display) -> Self {
+        let thing = thing.to_string();
         self.message = format!("{thing}: {}", self.message);
+        if let Some(hint) = self.hint.as_mut().filter(|_| thing != "-") {
+            *hint = hint.replace("BUNDLE`", &format!("{}`", quoted(&thing)));
+        }
         self
     }
 
@@ -106,6 +111,16 @@ impl Failure {
     }
 }
 
+/// Returns an argument as a shell takes it.
+pub(super) fn quoted(argument: &str) -> String {
+    let is_plain =
+        |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | '+' | ',' | ':' | '@' | '%' | '=');
+    match argument.chars().all(is_plain) && !argument.is_empty() {
+        true => argument.to_owned(),
+        false => format!("'{}'", argument.replace('\'', r"'\''")),
+    }
+}
+
 impl From<bundle::Error> for Failure {
     fn from(error: bundle::Error) -> Self {
         let failure = Self::of(&error);
@@ -113,9 +128,11 @@ impl From<bundle::Error> for Failure {
             bundle::Error::Damaged(finding) => {
                 let hint = match finding.code {
                     Code::Table | Code::Truncated => {
-                        "is it a whole vellum bundle? `vellum verify FILE` says what is wrong with it"
+                        "is it a whole vellum bundle? `vellum verify BUNDLE` says what is wrong with it"
                     }
-                    _ => "`vellum verify FILE` lists all that is wrong; `vellum salvage FILE` gets what is still whole",
+                    _ => {
+                        "`vellum verify BUNDLE` lists all that is wrong; `vellum salvage --to DIR BUNDLE` gets what is still whole"
+                    }
                 };
                 Self { code: 1, ..failure }.hint(hint)
             }
@@ -229,25 +246,46 @@ impl From<mirror::Error> for Failure {
     }
 }
 
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let failure = Self::no(format!("{}: {}", refusal.place, refusal.reason));
+        Self { code: code_of(&refusal), ..failure }
+    }
+}
+
+/// What cannot be read says nothing about what it is.
+fn code_of(refusal: &Refusal) -> u8 {
+    if matches!(refusal.reason, Reason::Unreadable(_)) { 2 } else { 1 }
+}
+
 impl From<folder::Error> for Failure {
     fn from(error: folder::Error) -> Self {
         use folder::Error as E;
         match error {
             E::Bundle(error) => error.into(),
             E::Keys(error) => error.into(),
-            E::Refused(refusals) => {
-                let mut failure =
-                    Self::no(E::Refused(Vec::new()).to_string().replacen('0', &refusals.len().to_string(), 1));
+            E::Refused(ref refusals) => {
+                let code = refusals.iter().map(code_of).max().unwrap_or(1);
+                let mut failure = Self { code, ..Self::no(error.to_string()) };
                 failure.causes = refusals.iter().take(20).map(|r| format!("{}: {}", r.place, r.reason)).collect();
                 if refusals.len() > 20 {
                     failure.causes.push(format!("and {} more: `--json` lists all", refusals.len() - 20));
                 }
-                let hint = if refusals.iter().any(|r| matches!(r.reason, folder::walk::Reason::Symlink)) {
-                    "`--follow-symlinks` takes what links point to; `--exclude GLOB` leaves files out"
-                } else {
-                    "mend them, or leave them out with `--exclude GLOB`; `--allow-percent` takes names with `%0A`, `%0D`, `%25`"
-                };
-                failure.hint(hint)
+                let any = |is: fn(&Reason) -> bool| refusals.iter().any(|refusal| is(&refusal.reason));
+                let mut hints = vec!["mend them, or leave them out with `--exclude GLOB`"];
+                if any(|reason| matches!(reason, Reason::Symlink)) {
+                    hints.push("`--follow-symlinks` takes what links point to");
+                }
+                if any(|reason| matches!(reason, Reason::Percent)) {
+                    hints.push("`--allow-percent` takes names with `%0A`, `%0D`, `%25`");
+                }
+                if any(|reason| matches!(reason, Reason::LongId(_))) {
+                    hints.push("an article's `id` stands in its metadata: `vellum draft` writes one to edit");
+                }
+                if any(|reason| matches!(reason, Reason::OtherSource { .. })) {
+                    hints.push("`--take-over` revises what another source holds");
+                }
+                failure.hint(hints.join("; "))
             }
             E::Exists(_) => Self::of(&error).hint("`--overwrite` writes in its place, or into it where it is a folder"),
             E::OtherForm { .. } => Self::of(&error)
@@ -258,10 +296,12 @@ impl From<folder::Error> for Failure {
             E::Folds { .. } => Self { code: 1, ..Self::of(&error) }.hint(
                 "write to a file system that keeps them apart; or each to a folder of its own, with `--article PATH`",
             ),
+            E::FileAndFolder(_) | E::SamePlace { .. } => Self { code: 1, ..Self::of(&error) }
+                .hint("write each bundle to a folder of its own, or choose with `--article PATH`"),
             E::InTheWay { .. } => Self::of(&error).hint("remove it, or write to another folder with `--to DIR`"),
             E::NoArticles(_) => Self::of(&error).hint("give a folder that holds documents"),
             // A bundle's own list, or what would become one, breaks the rules: the answer is no, as for all other damage.
-            E::List(_) | E::SamePlace { .. } => Self { code: 1, ..Self::of(&error) },
+            E::List(_) => Self { code: 1, ..Self::of(&error) },
             E::OutputInside { .. } => Self::of(&error).hint("give another folder with `--output DIR`"),
             E::Cancelled => Self { code: INTERRUPTED, ..Self::of(&error) },
             _ => Self::of(&error),

@@ -14,6 +14,7 @@ use crate::store::Object;
 use crate::watch::{Task, Watch};
 
 use super::input::{Files, ReadArgs, SelectArgs};
+use super::parts::Parts;
 use super::ui::{self, Ui};
 use super::{Answer, Failure};
 
@@ -49,7 +50,7 @@ enum Layout {
     /// A folder for each article, its metadata in `article.toml`
     #[default]
     Folder,
-    /// `name.ext` with `name.toml` beside it, where an article's files have its name
+    /// `name.ext` with `name.toml` beside it, where `pack` takes that for the same article
     Sidecar,
 }
 
@@ -66,23 +67,27 @@ pub(super) fn run(args: &ExtractArgs, ui: &Ui) -> Result<Answer, Failure> {
         Layout::Folder => Shape::Folders,
         Layout::Sidecar => Shape::Sidecars,
     };
-    let mut opened = Vec::new();
+    let (mut opened, mut parts) = (Vec::new(), Parts::default());
     for file in &args.files.files {
         if super::place::is_archive(file) {
             opened.extend(archive(args, file, ui)?);
         } else {
             let (bundle, contents, _) = args.read.bundle(file, ui)?;
+            parts.add(file, bundle.id(), bundle.manifest());
             let lines = args.select.lines(&contents)?;
             opened.push((file.clone(), bundle, contents, lines));
         }
     }
-    let mut extraction = Extraction::begin(&args.to, shape, args.overwrite)?;
-    ui.begin(Task::Extract, Some(opened.iter().map(|(_, _, contents, _)| contents.layout.end()).sum()));
+    let mut extraction = Extraction::begin(&args.to, args.overwrite)?;
+    extraction.shape(shape, opened.iter().map(|(_, _, contents, lines)| (&contents.list, scope(lines.as_deref()))));
+    ui.begin(Task::Extract, Some(opened.iter().map(|(_, bundle, ..)| bundle.plain_bytes()).sum()));
     for (file, bundle, contents, lines) in &opened {
-        let scope = lines.as_deref().map_or(Scope::Everything, Scope::Lines);
-        if let Err(error) = extraction.add(bundle, contents, scope, ui.run()) {
+        if let Err(error) = extraction.add(bundle, contents, scope(lines.as_deref()), ui.run()) {
             return Err(Failure::from(error).about(file.display()));
         }
+    }
+    if args.select.articles.is_empty() {
+        parts.missing().iter().for_each(|missing| ui.say(missing));
     }
     let extracted = extraction.finish(args.overwrite)?;
     ui.finish();
@@ -94,6 +99,10 @@ pub(super) fn run(args: &ExtractArgs, ui: &Ui) -> Result<Answer, Failure> {
         ui.say(format!("wrote {files}, {bytes}, to {}", args.to.display()));
     }
     Ok(Answer::Yes)
+}
+
+fn scope(lines: Option<&[bool]>) -> Scope<'_> {
+    lines.map_or(Scope::Everything, Scope::Lines)
 }
 
 /// A bundle, and the lines of it that are wanted; all of them without.

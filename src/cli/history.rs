@@ -9,7 +9,7 @@ use crate::archive::layout;
 use crate::format::withdrawal::{MAX_WITHDRAWAL_BYTES, Withdrawal};
 
 use super::archive::open;
-use super::input::ReadArgs;
+use super::input::{ReadArgs, typed};
 use super::ui::Ui;
 use super::{Answer, Failure};
 
@@ -49,11 +49,12 @@ pub(super) fn run(args: &HistoryArgs, ui: &Ui) -> Result<Answer, Failure> {
     args.read.fit_archive()?;
     let opened = open(&args.library, &args.read, ui)?;
     let catalog = opened.catalog(ui)?;
-    let history = catalog.history(&args.article)?;
-    if history.is_empty() {
-        return Err(crate::collection::Error::NoArticle(args.article.clone()).into());
-    }
-    let current = catalog.current(&args.article)?.map(|revision| revision.number);
+    let found = typed(&args.article, |asked| {
+        let history = catalog.history(asked)?;
+        Ok((!history.is_empty()).then(|| (asked.to_owned(), history)))
+    })?;
+    let (article, history) = found.ok_or_else(|| crate::collection::Error::NoArticle(args.article.clone()))?;
+    let current = catalog.current(&article)?.map(|revision| revision.number);
     for revision in &history {
         let (leaf, withdrawn) = (revision.number.place.0, revision.withdrawn);
         let is_current = current == Some(revision.number);
@@ -71,7 +72,7 @@ pub(super) fn run(args: &HistoryArgs, ui: &Ui) -> Result<Answer, Failure> {
             ui.print_row(&[&leaf, state, &bundle, &revision.title])?;
         }
     }
-    if let Some((statement, leaf)) = opened.withdrawn(&catalog, &args.article) {
+    if let Some((statement, leaf)) = opened.withdrawn(&catalog, &article) {
         let bytes = opened.archive.store().read(&layout::statement(&statement), MAX_WITHDRAWAL_BYTES)?;
         let read = Withdrawal::decode(&bytes).ok();
         let reason = read.as_ref().map(|read| read.reason.as_deref().unwrap_or("(no reason is given)"));

@@ -3,6 +3,7 @@
 //! A pipe is spooled to an unnamed temporary file, up to a cap, and then read like a file: the findings are the same by construction, and no
 //! decoder sees a byte before the manifest's signature has been looked at.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::ops::ControlFlow;
@@ -16,6 +17,7 @@ use crate::finding::{Code, Finding};
 use crate::folder::BUNDLE_ENDING;
 use crate::format::bundle::{self, Bundle, Contents};
 use crate::ids::{BundleId, Origin};
+use crate::path;
 use crate::store::Object;
 use crate::store::disk::Pipe;
 use crate::trust::{self, Judgement, Worth};
@@ -209,6 +211,10 @@ fn require(judgement: &Judgement, unsigned: bool) -> Result<(), Failure> {
 pub(super) fn trust_hint(judgement: &Judgement) -> String {
     let unknown: Vec<_> =
         judgement.signatures.iter().filter(|s| s.worth == Worth::Untrusted).map(|s| s.key_id.as_str()).collect();
+    if judgement.signatures.iter().any(|s| s.worth == Worth::Elsewhere) {
+        return "`--archive` asks for a signature made for that archive: without it any by a key that you trust counts"
+            .into();
+    }
     if unknown.is_empty() {
         return "`--unsigned` goes on without a signature".into();
     }
@@ -247,19 +253,18 @@ impl SelectArgs {
         let mut wanted = vec![false; paths.len()];
         for asked in &self.articles {
             let before = wanted.iter().filter(|w| **w).count();
-            if let Some(n) = paths.iter().position(|(path, _)| path == asked) {
+            let one = |asked: &str| Ok(list.number(asked).or_else(|| contents.by_id(asked)));
+            if let Some(n) = typed(asked, one)? {
                 wanted[n] = true;
                 continue;
             }
             if asked.contains(['*', '?', '[', '{']) {
-                let glob = globset::GlobBuilder::new(asked).literal_separator(true).build();
+                let glob = globset::GlobBuilder::new(&path::nfc(asked)).literal_separator(true).build();
                 let glob = glob.map_err(|error| Failure::new(format!("{asked:?} is no glob")).cause(error))?;
                 let matcher = glob.compile_matcher();
                 for (wanted, (path, _)) in wanted.iter_mut().zip(&paths) {
-                    *wanted |= matcher.is_match(path);
+                    *wanted |= matcher.is_match(&*path::nfc(path));
                 }
-            } else if let Some(n) = contents.by_id(asked) {
-                wanted[n] = true;
             }
             if wanted.iter().filter(|w| **w).count() == before {
                 return Err(not_found(asked));
@@ -277,20 +282,19 @@ impl SelectArgs {
         let mut globs = Vec::new();
         for asked in &self.articles {
             if is_glob(asked) {
-                let glob = globset::GlobBuilder::new(asked).literal_separator(true).build();
+                let glob = globset::GlobBuilder::new(&path::nfc(asked)).literal_separator(true).build();
                 let glob = glob.map_err(|error| Failure::new(format!("{asked:?} is no glob")).cause(error))?;
                 globs.push((asked, glob.compile_matcher(), false));
-            } else if catalog.current(asked)?.is_some() {
-                ids.push(asked.clone());
             } else {
-                return Err(not_found(asked));
+                let revision = typed(asked, |asked| Ok(catalog.current(asked)?))?;
+                ids.push(revision.ok_or_else(|| not_found(asked))?.id);
             }
         }
         if self.articles.is_empty() || !globs.is_empty() {
             catalog.list(&Filter::default(), &mut |article| {
                 let fits = globs
                     .iter_mut()
-                    .filter(|(_, glob, _)| glob.is_match(&article.id))
+                    .filter(|(_, glob, _)| glob.is_match(&*path::nfc(&article.id)))
                     .map(|(_, _, found)| *found = true);
                 if fits.count() > 0 || self.articles.is_empty() {
                     ids.push(article.id);
@@ -305,9 +309,20 @@ impl SelectArgs {
     }
 }
 
+/// Finds what a person asks for by the name as it was typed, else by its normal form C, in which packers write names.
+pub(super) fn typed<T>(
+    asked: &str,
+    mut find: impl FnMut(&str) -> Result<Option<T>, Failure>,
+) -> Result<Option<T>, Failure> {
+    match (find(asked)?, path::nfc(asked)) {
+        (None, Cow::Owned(normal)) => find(&normal),
+        (found, _) => Ok(found),
+    }
+}
+
 /// Says that an article is not there.
 pub(super) fn not_found(asked: &str) -> Failure {
-    Failure::no(format!("no article {asked:?}")).hint("`vellum list FILE` shows the articles of a bundle")
+    Failure::no(format!("no article {asked:?}")).hint("`vellum list BUNDLE` shows the articles of a bundle")
 }
 
 /// The bundles that a verb reads.

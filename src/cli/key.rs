@@ -30,6 +30,12 @@ pub(super) struct KeyArgs {
     command: KeyCommand,
 }
 
+impl KeyArgs {
+    pub(super) fn has_json(&self) -> bool {
+        !matches!(self.command, KeyCommand::Show { .. })
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum KeyCommand {
     /// Make a key pair, and trust it unless it is written elsewhere with --output

@@ -19,6 +19,7 @@ mod list;
 mod log;
 mod pace;
 mod pack;
+mod parts;
 mod place;
 mod prove;
 mod push;
@@ -105,6 +106,18 @@ enum Command {
     Man(completions::ManArgs),
 }
 
+impl Command {
+    /// Says whether a verb has anything to print as JSON.
+    fn has_json(&self) -> bool {
+        match self {
+            Self::Cat(_) | Self::Reindex(_) | Self::Completions(_) | Self::Man(_) => false,
+            Self::Key(args) => args.has_json(),
+            Self::Trust(args) => args.has_json(),
+            _ => true,
+        }
+    }
+}
+
 /// What a verb answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Answer {
@@ -124,6 +137,10 @@ pub fn run() -> ExitCode {
         }
     };
     let ui = Ui::new(&cli.global);
+    if ui.json && !cli.command.has_json() {
+        ui.failure(&Failure::new("--json has no effect here: this verb has no objects to print"));
+        return ExitCode::from(2);
+    }
     let answer = match cli.command {
         Command::Init(args) => init::run(&args, &ui),
         Command::Deposit(args) => deposit::run(&args, &ui),

@@ -10,14 +10,14 @@ use serde::Serialize;
 
 use crate::archive::Archive;
 use crate::collection::add::{AddOptions, Added, add, preview};
-use crate::folder::BUNDLE_ENDING;
 use crate::folder::litter::Litter;
 use crate::folder::pack::{BUNDLE_BYTES, LEVEL, PackOptions, Packed, pack};
 use crate::folder::walk::{Note, WalkOptions, root_name};
+use crate::folder::{BUNDLE_ENDING, readable};
 use crate::format::bundle::check;
 use crate::format::frame::MAX_LEVEL;
 use crate::format::framing::{FRAME_BYTES, MAX_FRAME_TARGET, MIN_FRAME_TARGET};
-use crate::format::manifest::{Name, is_title};
+use crate::format::manifest::{MAX_TITLE_BYTES, Name, is_title};
 use crate::ids::Origin;
 use crate::keys::Signer;
 use crate::path::EntryPath;
@@ -185,12 +185,17 @@ pub(super) fn run(args: PackArgs, ui: &Ui) -> Result<Answer, Failure> {
             Failure::new("--log-secret has no effect without --into").hint("`--into ARCHIVE` adds to an archive")
         );
     }
+    readable(&args.path)?;
     let folder = root_name(&args.path);
     let name = match &args.name {
         Some(name) => name.clone(),
         None => Name::like(&folder).or_else(|| Name::like("articles")).ok_or_else(|| Failure::new("no name"))?,
     };
     let title = args.title.clone().unwrap_or(folder);
+    if title.len() > MAX_TITLE_BYTES {
+        let found = format!("the title is {} bytes long, at most {MAX_TITLE_BYTES} are allowed", title.len());
+        return Err(Failure::new(found).hint("give a shorter one with `--title`"));
+    }
     if !is_title(&title) {
         return Err(
             Failure::new(format!("the title must be one line of text: {title:?}")).hint("give one with `--title`")
@@ -414,18 +419,21 @@ pub(super) fn report_notes(notes: &[(String, Note)], verbose: bool, ui: &Ui) -> 
         Note::Litter(Litter::Editor) => "left by editors, left out (--all takes them)",
         Note::Litter(Litter::Archive) => "archives, left out (--all takes them)",
         Note::Excluded => "left out by --exclude",
-        Note::Metadata(_) => "unknown keys in metadata, kept as they are",
+        Note::Metadata(_) | Note::MoreMetadata(_) => "unknown keys in metadata, kept as they are",
+        Note::Time => "were changed outside of the years 0001 to 9999; their times are not kept",
         Note::Changed => "changed while they were read, and were read again",
     };
     notes.sort_by_key(|(_, note)| kind(note));
     for same in notes.chunk_by(|a, b| kind(&a.1) == kind(&b.1)) {
-        ui.say(format!("{} {}:", ui::thousands(same.len() as u64), kind(&same[0].1)));
+        let more: u64 = same.iter().map(|(_, note)| if let Note::MoreMetadata(n) = note { n - 1 } else { 0 }).sum();
+        ui.say(format!("{} {}:", ui::thousands(same.len() as u64 + more), kind(&same[0].1)));
         let shown = if verbose { same.len() } else { MAX_SHOWN };
         for (place, note) in same.iter().take(shown) {
             ui.say(format!("  {}: {}", place, &note.to_string()));
         }
         if same.len() > shown {
-            ui.say(format!("  and {} more; `--verbose` shows all", same.len() - shown));
+            let more = ui::thousands((same.len() - shown) as u64 + more);
+            ui.say(format!("  and {more} more; `--verbose` shows all"));
         }
     }
     Ok(())

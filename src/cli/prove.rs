@@ -7,7 +7,7 @@ use clap::Args;
 use crate::collection::prove::{Disproof, Proved, prove_article, verify_proof};
 use crate::digest::{Digest, Hasher};
 use crate::finding::Severity;
-use crate::format::bundle::{SignatureFile, Tail};
+use crate::format::bundle::{ProvedArticle, SignatureFile, Tail};
 use crate::format::leaf::LeafSignature;
 use crate::format::proof::{ARTICLE_ENDING, ENDING, Extra, MAX_LINES_BYTES, MAX_PROOF_BYTES, Proof};
 use crate::keys::{Kind, Signature, VerifierKey};
@@ -15,7 +15,7 @@ use crate::store::disk;
 use crate::trust::{JudgedSignature, TrustedKey, logged};
 
 use super::archive::open;
-use super::input::{ReadArgs, not_found};
+use super::input::{ReadArgs, not_found, typed};
 use super::ui::Ui;
 use super::{Answer, Failure, keyring};
 
@@ -78,9 +78,14 @@ pub(super) fn run(args: &ProveArgs, ui: &Ui) -> Result<Answer, Failure> {
 
 /// Writes the proof that an article stands in a signed bundle.
 fn by_bundle(args: &ProveArgs, ui: &Ui) -> Result<Answer, Failure> {
+    args.read.fit(&[&args.library], false)?;
     let bundle = args.read.opened(&args.library, ui)?;
-    let article =
-        bundle.article(&args.article)?.filter(|article| [&article.id, &article.path].contains(&&args.article));
+    if bundle.tail().signatures.is_empty() {
+        return Err(Failure::no(format!("{}: is not signed, and a proof is its signatures", args.library.display()))
+            .hint(format!("`vellum sign {}` signs it", args.library.display())));
+    }
+    let is = |asked: &str, article: &ProvedArticle| article.id == asked || article.path == asked;
+    let article = typed(&args.article, |asked| Ok(bundle.article(asked)?.filter(|article| is(asked, article))))?;
     let article = article.ok_or_else(|| not_found(&args.article))?;
     let lines = article.lines.text().to_owned();
     if lines.len() > MAX_LINES_BYTES {

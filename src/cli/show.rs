@@ -10,7 +10,7 @@ use crate::format::checksums::{DATA, METADATA};
 use crate::store::Object;
 use crate::trust::JudgedSignature;
 
-use super::input::{ReadArgs, not_found};
+use super::input::{ReadArgs, not_found, typed};
 use super::ui::{self, Ui};
 use super::verify::{describe, signature_line};
 use super::{Answer, Failure};
@@ -26,7 +26,7 @@ pub(super) struct ShowArgs {
     /// Bundle, archive, or - for a pipe
     #[arg(value_name = "BUNDLE")]
     bundle: PathBuf,
-    /// An article's path in the bundle, or its id in the archive
+    /// An article's id, or its path in the bundle
     article: Option<String>,
     #[command(flatten)]
     read: ReadArgs,
@@ -62,7 +62,10 @@ pub(super) fn run(args: &ShowArgs, ui: &Ui) -> Result<Answer, Failure> {
     }
     let (bundle, contents, judgement) = args.read.bundle(&args.bundle, ui)?;
     if let Some(asked) = &args.article {
-        return article(asked, &bundle, &contents, ui);
+        let list = &contents.list;
+        let found = typed(asked, |asked| Ok(list.number(asked).or_else(|| contents.by_id(asked))))?;
+        let n = found.ok_or_else(|| not_found(asked))?;
+        return article(list.article(n), &bundle, &contents, ui);
     }
     let text = String::from_utf8_lossy(&bundle.tail().manifest).into_owned();
     if ui.json {

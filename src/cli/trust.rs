@@ -41,6 +41,12 @@ pub(super) struct TrustVerbArgs {
     command: TrustCommand,
 }
 
+impl TrustVerbArgs {
+    pub(super) fn has_json(&self) -> bool {
+        !matches!(self.command, TrustCommand::Export { .. })
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum TrustCommand {
     /// Show the policy that holds now, or one in a file

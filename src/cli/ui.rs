@@ -213,7 +213,13 @@ impl Watch for Ui {
     }
 
     fn advance(&self, amount: u64) {
-        self.with_bar(|bar| bar.inc(amount));
+        // What is read twice, or found on the way, was not in the total.
+        self.with_bar(|bar| {
+            bar.inc(amount);
+            if bar.length().is_some_and(|length| length < bar.position()) {
+                bar.set_length(bar.position());
+            }
+        });
     }
 
     fn cancelled(&self) -> bool {

@@ -16,8 +16,10 @@ use crate::trust::{JudgedSignature, Judgement, Removal, Worth};
 use crate::watch::{Task, Watch};
 
 use super::archive::Opened;
+use super::error::quoted;
 use super::input::{Files, ReadArgs, SelectArgs, file_name_finding, trust_hint};
 use super::pack::now;
+use super::parts::Parts;
 use super::ui::{self, Ui};
 use super::{Answer, Failure};
 
@@ -106,9 +108,9 @@ pub(super) fn run(args: &VerifyArgs, ui: &Ui) -> Result<Answer, Failure> {
     if args.proof.is_none() {
         args.read.fit(&args.files.files, true)?;
     }
-    let mut answer = Answer::Yes;
+    let (mut answer, mut parts) = (Answer::Yes, Parts::default());
     for path in &args.files.files {
-        answer = answer.max(match one(args, path, ui) {
+        answer = answer.max(match one(args, path, &mut parts, ui) {
             Ok(true) => Answer::Yes,
             Ok(false) => Answer::No,
             Err(failure) if failure.ends_all() => return Err(failure),
@@ -124,18 +126,21 @@ pub(super) fn run(args: &VerifyArgs, ui: &Ui) -> Result<Answer, Failure> {
             }
         });
     }
+    for missing in parts.missing() {
+        if ui.json { ui.print_json("part-missing", &missing)? } else { ui.print(missing)? }
+    }
     Ok(answer)
 }
 
 /// Verifies one file, archive or document.
-fn one(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
+fn one(args: &VerifyArgs, path: &Path, parts: &mut Parts, ui: &Ui) -> Result<bool, Failure> {
     let some_articles = !args.select.articles.is_empty();
     match &args.proof {
         Some(proof) => super::prove::check(path, proof, &args.read, ui),
         None if super::place::is_archive(path) && some_articles => articles(args, path, ui),
         None if super::place::is_archive(path) => archive(args, path, ui),
         None if some_articles => some(args, path, ui),
-        None => whole(args, path, ui),
+        None => whole(args, path, parts, ui),
     }
 }
 
@@ -325,7 +330,7 @@ fn article((path, opened, catalog): (&Path, &Opened, &Catalog), asked: &str, ui:
 }
 
 /// Verifies a whole bundle and reports.
-fn whole(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
+fn whole(args: &VerifyArgs, path: &Path, parts: &mut Parts, ui: &Ui) -> Result<bool, Failure> {
     let file = args.read.file(path, ui)?;
     ui.begin(Task::Verify, None);
     let report = check(&file, ui.run()).map_err(|error| Failure::from(error).about(path.display()))?;
@@ -334,6 +339,9 @@ fn whole(args: &VerifyArgs, path: &Path, ui: &Ui) -> Result<bool, Failure> {
         (Some(tail), Some(manifest)) => args.read.judge(tail, manifest, ui)?,
         _ => Judgement::default(),
     };
+    if let (Some(id), Some(manifest)) = (report.id(), &report.manifest) {
+        parts.add(path, id, manifest);
+    }
     let mut findings = report.findings.clone();
     findings.extend(report.id().and_then(|id| file_name_finding(path, id)));
     let intact = findings.is_empty();
@@ -442,7 +450,8 @@ fn print(
         ui.print(format!("  … and {} more; `--json` lists all", ui::thousands((lost.len() - MAX_SHOWN) as u64)))?;
     }
     if !intact {
-        ui.hint(format!("`vellum salvage {file}` gets out what is still whole"));
+        let file = if file == "-" { "FILE".into() } else { quoted(file) };
+        ui.hint(format!("`vellum salvage --to DIR {file}` gets out what is still whole"));
     } else if !good {
         ui.hint(trust_hint(judgement));
     }

@@ -3,7 +3,7 @@
 //! All files go to an unfinished folder beside the target; only when every bundle has been proved, and all is on disk, is it given its
 //! name. Nothing that exists is overwritten unless that is asked for, and then only in the target's own folders, never through a link.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
@@ -20,12 +20,13 @@ use crate::format::bundle::{Bundle, Contents, Piece, Receiver, Scope, Source, pr
 use crate::format::checksums::{ChecksumList, DATA, METADATA};
 use crate::format::order;
 use crate::format::times;
-use crate::path;
+use crate::path::{self, MAX_PART_BYTES};
 use crate::run::Run;
 use crate::store::disk;
 
 use super::overwrite::overwrite;
 use super::tree::Tree;
+use super::walk::{self, SIDECAR_ENDING};
 use super::{Error, publish};
 
 /// The shape of the folder that is written.
@@ -34,7 +35,7 @@ pub enum Shape {
     /// A folder for each article, with its `article.toml` in it, as the bundle has it.
     #[default]
     Folders,
-    /// `name.ext` with `name.toml` beside it, where all of an article's files have its own name.
+    /// `name.ext` with `name.toml` beside it, where that is read back as the same article.
     Sidecars,
 }
 
@@ -46,7 +47,8 @@ pub struct Extraction {
     tree: Tree,
     /// Where the tree is made; removed with it where it gets no name.
     _unfinished: TempDir,
-    shape: Shape,
+    /// The articles that take the form with a sidecar.
+    beside: HashSet<String>,
     /// Where each file written so far came from, by its place.
     written: HashMap<String, String>,
     bytes: u64,
@@ -62,19 +64,40 @@ pub struct Extracted {
 }
 
 impl Extraction {
-    /// Begins an extraction to `target`.
+    /// Begins an extraction to `target` in folders; [`Self::shape`] asks for another form.
     ///
     /// # Errors
-    /// Where `target` is there and holds something, unless `overwrite`; or nothing can be written beside it.
-    pub fn begin(target: &Path, shape: Shape, overwrite: bool) -> Result<Self, Error> {
+    /// Where `target` is there and holds something, unless `overwrite`, or is no folder; or nothing can be written beside it.
+    pub fn begin(target: &Path, overwrite: bool) -> Result<Self, Error> {
         let target = publish::resolved(target);
         let into_empty = is_empty(&target);
-        if target.symlink_metadata().is_ok() && !overwrite && !into_empty {
+        if let Some(there) = target.symlink_metadata().ok().filter(|_| !target.is_dir()) {
+            let found = if there.is_symlink() { "a symbolic link" } else { "a file" };
+            return Err(Error::InTheWay { path: target, expected: "a folder", found });
+        }
+        if target.is_dir() && !overwrite && !into_empty {
             return Err(Error::Exists(target));
         }
         let unfinished = publish::unnamed_folder(&target)?;
         let tree = Tree::begin(unfinished.path().join("out"))?;
-        Ok(Self { target, into_empty, tree, _unfinished: unfinished, shape, written: HashMap::new(), bytes: 0 })
+        let (beside, written) = (HashSet::new(), HashMap::new());
+        Ok(Self { target, into_empty, tree, _unfinished: unfinished, beside, written, bytes: 0 })
+    }
+
+    /// Chooses the form of each article that will be written: of all bundles at once, since an article may lie inside another bundle's.
+    ///
+    /// With [`Shape::Sidecars`] an article that would not be found again as it is keeps its folder.
+    pub fn shape<'a>(&mut self, shape: Shape, bundles: impl IntoIterator<Item = (&'a ChecksumList, Scope<'a>)>) {
+        let mut files: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        if shape == Shape::Sidecars {
+            for (list, scope) in bundles {
+                for line in (0..list.len()).filter(|&line| scope.holds(line)) {
+                    let Some(owner) = list.owner(line) else { continue };
+                    files.entry(list.article(owner)).or_default().push(list.below(line));
+                }
+            }
+        }
+        self.beside = forms(&files);
     }
 
     /// Writes the files of a bundle that are in `scope`, proving them on the way.
@@ -89,12 +112,8 @@ impl Extraction {
         run: Run<'_>,
     ) -> Result<(), Error> {
         let list = &contents.list;
-        let wanted = |line: usize| match scope {
-            Scope::Everything => true,
-            Scope::Lines(lines) => lines.get(line).copied().unwrap_or(false),
-        };
-        let places = places(list, self.shape);
-        let wanted: Vec<usize> = (0..places.len()).filter(|line| wanted(*line)).collect();
+        let places = places(list, &self.beside);
+        let wanted: Vec<usize> = (0..places.len()).filter(|&line| scope.holds(line)).collect();
         for &line in &wanted {
             let (place, path) = (&places[line], list.path(line));
             if let Some(other) = self.written.insert(place.clone(), path.to_owned()) {
@@ -214,65 +233,70 @@ impl Receiver for Writer<'_> {
     }
 }
 
-/// Returns where each file of the list goes, below the target.
-fn places(list: &ChecksumList, shape: Shape) -> Vec<String> {
-    let below = |line: usize| list.path(line).strip_prefix(DATA).unwrap_or_default();
-    let mut places: Vec<String> = (0..list.len()).map(|line| below(line).to_owned()).collect();
-    if shape == Shape::Folders {
-        return places;
-    }
-    let owners: Vec<Option<usize>> = (0..list.len()).map(|line| list.owner(line)).collect();
-    let articles: Vec<&str> = list.articles().map(|(path, _)| path).collect();
-    let mut beside = vec![true; articles.len()];
-    for (line, owner) in owners.iter().enumerate() {
-        let Some(owner) = *owner else { continue };
-        beside[owner] &= list.is_metadata(line) || is_named_for(articles[owner], below(line));
-    }
-    // The sidecar of an article of this name would make its whole folder one article.
-    for (n, article) in articles.iter().enumerate() {
-        let name = article.rsplit('/').next().unwrap_or(article);
-        beside[n] &= path::fold(&format!("{name}.toml")) != METADATA;
-    }
-    let beside_place = |line: usize, article: &str| {
-        let folder = article.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
-        match list.is_metadata(line) {
-            true => format!("{article}.toml"),
-            false => format!("{folder}{}", below(line).rsplit('/').next().unwrap_or_default()),
+/// Returns where each file of the list goes, below the target; the articles in `beside` take the form with a sidecar.
+fn places(list: &ChecksumList, beside: &HashSet<String>) -> Vec<String> {
+    let place = |line: usize| {
+        let below = list.path(line).strip_prefix(DATA).unwrap_or_default();
+        match list.owner(line).map(|owner| list.article(owner)).filter(|article| beside.contains(*article)) {
+            Some(article) => place_beside(article, below),
+            None => below.to_owned(),
         }
     };
-    // An article whose files would take the place of another's, or of a folder, keeps its folder; that may free or take other places.
-    loop {
-        // In the folder of an article that keeps it, all files are that article's: what lies in there keeps its folder too.
-        for n in 0..articles.len() {
-            let keeps = |above: &str| list.number(above).is_some_and(|above| !beside[above]);
-            if beside[n] && order::folders(articles[n]).any(keeps) {
-                beside[n] = false;
-            }
-        }
-        for (line, owner) in owners.iter().enumerate() {
-            places[line] = match owner.filter(|&owner| beside[owner]) {
-                Some(owner) => beside_place(line, articles[owner]),
-                None => below(line).to_owned(),
-            };
-        }
-        let mut taken: HashMap<&str, usize> = HashMap::new();
-        places.iter().for_each(|place| *taken.entry(place).or_default() += 1);
-        let folders: HashSet<&str> = places.iter().flat_map(|place| order::folders(place)).collect();
-        let clash = |line: usize| folders.contains(places[line].as_str()) || taken[places[line].as_str()] > 1;
-        let clashing = (0..places.len()).filter(|&line| clash(line)).filter_map(|line| owners[line]);
-        let back: Vec<usize> = clashing.filter(|&owner| beside[owner]).collect();
-        if back.is_empty() {
-            return places;
-        }
-        back.into_iter().for_each(|owner| beside[owner] = false);
+    (0..list.len()).map(place).collect()
+}
+
+/// Returns where a file lies if its article takes the form with a sidecar.
+fn place_beside(article: &str, below: &str) -> String {
+    match below.rsplit_once('/') {
+        Some((folder, METADATA)) if folder == article => format!("{article}.{SIDECAR_ENDING}"),
+        Some((_, name)) => order::parent(article).map_or(name.to_owned(), |folder| format!("{folder}/{name}")),
+        None => below.to_owned(),
     }
 }
 
-/// Says whether a file lies directly in its article's folder and has the article's name as its stem.
-fn is_named_for(article: &str, path: &str) -> bool {
-    let stem = article.rsplit('/').next().unwrap_or_default();
-    let Some(name) = path.strip_prefix(article).and_then(|rest| rest.strip_prefix('/')) else { return false };
-    let Some(ending) = name.strip_prefix(stem) else { return false };
-    let single = ending.is_empty() || (ending.starts_with('.') && !ending[1..].contains('.'));
-    single && !name.contains('/') && ending != ".toml" && name != METADATA
+/// Returns the articles that the walk finds again, as they are, where each lies as `name.ext` with `name.toml` beside it; all others take
+/// the form of a folder. `files` has the files of each article below `data/`.
+fn forms(files: &BTreeMap<&str, Vec<&str>>) -> HashSet<String> {
+    let mut beside: HashSet<&str> =
+        files.iter().filter(|(article, files)| fits_beside(article, files)).map(|(a, _)| *a).collect();
+    // An article whose files would take the place of another's, or of a folder, keeps its folder; that may free or take other places.
+    loop {
+        // In the folder of an article that keeps it, all files are that article's: what lies in there keeps its folder too.
+        let keeps = |above: &str, beside: &HashSet<&str>| files.contains_key(above) && !beside.contains(above);
+        for article in files.keys() {
+            if order::folders(article).any(|above| keeps(above, &beside)) {
+                beside.remove(article);
+            }
+        }
+        let places: Vec<(&str, String)> = files
+            .iter()
+            .flat_map(|(article, files)| files.iter().map(move |file| (*article, *file)))
+            .map(|(article, file)| {
+                (article, if beside.contains(article) { place_beside(article, file) } else { file.to_owned() })
+            })
+            .collect();
+        let mut taken: HashMap<&str, usize> = HashMap::new();
+        places.iter().for_each(|(_, place)| *taken.entry(place).or_default() += 1);
+        let folders: HashSet<&str> = places.iter().flat_map(|(_, place)| order::folders(place)).collect();
+        let clashes = |place: &str| folders.contains(place) || taken[place] > 1;
+        let clashing = places.iter().filter(|(_, place)| clashes(place)).map(|(article, _)| *article);
+        let back: HashSet<&str> = clashing.filter(|article| beside.contains(article)).collect();
+        if back.is_empty() {
+            return beside.into_iter().map(str::to_owned).collect();
+        }
+        beside.retain(|article| !back.contains(article));
+    }
+}
+
+/// Says whether all of an article's files lie directly in its folder and would be taken for one article of its name outside of it.
+fn fits_beside(article: &str, files: &[&str]) -> bool {
+    let name = article.rsplit('/').next().unwrap_or(article);
+    let sidecar = format!("{name}.{SIDECAR_ENDING}");
+    // A sidecar of that name would make its whole folder one article.
+    let is_name = sidecar.len() <= MAX_PART_BYTES && path::fold(&sidecar) != METADATA;
+    let fits = |file: &&str| {
+        let own = file.strip_prefix(article).and_then(|rest| rest.strip_prefix('/'));
+        own.is_some_and(|own| own == METADATA || (!own.contains('/') && walk::stem(own) == name && own != sidecar))
+    };
+    is_name && files.iter().all(fits)
 }

@@ -17,8 +17,10 @@ mod without;
 
 pub use pack::article_id;
 pub use publish::BUNDLE_ENDING;
+pub use read::readable;
 pub use without::without;
 
+use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
 
@@ -33,7 +35,7 @@ use crate::keys;
 #[non_exhaustive]
 pub enum Error {
     /// Things that cannot be taken into a bundle; all of them.
-    #[error("{} of the files cannot be packed", .0.len())]
+    #[error("{} cannot be packed", files(.0))]
     Refused(Vec<walk::Refusal>),
     /// Nothing to pack.
     #[error("{0}: no article found")]
@@ -102,6 +104,9 @@ pub enum Error {
         /// The other.
         other: String,
     },
+    /// A file of one bundle would be a folder of another.
+    #[error("{0:?} would be a file and a folder at once")]
+    FileAndFolder(String),
     /// Something else lies where a file or folder would go.
     #[error("{path}: expected {expected}, found {found}")]
     InTheWay {
@@ -133,6 +138,12 @@ pub enum Error {
     /// The watch asked to stop.
     #[error("stopped on request")]
     Cancelled,
+}
+
+/// Counts the files that are refused, each once whatever is wrong with it.
+fn files(refusals: &[walk::Refusal]) -> String {
+    let places: HashSet<&str> = refusals.iter().map(|refusal| refusal.place.as_str()).collect();
+    format!("{} file{}", places.len(), if places.len() == 1 { "" } else { "s" })
 }
 
 impl From<ManifestFault> for Error {

@@ -1,12 +1,13 @@
 //! Reading files so that what is read is what was there: a file that changes under the reader is noticed.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use crate::digest::{Digest, Hasher};
 
+use super::Error;
 use super::stat::Stat;
 use super::walk::SourceFile;
 
@@ -26,6 +27,22 @@ impl From<io::Error> for ReadError {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::UnexpectedEof { Self::Changed } else { Self::Io(error) }
     }
+}
+
+/// Makes sure that a folder can be listed, or a file be opened.
+///
+/// # Errors
+/// [`Error::Read`]; where it is neither, its cause says so.
+pub fn readable(path: &Path) -> Result<(), Error> {
+    let look = || {
+        let metadata = fs::metadata(path)?;
+        match metadata.is_dir() {
+            true => fs::read_dir(path).map(drop),
+            false if metadata.is_file() => open(path).map(drop),
+            false => Err(io::Error::other("is neither a file nor a folder")),
+        }
+    };
+    look().map_err(|source| Error::Read { path: path.to_owned(), source })
 }
 
 /// Opens a file without waiting for a writer, should it have become a pipe.

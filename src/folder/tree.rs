@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::format::order;
 use crate::path::fold;
 
 use super::Error;
@@ -35,7 +36,7 @@ impl Tree {
     pub(super) fn make_folder_of<'p>(
         &mut self,
         place: &str,
-        places: impl IntoIterator<Item = &'p String>,
+        places: impl IntoIterator<Item = &'p String> + Clone,
     ) -> Result<(), Error> {
         let Some((folder, _)) = place.rsplit_once('/') else { return Ok(()) };
         if self.folders.contains(folder) {
@@ -49,7 +50,12 @@ impl Tree {
             match fs::create_dir(&path) {
                 Ok(()) => drop(self.folders.insert(above.to_owned())),
                 Err(error) if matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory) => {
-                    return Err(self.clash(above, places));
+                    // Above it there may be a file that an earlier bundle has written.
+                    let is_file = |file: &str| file == above || order::is_below(above, file);
+                    return Err(match places.clone().into_iter().find(|file| is_file(file)) {
+                        Some(file) => Error::FileAndFolder(file.clone()),
+                        None => self.clash(above, places),
+                    });
                 }
                 Err(source) => return Err(Error::Write { path, source }),
             }
@@ -59,6 +65,9 @@ impl Tree {
 
     /// Says of a name that is there already which other one of the tree it is here.
     pub(super) fn clash<'p>(&self, place: &str, places: impl IntoIterator<Item = &'p String>) -> Error {
+        if self.folders.contains(place) {
+            return Error::FileAndFolder(place.to_owned());
+        }
         let identity = |place: &str| fs::metadata(self.root.join(place)).map(|found| (found.dev(), found.ino())).ok();
         let own = identity(place);
         let folded = fold(place);
@@ -68,7 +77,7 @@ impl Tree {
         match self.folders.iter().find(same).or_else(|| places.into_iter().find(same)) {
             Some(one) => Error::Folds { one: one.clone(), other: place.to_owned() },
             None => Error::InTheWay {
-                path: self.root.join(place),
+                path: PathBuf::from(place),
                 expected: "nothing yet",
                 found: "what was written under another name",
             },

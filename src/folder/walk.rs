@@ -15,13 +15,13 @@ use std::sync::Arc;
 use globset::GlobSet;
 
 use crate::format::checksums::METADATA;
-use crate::path::{self, EntryPath, PathFault};
+use crate::path::{self, EntryPath, MAX_ID_BYTES, PathFault};
 
 use super::litter::Litter;
 use super::stat::Stat;
 
 /// The ending of a sidecar.
-const SIDECAR_ENDING: &str = "toml";
+pub(super) const SIDECAR_ENDING: &str = "toml";
 /// How deep folders may be nested.
 const MAX_DEPTH: usize = 128;
 /// What a manifest reader of another tool could take for an escaped character.
@@ -136,6 +136,17 @@ pub enum Reason {
         /// The other article's path.
         other: String,
     },
+    /// An article without an id of its own, whose path is too long to stand for it; its length in bytes.
+    #[error("has a path of {0} bytes and no `id`; a path that is the id has at most {MAX_ID_BYTES}")]
+    LongId(usize),
+    /// A file whose article would have a path that breaks the grammar.
+    #[error("would be the article {path:?}, which {fault}")]
+    ArticlePath {
+        /// The article's path.
+        path: String,
+        /// What is wrong with it.
+        fault: PathFault,
+    },
     /// An id that is another article's path, or a file's.
     #[error("has the id {0:?}, which is the path of another article or of a file")]
     IdIsPath(String),
@@ -189,6 +200,12 @@ pub enum Note {
     /// A key of the metadata that is not in the vocabulary.
     #[error("{0}")]
     Metadata(String),
+    /// Further keys that are not in the vocabulary; their number.
+    #[error("and {0} more unknown keys")]
+    MoreMetadata(u64),
+    /// A time that `times.txt` cannot have.
+    #[error("was last changed outside of the years 0001 to 9999, and its time is not kept")]
+    Time,
     /// A file that changed while it was read and was read again.
     #[error("changed while it was read, and was read again")]
     Changed,
@@ -275,15 +292,26 @@ impl Walker<'_> {
         let folder: Arc<Path> = Arc::from(file.parent().unwrap_or(Path::new("")));
         let Some(disk_name) = file.file_name() else { return Ok(()) };
         let Some(name) = self.name("", disk_name)? else { return Ok(()) };
+        let stem = stem(&name).to_owned();
         let mut files =
             vec![SourceFile { name, folder: folder.clone(), disk_name: disk_name.to_owned(), stat: metadata.into() }];
         let sidecar = file.with_extension(SIDECAR_ENDING);
-        if let (Ok(metadata), Some(disk_name)) = (fs::metadata(&sidecar), sidecar.file_name()) {
-            let name = disk_name.to_string_lossy().into_owned();
-            files.push(SourceFile { name, folder, disk_name: disk_name.to_owned(), stat: (&metadata).into() });
+        // A sidecar by itself is no document.
+        if sidecar == file {
+            return self.article(&stem, Vec::new(), files.pop());
         }
-        let stem = stem(&files[0].name).to_owned();
-        self.group("", &stem, files)
+        let is_link = fs::symlink_metadata(&sidecar).is_ok_and(|found| found.is_symlink());
+        if is_link && !self.options.follow_symlinks {
+            return self.refuse(&sidecar.display().to_string(), Reason::Symlink);
+        }
+        let metadata = match (fs::metadata(&sidecar), sidecar.file_name()) {
+            (Ok(found), Some(name)) if found.is_file() => {
+                let (name, disk_name) = (format!("{stem}.{SIDECAR_ENDING}"), name.to_owned());
+                Some(SourceFile { name, folder, disk_name, stat: (&found).into() })
+            }
+            _ => None,
+        };
+        self.article(&stem, files, metadata)
     }
 
     fn folder(&mut self, folder: &Arc<Path>, below: &str) -> Result<(), Stopped> {
@@ -515,7 +543,11 @@ impl Walker<'_> {
         };
         let path = match EntryPath::parse(&prefixed) {
             Ok(path) => path,
-            Err(fault) => return self.refuse(path, Reason::Path(fault)),
+            Err(fault) => {
+                let files = files.iter().chain(&metadata);
+                let place = files.map(|file| file.location().display().to_string()).next().unwrap_or_default();
+                return self.refuse(&place, Reason::ArticlePath { path: prefixed, fault });
+            }
         };
         for n in (0..files.len()).rev() {
             let name = &files[n].name;
@@ -542,7 +574,7 @@ impl Walker<'_> {
 }
 
 /// Returns a file's name without its last ending; a name that begins with its only dot is all stem.
-fn stem(name: &str) -> &str {
+pub(super) fn stem(name: &str) -> &str {
     match name.rsplit_once('.') {
         Some((stem, _)) if !stem.is_empty() => stem,
         _ => name,

@@ -25,4 +25,5 @@ mod scene;
 mod server;
 mod servers;
 mod trust;
+mod typed;
 mod was;

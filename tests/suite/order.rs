@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use vellum::digest::Digest;
 use vellum::folder::Error;
-use vellum::folder::extract::{Extraction, Shape};
+use vellum::folder::extract::Extraction;
 use vellum::folder::pack::{PackOptions, pack};
 use vellum::format::bundle::{Bundle, Contents, Scope, check};
 use vellum::format::tree;
@@ -178,7 +178,7 @@ fn packs_whole_or_is_refused_by_name(items: &[Item]) -> usize {
     let contents = bundle.contents().unwrap();
     each_article_is_found_alone(&bundle, &contents);
 
-    let mut extraction = Extraction::begin(&scene.path("back"), Shape::Folders, false).unwrap();
+    let mut extraction = Extraction::begin(&scene.path("back"), false).unwrap();
     extraction.add(&bundle, &contents, Scope::Everything, run()).unwrap();
     extraction.finish(false).unwrap();
     let mut back = found(&scene.path("back"));

@@ -440,7 +440,7 @@ fn draft_leaves_version_control_and_archives_alone_and_goes_on_after_what_it_can
     scene.write("in/z.md", "# Z\n");
     let before = snapshot(&scene.path("in/.git"));
     let nested = snapshot(&scene.path("in/nested"));
-    let said = scene.expect(1, &["draft", "in"]);
+    let said = scene.expect(2, &["draft", "in"]);
     assert!(said.stdout.contains("in/z.toml") && said.stdout.contains("in/essays/tides.toml"), "{}", said.stdout);
     assert!(said.stderr.contains("error: in/a.toml: exists already"), "{}", said.stderr);
     assert!(said.stderr.contains("error: essays/broken.md: is a symbolic link"), "{}", said.stderr);

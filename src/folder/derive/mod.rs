@@ -338,7 +338,7 @@ mod tests {
             for content in [bytes, text.into_bytes()] {
                 let derived = derive(&format!("x.{ending}"), &mut Cursor::new(&content), content.len() as u64);
                 if let Ok(derived) = derived {
-                    prop_assert_eq!(Article::parse(derived.to_toml().as_bytes()), Ok((derived.article, vec![])));
+                    prop_assert_eq!(Article::parse(derived.to_toml().as_bytes()), Ok((derived.article, Default::default())));
                 }
             }
         }

@@ -15,6 +15,7 @@ use crate::format::layout::Layout;
 use crate::format::manifest::Name;
 use crate::format::order;
 use crate::format::tar;
+use crate::path::MAX_ID_BYTES;
 use crate::pipeline::ordered;
 
 use super::super::Error;
@@ -119,11 +120,17 @@ impl Packer<'_> {
                 for (planned, from) in batch.articles {
                     let path = planned.found.path.to_string();
                     let id = planned.id.clone().unwrap_or_else(|| path.clone());
-                    if let Some(other) = ids.get(&id) {
-                        let reason = Reason::SameId { id, other: other.clone() };
-                        refusals.push(Refusal { place: path, reason });
-                    } else {
-                        ids.insert(id, path);
+                    if id.len() > MAX_ID_BYTES {
+                        refusals.push(Refusal { place: path.clone(), reason: Reason::LongId(id.len()) });
+                    }
+                    match ids.get(&id) {
+                        // Two articles of one path, and an id that is another's path, are told as that.
+                        Some(other) if *other == path || planned.id.is_none() || *other == id => {}
+                        Some(other) => {
+                            let reason = Reason::SameId { id, other: other.clone() };
+                            refusals.push(Refusal { place: path, reason });
+                        }
+                        None => drop(ids.insert(id, path)),
                     }
                     if let Some(from) = from {
                         *found.derived.entry(from).or_default() += 1;
@@ -223,6 +230,9 @@ fn read_batch(
     let mut plain = Vec::new();
     let mut layout = Layout::at(0);
     for article in found {
+        let timed = article.files.iter().chain(&article.metadata).filter(|_| options.times);
+        let untimed = timed.filter(|file| file.stat.modified().is_none());
+        batch.notes.extend(untimed.map(|file| (file.location().display().to_string(), Note::Time)));
         let Some((text, id, derived)) = read_one(&article, options, &mut batch) else { continue };
         let path = format!("{name}/{DATA}{}/{METADATA}", article.path);
         let before = plain.len();
@@ -268,17 +278,28 @@ fn read_one(article: &FoundArticle, options: &PackOptions, batch: &mut Batch) ->
     let shown = place.display().to_string();
     let text = match read::read_settled(&place, MAX_ARTICLE_TOML_BYTES) {
         Ok((text, _)) => text,
+        // The system's own errors have a number; all others are about what the file is.
+        Err(error) if error.raw_os_error().is_some() => {
+            batch.refusals.push(Refusal { place: shown, reason: Reason::Unreadable(error) });
+            return None;
+        }
         Err(error) => return refuse(shown, error.to_string()),
     };
     match Article::parse(&text) {
         Ok((_, notes)) if options.strict && !notes.is_empty() => {
-            for note in notes {
+            for note in &notes.told {
                 refuse(shown.clone(), note.to_string());
+            }
+            if notes.more > 0 {
+                refuse(shown, Note::MoreMetadata(notes.more).to_string());
             }
             None
         }
         Ok((parsed, notes)) => {
-            batch.notes.extend(notes.iter().map(|note| (shown.clone(), Note::Metadata(note.to_string()))));
+            batch.notes.extend(notes.told.iter().map(|note| (shown.clone(), Note::Metadata(note.to_string()))));
+            if notes.more > 0 {
+                batch.notes.push((shown, Note::MoreMetadata(notes.more)));
+            }
             Some((text, parsed.id, None))
         }
         Err(error) => refuse(shown, error.to_string()),

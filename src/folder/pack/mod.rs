@@ -206,6 +206,7 @@ pub fn pack_chosen(
     choose: &mut dyn Choose,
     run: Run<'_>,
 ) -> Result<Packed, Error> {
+    super::readable(root)?;
     publish::refuse_inside(output, root)?;
     run.watch.begin(Task::Pack, None);
     let (sender, receiver) = mpsc::sync_channel(WALK_AHEAD);

@@ -175,6 +175,22 @@ impl fmt::Display for Note {
     }
 }
 
+/// The unknown keys of an `article.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Notes {
+    /// The first of them.
+    pub told: Vec<Note>,
+    /// Number of the others.
+    pub more: u64,
+}
+
+impl Notes {
+    /// Says whether every key is known.
+    pub fn is_empty(&self) -> bool {
+        self.told.is_empty()
+    }
+}
+
 /// One thing wrong with an `article.toml`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -210,7 +226,7 @@ impl Article {
     ///
     /// # Errors
     /// Everything wrong with it, each with its line and column; a fault of TOML's own syntax comes alone.
-    pub fn parse(bytes: &[u8]) -> Result<(Self, Vec<Note>), ArticleError> {
+    pub fn parse(bytes: &[u8]) -> Result<(Self, Notes), ArticleError> {
         let (article, notes, faults) = read::read(bytes, true)?;
         if faults.is_empty() { Ok((article, notes)) } else { Err(ArticleError(faults)) }
     }

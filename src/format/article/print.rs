@@ -112,7 +112,7 @@ mod tests {
                 extra: [(key, Value::from(number))].into_iter().collect(),
                 ..Article::default()
             };
-            prop_assert_eq!(Article::parse(article.to_toml().as_bytes()), Ok((article, vec![])));
+            prop_assert_eq!(Article::parse(article.to_toml().as_bytes()), Ok((article, Default::default())));
         }
     }
 }

@@ -10,8 +10,8 @@ use toml::de::{DeTable, DeValue};
 use crate::path::{EntryPath, MAX_ID_BYTES};
 
 use super::{
-    Article, ArticleError, Author, Date, Fault, KEYS, MAX_ARTICLE_TOML_BYTES, MAX_AUTHORS, MAX_TAGS, Note, Publisher,
-    grammar,
+    Article, ArticleError, Author, Date, Fault, KEYS, MAX_ARTICLE_TOML_BYTES, MAX_AUTHORS, MAX_TAGS, Note, Notes,
+    Publisher, grammar,
 };
 
 /// The most faults, and the most notes, that are told of one file: each costs a look through the text.
@@ -25,10 +25,10 @@ const NEAR: usize = 2;
 ///
 /// # Errors
 /// What no `article.toml` of a bundle may have: bytes that are not TOML, no title, an id that is none.
-pub(super) fn read(bytes: &[u8], noting: bool) -> Result<(Article, Vec<Note>, Vec<Fault>), ArticleError> {
+pub(super) fn read(bytes: &[u8], noting: bool) -> Result<(Article, Notes, Vec<Fault>), ArticleError> {
     let text = text(bytes)?;
     let table = table(text)?;
-    let mut reader = Reader { text, faults: Vec::new(), notes: Vec::new(), noting };
+    let mut reader = Reader { text, faults: Vec::new(), notes: Notes::default(), noting };
     let (title, id) = reader.identity(table.get_ref());
     let mut article = Article { title: title.into_owned(), id, ..Article::default() };
     let binding = std::mem::take(&mut reader.faults);
@@ -49,7 +49,7 @@ pub(super) fn read(bytes: &[u8], noting: bool) -> Result<(Article, Vec<Note>, Ve
 pub(super) fn id(bytes: &[u8]) -> Result<Option<String>, ArticleError> {
     let text = text(bytes)?;
     let table = table(text)?;
-    let mut reader = Reader { text, faults: Vec::new(), notes: Vec::new(), noting: false };
+    let mut reader = Reader { text, faults: Vec::new(), notes: Notes::default(), noting: false };
     let (_, id) = reader.identity(table.get_ref());
     if reader.faults.is_empty() { Ok(id) } else { Err(ArticleError(reader.faults)) }
 }
@@ -87,7 +87,7 @@ fn place(text: &str, at: usize) -> (usize, usize) {
 struct Reader<'a> {
     text: &'a str,
     faults: Vec<Fault>,
-    notes: Vec<Note>,
+    notes: Notes,
     /// Whether unknown keys are to be noted.
     noting: bool,
 }
@@ -101,6 +101,20 @@ impl Reader<'_> {
         }
         let (line, column) = place(self.text, at.start);
         self.faults.push(Fault { line, column, what });
+    }
+
+    /// Notes an unknown key, and the known one that it may be meant for.
+    fn note(&mut self, at: &Range<usize>, key: impl FnOnce() -> (String, Option<&'static str>)) {
+        if !self.noting {
+            return;
+        }
+        if self.notes.told.len() == MAX_FAULTS {
+            self.notes.more += 1;
+            return;
+        }
+        let (line, column) = place(self.text, at.start);
+        let (key, nearest) = key();
+        self.notes.told.push(Note { line, column, key, nearest });
     }
 
     /// Notes that a value is not what its key needs.
@@ -182,14 +196,10 @@ impl Reader<'_> {
                     DeValue::Table(table) => article.extra = self.json_table(table),
                     _ => self.mismatch("extra", "a table", value),
                 },
-                _ if !self.noting || self.notes.len() == MAX_FAULTS => {}
-                unknown => {
-                    let (line, column) = place(self.text, name.span().start);
-                    self.notes.push(Note { line, column, key: unknown.to_owned(), nearest: nearest(unknown) });
-                }
+                unknown => self.note(&name.span(), || (unknown.to_owned(), nearest(unknown))),
             }
         }
-        self.notes.sort_by_key(|note| (note.line, note.column));
+        self.notes.told.sort_by_key(|note| (note.line, note.column));
         self.faults.sort_by_key(|fault| (fault.line, fault.column));
     }
 
@@ -295,13 +305,10 @@ impl Reader<'_> {
         for item in items {
             match item.get_ref() {
                 DeValue::String(_) => {
-                    let name = self.line("authors", item).unwrap_or_default().into_owned();
-                    authors.push(Author { name, ..Author::default() });
+                    let name = self.line("authors", item).map(Cow::into_owned);
+                    authors.extend(name.map(|name| Author { name, ..Author::default() }));
                 }
-                DeValue::Table(table) => {
-                    let (name, uri, role) = self.agent("authors", table, item, true);
-                    authors.push(Author { name, uri, role });
-                }
+                DeValue::Table(table) => authors.extend(self.agent("authors", table, item, true)),
                 _ => self.mismatch("authors", expected, item),
             }
         }
@@ -311,37 +318,28 @@ impl Reader<'_> {
     fn publisher(&mut self, value: &Field<'_>) -> Option<Publisher> {
         match value.get_ref() {
             DeValue::Table(table) => {
-                let (name, uri, _) = self.agent("publisher", table, value, false);
-                Some(Publisher { name, uri })
+                let agent = self.agent("publisher", table, value, false)?;
+                Some(Publisher { name: agent.name, uri: agent.uri })
             }
             _ => self.line("publisher", value).map(|name| Publisher { name: name.into_owned(), uri: None }),
         }
     }
 
-    /// Reads a table with a name, an address and perhaps a role.
-    fn agent(
-        &mut self,
-        key: &str,
-        table: &DeTable<'_>,
-        whole: &Field<'_>,
-        role: bool,
-    ) -> (String, Option<String>, Option<String>) {
+    /// Reads a table with a name, an address and perhaps a role; without a name it is nobody.
+    fn agent(&mut self, key: &str, table: &DeTable<'_>, whole: &Field<'_>, role: bool) -> Option<Author> {
         let (mut name, mut uri, mut part) = (None, None, None);
         for (field, value) in table {
             match field.get_ref().as_ref() {
-                "name" => name = Some(self.line(&format!("{key}: name"), value).unwrap_or_default().into_owned()),
+                "name" => name = Some(self.line(&format!("{key}: name"), value).map(Cow::into_owned)),
                 "uri" => uri = self.checked(&format!("{key}: uri"), "an absolute URI", value, grammar::is_uri),
                 "role" if role => part = self.line(&format!("{key}: role"), value).map(Cow::into_owned),
-                unknown => {
-                    let (line, column) = place(self.text, field.span().start);
-                    self.notes.push(Note { line, column, key: format!("{key}.{unknown}"), nearest: None });
-                }
+                unknown => self.note(&field.span(), || (format!("{key}.{unknown}"), None)),
             }
         }
         if name.is_none() {
             self.fault(&whole.span(), format!("{key}: expected a table with a name, found none"));
         }
-        (name.unwrap_or_default(), uri, part)
+        Some(Author { name: name??, uri, role: part })
     }
 
     fn tags(&mut self, value: &Field<'_>) -> Vec<String> {
@@ -357,13 +355,13 @@ impl Reader<'_> {
     }
 
     fn json_table(&mut self, table: &DeTable<'_>) -> Map<String, Value> {
-        table.iter().map(|(key, value)| (key.get_ref().to_string(), self.json(value))).collect()
+        table.iter().filter_map(|(key, value)| Some((key.get_ref().to_string(), self.json(value)?))).collect()
     }
 
     /// Turns a free value into JSON's terms; TOML's own limit bounds the depth.
-    fn json(&mut self, value: &Field<'_>) -> Value {
-        match value.get_ref() {
-            DeValue::String(_) => self.string("extra", "a text", value).map_or(Value::Null, Value::String),
+    fn json(&mut self, value: &Field<'_>) -> Option<Value> {
+        Some(match value.get_ref() {
+            DeValue::String(_) => Value::String(self.string("extra", "a text", value)?),
             DeValue::Boolean(truth) => Value::Bool(*truth),
             DeValue::Integer(number) => {
                 let parsed = i64::from_str_radix(number.as_str(), number.radix());
@@ -374,9 +372,9 @@ impl Reader<'_> {
                 parsed.map_or_else(|| Value::String(number.as_str().to_owned()), Value::Number)
             }
             DeValue::Datetime(date) => Value::String(date.to_string()),
-            DeValue::Array(items) => Value::Array(items.iter().map(|item| self.json(item)).collect()),
+            DeValue::Array(items) => Value::Array(items.iter().filter_map(|item| self.json(item)).collect()),
             DeValue::Table(table) => Value::Object(self.json_table(table)),
-        }
+        })
     }
 }
 
@@ -431,7 +429,7 @@ mod tests {
     #[test]
     fn notes_unknown_keys_with_the_nearest_known_one() {
         let (_, notes) = Article::parse(b"title = \"a\"\nautors = [\"b\"]\ncolour = 1\n").unwrap();
-        let words: Vec<_> = notes.iter().map(ToString::to_string).collect();
+        let words: Vec<_> = notes.told.iter().map(ToString::to_string).collect();
         assert_eq!(words[0], "line 2, column 1: unknown key \"autors\", did you mean \"authors\"?");
         assert_eq!(words[1], "line 3, column 1: unknown key \"colour\"");
     }
@@ -463,6 +461,22 @@ mod tests {
         ] {
             assert!(Article::read_id(bad.as_bytes()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_reader_leaves_out_each_value_that_breaks_a_rule_and_nothing_beside_it() {
+        let text = r#"title = "x"
+            authors = ["good", "ba\u0007d", "", 7, { name = "q\u001b" }, { uri = "https://x.example" }, { name = "B", uri = "no" }]
+            publisher = { name = "p\u0007", uri = "https://x.example" }
+            tags = ["ok", "n\u0007o"]
+            extra = { a = "x\u0007", b = ["y\u0007", "z"], c = { d = "w\u0007" } }
+        "#;
+        let article = Article::read(text.as_bytes()).unwrap();
+        let json = serde_json::json!({
+            "title": "x", "authors": [{ "name": "good" }, { "name": "B" }], "tags": ["ok"], "extra": { "b": ["z"], "c": {} },
+        });
+        assert_eq!(serde_json::to_value(&article).unwrap(), json);
+        assert_eq!(fault(text).matches("line ").count(), 11);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::{Bundle, Error, Source};
 pub fn check<S: Source>(source: &S, run: Run<'_>) -> Result<Report, Error> {
     let proved = Bundle::open(source).and_then(|bundle| {
         let contents = bundle.contents()?;
-        run.watch.total(contents.layout.end());
+        run.watch.total(bundle.plain_bytes());
         prove(&bundle, &contents, Scope::Everything, &Nobody, run)?;
         let states = vec![FileState::Whole; contents.list.len()];
         let articles = Some(article_states(&contents.list, &states));

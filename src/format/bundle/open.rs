@@ -149,6 +149,11 @@ impl<S: Source> Bundle<S> {
         Ok(Self { source, frames, file_bytes, tail, manifest, head, last_read: Mutex::default() })
     }
 
+    /// Returns what all its frames come to, in bytes of tar: what a reader of everything has to decode.
+    pub fn plain_bytes(&self) -> u64 {
+        self.frames.iter().map(|frame| u64::from(frame.size.plain)).sum()
+    }
+
     /// Returns the bundle's id.
     pub fn id(&self) -> BundleId {
         BundleId(Digest::of(&self.tail.manifest))

@@ -104,7 +104,8 @@ pub enum Scope<'a> {
 }
 
 impl Scope<'_> {
-    fn holds(self, line: usize) -> bool {
+    /// Says whether a line is among them.
+    pub fn holds(self, line: usize) -> bool {
         match self {
             Self::Everything => true,
             Self::Lines(wanted) => wanted.get(line).copied().unwrap_or(false),
