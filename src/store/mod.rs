@@ -3,9 +3,15 @@
 //! Every step that changes the disk (write, sync, rename, remove) passes [`Steps`] first, so that a test can end the world before any of
 //! them. Paths are relative with `/`, made by the archive's layout and never by outside text.
 
+#[cfg(feature = "s3")]
+mod bucket;
 pub mod disk;
 mod file;
+#[cfg(feature = "http")]
+mod http;
 mod local;
+#[cfg(not(all(feature = "http", feature = "s3")))]
+mod offline;
 mod remote;
 
 pub use local::{Object, Store, Write};

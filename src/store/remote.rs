@@ -7,19 +7,18 @@ use std::fmt;
 use std::io::{self, Read};
 use std::time::Duration;
 
-use rusty_s3::actions::{DeleteObject, GetObject, HeadObject, PutObject, S3Action};
-use rusty_s3::{Bucket, Credentials, UrlStyle};
-use ureq::http::{HeaderMap, Response, StatusCode};
-use ureq::tls::{RootCerts, TlsConfig};
-use ureq::{Agent, Body};
-
 use crate::run::{Clock, Still};
 
+#[cfg(feature = "s3")]
+use super::bucket::Bucket;
+#[cfg(feature = "http")]
+use super::http::{Answer, Http};
+#[cfg(not(feature = "s3"))]
+use super::offline::Bucket;
+#[cfg(not(feature = "http"))]
+use super::offline::{Answer, Http};
 use super::{Error, Failed};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// From the request to the first byte of the answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest silence within an answer.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How much longer than one silence a small file may take as a whole.
@@ -27,14 +26,19 @@ const WHOLE_FACTOR: u32 = 10;
 /// How often a small file is asked for, and the wait after the first time.
 const MAX_TRIALS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long a signed request to a bucket is good for.
-const SIGNATURE_LIFETIME: Duration = Duration::from_secs(900);
-const USER_AGENT: &str = concat!("vellum/", env!("CARGO_PKG_VERSION"));
+
+// Statuses of HTTP. (RFC 9110 §15, RFC 6585 §4)
+const PARTIAL_CONTENT: u16 = 206;
+const NOT_FOUND: u16 = 404;
+const CONFLICT: u16 = 409;
+const GONE: u16 = 410;
+const PRECONDITION_FAILED: u16 = 412;
+const TOO_MANY_REQUESTS: u16 = 429;
 
 /// Where a remote archive lies.
 #[derive(Clone)]
 pub struct Remote {
-    agent: Agent,
+    http: Http,
     /// As a person writes it, without a slash at its end.
     name: String,
     patience: Duration,
@@ -45,14 +49,27 @@ pub struct Remote {
 #[derive(Clone)]
 enum Place {
     Web,
-    Bucket(Box<BucketPlace>),
+    Bucket(Box<Bucket>),
 }
 
-#[derive(Clone)]
-struct BucketPlace {
-    bucket: Bucket,
-    prefix: String,
-    credentials: Option<Credentials>,
+/// What is done to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Method {
+    Get,
+    Head,
+    Put,
+    Delete,
+}
+
+/// A request.
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "nobody is asked"))]
+pub(super) struct Asked<'a> {
+    pub(super) method: Method,
+    pub(super) url: &'a str,
+    pub(super) headers: &'a [(&'a str, &'a str)],
+    pub(super) body: Option<&'a mut dyn Read>,
+    /// The time that the whole answer may take.
+    pub(super) within: Option<Duration>,
 }
 
 /// How to reach a remote place; what the environment says comes in through here.
@@ -144,41 +161,16 @@ impl Remote {
         if name.contains(['?', '#', ' ']) || name.contains(char::is_control) {
             return Err(malformed("is no plain URL"));
         }
-        let place = if let Some(rest) = name.strip_prefix("s3://") {
-            let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-            let region = access.region.clone().unwrap_or_else(|| "us-east-1".into());
-            let (endpoint, style) = match &access.endpoint {
-                Some(endpoint) => (endpoint.clone(), UrlStyle::Path),
-                None => (format!("https://s3.{region}.amazonaws.com"), UrlStyle::VirtualHost),
-            };
-            let endpoint = endpoint.parse().map_err(|_| malformed("the server of the bucket is no URL"))?;
-            let bucket = Bucket::new(endpoint, style, bucket.to_owned(), region).map_err(|error| {
-                Error::new(url, "read", io::Error::new(io::ErrorKind::InvalidInput, error.to_string()))
-            })?;
-            let credentials = access.credentials.clone().map(|(key, secret, token)| match token {
-                Some(token) => Credentials::new_with_token(key, secret, token),
-                None => Credentials::new(key, secret),
-            });
-            Place::Bucket(Box::new(BucketPlace { bucket, prefix: prefix.to_owned(), credentials }))
+        let failed = |source| Error::new(url, "read", source);
+        let place = if let Some(named) = name.strip_prefix("s3://") {
+            Place::Bucket(Box::new(Bucket::new(named, access).map_err(failed)?))
         } else if name.starts_with("http://") || name.starts_with("https://") {
             Place::Web
         } else {
             return Err(malformed("is no URL of http, https or s3"));
         };
         let patience = access.patience.unwrap_or(SILENCE_TIMEOUT);
-        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_recv_response(Some(ANSWER_TIMEOUT))
-            .timeout_per_read(Some(patience))
-            .timeout_per_write(Some(patience))
-            .user_agent(USER_AGENT)
-            .tls_config(tls)
-            .build();
-        Ok(Self { agent: config.new_agent(), name, patience, place, clock: access.clock })
+        Ok(Self { http: Http::new(patience).map_err(failed)?, name, patience, place, clock: access.clock })
     }
 
     /// Returns the URL, as a person writes it.
@@ -197,8 +189,8 @@ impl Remote {
     /// As with [`Remote::get`] and [`Arriving::read`].
     pub fn read(&self, place: &str, limit: u64) -> Result<Vec<u8>, Error> {
         let once = || {
-            let answer = self.ask(place, None, None, Some(self.patience * WHOLE_FACTOR))?;
-            Arriving { bytes: Box::new(answer.into_body().into_reader()), from: 0, tag: None }.read(place, limit)
+            let answer = self.get_answer(place, &[], Some(self.patience * WHOLE_FACTOR))?;
+            Arriving { bytes: answer.body, from: 0, tag: None }.read(place, limit)
         };
         for trial in 1..MAX_TRIALS {
             match once() {
@@ -216,14 +208,19 @@ impl Remote {
     /// # Errors
     /// Where it is not there, the server refuses, redirects, or answers with another range than was asked for.
     pub fn get(&self, place: &str, from: u64, tag: Option<&str>) -> Result<Arriving, Error> {
-        let ranged = (from > 0).then(|| format!("bytes={from}-"));
-        let answer = self.ask(place, ranged.as_deref(), tag.filter(|_| from > 0), None)?;
-        let begins = match answer.status() {
-            StatusCode::PARTIAL_CONTENT => Some(self.range(place, answer.headers(), from)?),
-            _ => None,
+        let range = format!("bytes={from}-");
+        let mut headers = Vec::new();
+        if from > 0 {
+            headers.push(("range", range.as_str()));
+            headers.extend(tag.map(|tag| ("if-range", tag)));
+        }
+        let answer = self.get_answer(place, &headers, None)?;
+        let begins = match answer.status {
+            PARTIAL_CONTENT => self.range(place, &answer, from)?,
+            _ => 0,
         };
-        let tag = header(answer.headers(), "etag").filter(|tag| !tag.starts_with("W/")).map(str::to_owned);
-        Ok(Arriving { bytes: Box::new(answer.into_body().into_reader()), from: begins.unwrap_or(0), tag })
+        let tag = answer.header("etag").filter(|tag| !tag.starts_with("W/")).map(str::to_owned);
+        Ok(Arriving { bytes: answer.body, from: begins, tag })
     }
 
     /// Fills `out` from the bytes at `offset`.
@@ -235,13 +232,13 @@ impl Remote {
             return Ok(());
         }
         let range = format!("bytes={offset}-{}", offset + out.len() as u64 - 1);
-        let answer = self.ask(place, Some(&range), None, Some(self.patience * WHOLE_FACTOR))?;
-        if answer.status() != StatusCode::PARTIAL_CONTENT {
+        let mut answer = self.get_answer(place, &[("range", &range)], Some(self.patience * WHOLE_FACTOR))?;
+        if answer.status != PARTIAL_CONTENT {
             let why = "the server does not serve ranges; `vellum sync` makes a copy to read from";
             return Err(self.failed(place, "read", io::ErrorKind::Unsupported, why));
         }
-        self.range(place, answer.headers(), offset)?;
-        answer.into_body().into_reader().read_exact(out).map_err(|source| self.error(place, "read", source))
+        self.range(place, &answer, offset)?;
+        answer.body.read_exact(out).map_err(|source| self.error(place, "read", source))
     }
 
     /// Returns the size of a file.
@@ -249,10 +246,10 @@ impl Remote {
     /// # Errors
     /// Where it is not there or the server does not say.
     pub fn size(&self, place: &str) -> Result<u64, Error> {
-        let url = self.url(place, true);
-        let answer = self.agent.head(&url).call().map_err(|error| self.error(place, "read", io_error(error)))?;
-        self.check(place, "read", &answer)?;
-        let size = header(answer.headers(), "content-length").and_then(|size| size.parse().ok());
+        let url = self.url(Method::Head, place);
+        let asked = Asked { method: Method::Head, url: &url, headers: &[], body: None, within: None };
+        let answer = self.ask(place, "read", asked)?;
+        let size = answer.header("content-length").and_then(|size| size.parse().ok());
         size.ok_or_else(|| self.failed(place, "read", io::ErrorKind::InvalidData, "the server does not say its size"))
     }
 
@@ -267,23 +264,18 @@ impl Remote {
         size: u64,
         on: Condition<'_>,
     ) -> Result<Option<String>, Error> {
-        let Place::Bucket(at) = &self.place else {
-            return Err(self.failed(place, "written", io::ErrorKind::Unsupported, "a web server is only read from"));
-        };
-        let key = key(&at.prefix, place);
-        let action = PutObject::new(&at.bucket, at.credentials.as_ref(), &key);
-        let mut request =
-            self.agent.put(action.sign(SIGNATURE_LIFETIME).as_str()).header("content-length", size.to_string());
-        request = match on {
-            Condition::Always => request,
-            Condition::Absent => request.header("if-none-match", "*"),
-            Condition::Unchanged(tag) => request.header("if-match", tag),
-        };
-        let answer = request
-            .send(ureq::SendBody::from_reader(&mut bytes.take(size)))
-            .map_err(|error| self.error(place, "written", io_error(error)))?;
-        self.check(place, "written", &answer)?;
-        Ok(header(answer.headers(), "etag").map(str::to_owned))
+        self.refuse_web(place, "written")?;
+        let (url, length) = (self.url(Method::Put, place), size.to_string());
+        let mut headers = vec![("content-length", length.as_str())];
+        match on {
+            Condition::Always => {}
+            Condition::Absent => headers.push(("if-none-match", "*")),
+            Condition::Unchanged(tag) => headers.push(("if-match", tag)),
+        }
+        let mut body = bytes.take(size);
+        let asked = Asked { method: Method::Put, url: &url, headers: &headers, body: Some(&mut body), within: None };
+        let answer = self.ask(place, "written", asked)?;
+        Ok(answer.header("etag").map(str::to_owned))
     }
 
     /// Removes an object; what is not there is as good as removed.
@@ -291,50 +283,41 @@ impl Remote {
     /// # Errors
     /// Where that fails; where this is no bucket.
     pub fn remove(&self, place: &str) -> Result<(), Error> {
-        let Place::Bucket(at) = &self.place else {
-            return Err(self.failed(place, "removed", io::ErrorKind::Unsupported, "a web server is only read from"));
-        };
-        let key = key(&at.prefix, place);
-        let url = DeleteObject::new(&at.bucket, at.credentials.as_ref(), &key).sign(SIGNATURE_LIFETIME);
-        let answer =
-            self.agent.delete(url.as_str()).call().map_err(|error| self.error(place, "removed", io_error(error)))?;
-        match self.check(place, "removed", &answer) {
+        self.refuse_web(place, "removed")?;
+        let url = self.url(Method::Delete, place);
+        let asked = Asked { method: Method::Delete, url: &url, headers: &[], body: None, within: None };
+        match self.ask(place, "removed", asked) {
             Err(error) if error.is_not_found() => Ok(()),
-            other => other,
+            other => other.map(drop),
         }
     }
 
-    fn ask(
-        &self,
-        place: &str,
-        range: Option<&str>,
-        tag: Option<&str>,
-        within: Option<Duration>,
-    ) -> Result<Response<Body>, Error> {
-        let url = self.url(place, false);
-        let mut request = self.agent.get(&url).config().timeout_global(within).build();
-        if let Some(range) = range {
-            request = request.header("range", range);
+    fn refuse_web(&self, place: &str, doing: &'static str) -> Result<(), Error> {
+        if self.is_bucket() {
+            return Ok(());
         }
-        if let Some(tag) = tag {
-            request = request.header("if-range", tag);
-        }
-        let answer = request.call().map_err(|error| self.error(place, "read", io_error(error)))?;
-        self.check(place, "read", &answer)?;
-        if header(answer.headers(), "content-encoding").is_some_and(|encoding| encoding != "identity") {
-            return Err(self.failed(
-                place,
-                "read",
-                io::ErrorKind::InvalidData,
-                "the server encodes it; files must be served as they are",
-            ));
+        Err(self.failed(place, doing, io::ErrorKind::Unsupported, "a web server is only read from"))
+    }
+
+    fn get_answer(&self, place: &str, headers: &[(&str, &str)], within: Option<Duration>) -> Result<Answer, Error> {
+        let url = self.url(Method::Get, place);
+        let answer = self.ask(place, "read", Asked { method: Method::Get, url: &url, headers, body: None, within })?;
+        if answer.header("content-encoding").is_some_and(|encoding| encoding != "identity") {
+            let why = "the server encodes it; files must be served as they are";
+            return Err(self.failed(place, "read", io::ErrorKind::InvalidData, why));
         }
         Ok(answer)
     }
 
+    fn ask(&self, place: &str, doing: &'static str, asked: Asked<'_>) -> Result<Answer, Error> {
+        let answer = self.http.ask(asked).map_err(|source| self.error(place, doing, source))?;
+        self.check(place, doing, &answer)?;
+        Ok(answer)
+    }
+
     /// Checks that a partial answer begins where it was asked to.
-    fn range(&self, place: &str, headers: &HeaderMap, asked: u64) -> Result<u64, Error> {
-        let range = header(headers, "content-range").unwrap_or_default();
+    fn range(&self, place: &str, answer: &Answer, asked: u64) -> Result<u64, Error> {
+        let range = answer.header("content-range").unwrap_or_default();
         let from = range.strip_prefix("bytes ").and_then(|range| range.split('-').next()?.parse::<u64>().ok());
         if from == Some(asked) {
             return Ok(asked);
@@ -343,36 +326,27 @@ impl Remote {
         Err(self.failed(place, "read", io::ErrorKind::InvalidData, why))
     }
 
-    fn check(&self, place: &str, doing: &'static str, answer: &Response<Body>) -> Result<(), Error> {
-        let status = answer.status();
+    fn check(&self, place: &str, doing: &'static str, answer: &Answer) -> Result<(), Error> {
+        let status = answer.status;
         let kind = match status {
-            _ if status.is_success() => return Ok(()),
-            StatusCode::NOT_FOUND | StatusCode::GONE => io::ErrorKind::NotFound,
-            StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT => io::ErrorKind::AlreadyExists,
-            _ if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-                io::ErrorKind::ConnectionAborted
+            200..300 => return Ok(()),
+            300..400 => {
+                let to: String = answer.header("location").unwrap_or("nowhere").chars().take(200).collect();
+                let why = format!("the server redirects to {to:?}; redirects are refused, name the place itself");
+                return Err(self.failed(place, doing, io::ErrorKind::Other, why));
             }
+            NOT_FOUND | GONE => io::ErrorKind::NotFound,
+            PRECONDITION_FAILED | CONFLICT => io::ErrorKind::AlreadyExists,
+            500..600 | TOO_MANY_REQUESTS => io::ErrorKind::ConnectionAborted,
             _ => io::ErrorKind::Other,
         };
-        if status.is_redirection() {
-            let to: String = header(answer.headers(), "location").unwrap_or("nowhere").chars().take(200).collect();
-            let why = format!("the server redirects to {to:?}; redirects are refused, name the place itself");
-            return Err(self.failed(place, doing, io::ErrorKind::Other, why));
-        }
         Err(self.failed(place, doing, kind, format!("the server answers {status}")))
     }
 
-    fn url(&self, place: &str, head: bool) -> String {
+    fn url(&self, method: Method, place: &str) -> String {
         match &self.place {
             Place::Web => format!("{}/{}", self.name, escaped(place)),
-            Place::Bucket(at) => {
-                let (key, credentials) = (key(&at.prefix, place), at.credentials.as_ref());
-                let url = match head {
-                    true => HeadObject::new(&at.bucket, credentials, &key).sign(SIGNATURE_LIFETIME),
-                    false => GetObject::new(&at.bucket, credentials, &key).sign(SIGNATURE_LIFETIME),
-                };
-                url.into()
-            }
+            Place::Bucket(bucket) => bucket.url(method, place),
         }
     }
 
@@ -383,10 +357,6 @@ impl Remote {
     fn error(&self, place: &str, doing: &'static str, source: io::Error) -> Error {
         Error::new(&format!("{}/{place}", self.name), doing, source)
     }
-}
-
-fn key(prefix: &str, place: &str) -> String {
-    if prefix.is_empty() { place.to_owned() } else { format!("{prefix}/{place}") }
 }
 
 /// Writes a path for a URL; those of an archive are ASCII, so that little is ever escaped.
@@ -401,21 +371,7 @@ fn escaped(place: &str) -> String {
     out
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
-}
-
-fn io_error(error: ureq::Error) -> io::Error {
-    match error {
-        ureq::Error::Io(error) => error,
-        ureq::Error::Timeout(what) => io::Error::new(io::ErrorKind::TimedOut, format!("too slow: {what}")),
-        ureq::Error::HostNotFound => io::Error::other("no such host"),
-        ureq::Error::ConnectionFailed => io::Error::new(io::ErrorKind::ConnectionRefused, "no connection"),
-        other => io::Error::other(other.to_string()),
-    }
-}
-
-#[cfg(test)]
+#[cfg(all(test, feature = "s3"))]
 mod tests {
     use super::*;
 
