@@ -1,5 +1,7 @@
 //! What stands for HTTP or for buckets in a library that was built without: it cannot be made, and says why.
 
+#![cfg_attr(feature = "http", expect(dead_code, reason = "buckets alone are missing"))]
+
 use std::io::{self, Read};
 use std::time::Duration;
 
