@@ -123,16 +123,15 @@ impl<S: Source> Bundle<S> {
     pub fn open(source: S) -> Result<Self, Error> {
         let (frames, file_bytes, end) = read_frames(&source)?;
         let last = *frames.last().ok_or_else(|| Finding::new(Code::Table, "seek table", "has no frames"))?;
-        let (mut packed, mut plain) = (Vec::new(), Vec::new());
-        let mut decoder = FrameDecoder::default();
-        match end.len().checked_sub((file_bytes - last.packed_at) as usize) {
-            Some(at) => {
-                let decoded =
-                    decoder.decode(&end[at..at + last.size.packed as usize], last.size.plain.into(), &mut plain);
-                decoded.map_err(|fault| frame_finding(&last, fault))?;
-            }
-            None => read_frame(&source, &last, &mut decoder, &mut packed, &mut plain)?,
-        }
+        let end_at = file_bytes - end.len() as u64;
+        // What was read with the table is not read again.
+        let mut packed = vec![0; end_at.saturating_sub(last.packed_at).min(last.size.packed.into()) as usize];
+        source.read_at(&mut packed, last.packed_at).map_err(Error::io("reading the bundle's end"))?;
+        let from = last.packed_at.saturating_sub(end_at) as usize;
+        packed.extend_from_slice(&end[from..from + last.size.packed as usize - packed.len()]);
+        let mut plain = Vec::new();
+        let decoded = FrameDecoder::default().decode(&packed, last.size.plain.into(), &mut plain);
+        decoded.map_err(|fault| frame_finding(&last, fault))?;
         let (tail, findings) = Tail::decode(&plain);
         let (manifest, more) = tail.manifest();
         if let Some(finding) = findings.into_iter().chain(more).next() {
