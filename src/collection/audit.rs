@@ -8,16 +8,16 @@ use std::num::NonZeroUsize;
 
 use crate::archive::history::{Form, LoggedBundle, Standing};
 use crate::archive::{Archive, History, Log, Vouched, layout};
-use crate::digest::{Digest, Hasher};
+use crate::digest::Digest;
 use crate::finding::{Code, Finding, Severity};
 use crate::folder::BUNDLE_ENDING;
-use crate::format::bundle::{Bundle, Source, check};
+use crate::format::bundle::{self, Bundle, Source, check};
 use crate::format::checkpoint::Checkpoint;
 use crate::format::tile::{Holds, TILE_WIDTH, Tile};
 use crate::merkle::{self, Nodes};
 use crate::pipeline::ordered;
 use crate::run::Run;
-use crate::store::Object;
+use crate::store::{Hashed, Object};
 use crate::watch::{Task, Watch};
 
 use super::Error;
@@ -135,8 +135,7 @@ fn check_bundle(archive: &Archive, history: &History, logged: &LoggedBundle, run
                 continue;
             }
         };
-        checked.bytes =
-            file.size().map_err(|source| crate::format::bundle::Error::Io { doing: "reading the bundle", source })?;
+        checked.bytes = file.size().map_err(|source| bundle::Error::Io { doing: "reading the bundle", source })?;
         let findings = check_form(history, logged, (form, &place), file, run)?;
         let whole = findings.iter().all(|finding| finding.severity() == Severity::Notice);
         checked.findings.extend(findings);
@@ -156,10 +155,12 @@ fn check_form(
     run: Run<'_>,
 ) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
-    if file_digest(&file)? != form.file {
+    let hashed = Hashed::new(&file);
+    let report = check(&hashed, run.watched(&Progress(run.watch)))?;
+    let digest = hashed.digest();
+    if digest.map_err(|source| bundle::Error::Io { doing: "reading the bundle", source })? != form.file {
         findings.push(Finding::new(Code::BundleFile, place, "is not the file that was logged"));
     }
-    let report = check(&file, run.watched(&Progress(run.watch)))?;
     run.watch.advance(form.size);
     if report.id().is_some_and(|found| found != logged.id) {
         findings.push(Finding::new(Code::BundleFile, place, "holds another bundle than its name says"));
@@ -257,17 +258,4 @@ impl Watch for Progress<'_> {
     fn cancelled(&self) -> bool {
         self.0.cancelled()
     }
-}
-
-fn file_digest(file: &Object) -> Result<Digest, Error> {
-    let read = |source| crate::format::bundle::Error::Io { doing: "reading the bundle", source };
-    let mut hasher = Hasher::new();
-    let (mut buffer, mut at, size) = (vec![0; 1 << 20], 0, file.size().map_err(read)?);
-    while at < size {
-        let part = buffer.len().min((size - at) as usize);
-        file.read_at(&mut buffer[..part], at).map_err(read)?;
-        hasher.update(&buffer[..part]);
-        at += part as u64;
-    }
-    Ok(hasher.finish())
 }

@@ -7,6 +7,7 @@
 mod bucket;
 pub mod disk;
 mod file;
+mod hashed;
 #[cfg(feature = "http")]
 mod http;
 mod local;
@@ -14,6 +15,7 @@ mod local;
 mod offline;
 mod remote;
 
+pub use hashed::Hashed;
 pub use local::{Object, Store, Write};
 pub use remote::{Access, Arriving, Condition, Remote};
 
