@@ -32,12 +32,32 @@ PROVED = 2  # articles of an archive
 CHANGED = 8  # of one in so many archives also changed proofs are tried
 
 
-class Binary:
-    """The binary, which trusts nobody but those whom its options name."""
+class Trust:
+    """Whom to trust for an archive, as its trust.json states it."""
 
-    def __init__(self, path, folder):
+    def __init__(self, path):
+        folder = os.path.dirname(os.path.abspath(path))
+        stated = json.loads(archive_reader.read(path + ".trust.json", archive_reader.NOTE) or "{}")
+        self.open, self.at = stated.get("open"), stated.get("at", int(time.time()))
+        self.log_lines = stated.get("log_keys", [])
+        self.lines = stated.get("keys", []) + self.log_lines
+        self.policies = [os.path.join(folder, name) for name in stated.get("policies", [])]
+        keys = map(reader.parse_key, stated.get("keys", []))
+        self.log_keys = list(map(archive_reader.parse_vkey, self.log_lines))
+        policies = [archive_reader.read(policy, archive_reader.POLICY) or b"" for policy in self.policies]
+        self.for_reader = archive_reader.Trust(keys, self.log_keys, policies)
+
+
+class Binary:
+    """The binary with a configuration of its own, in which it trusts whom it is told."""
+
+    def __init__(self, path, folder, trust):
         self.path, self.folder = os.path.abspath(path), folder
         self.environment = os.environ | {"VELLUM_CONFIG": os.path.join(folder, "config")}
+        for line in trust.lines:
+            self.run("key", "trust", line, may=(0,))
+        for policy in trust.policies:
+            self.run("trust", "pin", policy, may=(0,))
 
     def run(self, *arguments, may=(0, 1)):
         command = [self.path, *arguments]
@@ -51,38 +71,18 @@ class Binary:
         done = self.run("--json", *arguments, may=(0, 1, 2))
         return done.returncode, [json.loads(line) for line in done.stdout.splitlines() if line.startswith(b"{")]
 
-    def verdict(self, archive, trust):
-        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(trust.at))
-        code, lines = self.lines("verify", "--at", at, *trust.options, archive)
+    def verdict(self, archive, at):
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+        code, lines = self.lines("verify", "--at", at, archive)
         said = {"right": code == 0, "lines": lines}
         for summary in (line for line in lines if line.get("kind") == "archive"):
             void = {line["place"] for line in lines if line.get("code") == "void"}
             said["void"] = sorted(int(place.split()[1]) for place in void if place.startswith("leaf "))
             said |= {word: summary[word]["is"] for word in ("witnessed", "fresh")}
-        code, articles = self.lines("list", *trust.options, archive)
+        code, articles = self.lines("list", archive)
         if code == 0:
             said["articles"] = {line["id"]: line["leaf"] for line in articles if line.get("kind") == "article"}
         return said
-
-
-class Trust:
-    """Whom to trust for an archive, as its trust.json states it."""
-
-    def __init__(self, path):
-        folder = os.path.dirname(os.path.abspath(path))
-        stated = json.loads(archive_reader.read(path + ".trust.json", archive_reader.NOTE) or "{}")
-        self.open, self.at = stated.get("open"), stated.get("at", int(time.time()))
-        self.lines, self.log_lines = stated.get("keys", []), stated.get("log_keys", [])
-        self.policies = [os.path.join(folder, name) for name in stated.get("policies", [])]
-        self.keys = list(map(reader.parse_key, self.lines))
-        self.log_keys = list(map(archive_reader.parse_vkey, self.log_lines))
-        self.log_options = [word for line in self.log_lines for word in ("--log-key", line)]
-        self.options = self.log_options + [word for line in self.lines for word in ("--key", line)]
-        self.options += [word for policy in self.policies for word in ("--policy", policy)]
-
-    def for_reader(self):
-        policies = [archive_reader.read(policy, archive_reader.POLICY) or b"" for policy in self.policies]
-        return archive_reader.Trust(self.keys, self.log_keys, policies)
 
 
 # ---------------------------------------------------------------- proofs
@@ -130,16 +130,17 @@ def compare_proofs(binary, archive, articles, trust, whole):
     def judge(data, what, may=True):
         with open(file, "wb") as out:
             out.write(data)
-        theirs = binary.run("verify", "--proof", file, *trust.log_options, document).returncode == 0
-        found, _ = archive_reader.judge_proof(file, document, trust.log_keys)
-        counts[not theirs] += 1
-        if theirs != found.ok() or (theirs and not may):
-            wrong.append(f"proof, {what}: binary {theirs}, reader {found.ok()} {found}")
+        for line, key in zip(trust.log_lines, trust.log_keys):
+            theirs = binary.run("verify", "--proof", file, "--log-key", line, document).returncode == 0
+            found, _ = archive_reader.judge_proof(file, document, [key])
+            counts[not theirs] += 1
+            if theirs != found.ok() or (theirs and not may):
+                wrong.append(f"proof, {what}: binary {theirs}, reader {found.ok()} {found}")
 
     for ident in articles:
         if os.path.exists(file):
             os.remove(file)
-        done = binary.run("prove", "-o", file, *trust.options, archive, ident)
+        done = binary.run("prove", "-o", file, archive, ident)
         if done.returncode != 0:
             wrong.append(f"no proof of {ident}: {done.stderr.decode().strip()}")
             continue
@@ -148,7 +149,7 @@ def compare_proofs(binary, archive, articles, trust, whole):
         paths = [line[1] for line in re.finditer(b"[0-9a-f]{64}  data/(.*)\n", inner)]
         path = next(path for path in reversed(paths) if not path.endswith(b"/article.toml"))
         with open(document, "wb") as out:
-            out.write(binary.run("cat", *trust.options, archive, os.fsdecode(path)).stdout)
+            out.write(binary.run("cat", archive, os.fsdecode(path)).stdout)
         judge(proof, ident)
         for what, data in changed(proof) if whole and ident == articles[0] else ():
             judge(data, f"{ident}, {what}", may=False)
@@ -165,13 +166,13 @@ def compare(task):
     """One archive: its name, counts of proofs, whether it is right, what is different, why, and what was said."""
     number, path, vellum = task
     trust = Trust(path)
-    mine = archive_reader.verdict(path, trust.for_reader(), trust.at)
+    mine = archive_reader.verdict(path, trust.for_reader, trust.at)
     with tempfile.TemporaryDirectory() as work:
         archive = os.path.join(work, "archive")
         # The binary keeps its catalog there.
         shutil.copytree(path, archive, ignore=shutil.ignore_patterns(".vellum"))
-        binary = Binary(vellum, work)
-        theirs, proofs = binary.verdict(archive, trust), (0, 0)
+        binary = Binary(vellum, work, trust)
+        theirs, proofs = binary.verdict(archive, trust.at), (0, 0)
         if "void" in mine:
             mine["void_because"], mine["void"] = mine["void"], sorted(mine["void"])
         asked = [word for word in ("right", "void", "articles", "witnessed", "fresh") if word in mine and word in theirs]

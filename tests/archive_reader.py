@@ -526,9 +526,6 @@ class History:
         if why:
             return why
         may = policy.sound("root")
-        old = before.sound("root") - {each.public for each in policy.able("root")} | may if before else set()
-        if not vouched and before and len(signers & old & before.sound("root")) < before.threshold["root"]:
-            return "too few root keys of the version before"
         if len((signers | self.beside(version, digest, may)) & may) < policy.threshold["root"] and not vouched:
             return "too few root keys of its own"
         if policy.size > self.log.size or self.log.root(policy.size).hex() != policy.root:
