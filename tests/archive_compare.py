@@ -4,8 +4,9 @@
     archive_compare.py [--verbose] BINARY DIR
 
 Each folder F of DIR with an archive.toml is an archive. F.trust.json beside it says whom to trust:
-{"keys": [line…], "log_keys": [line…], "policies": [file of DIR…], "at": seconds}. A text "open" in
-it is why the two are known to differ; then it is a fault if they do not.
+{"keys": [line…], "log_keys": [line…], "policies": [file of DIR…], "at": seconds}. Where it names
+nobody, all keys in the leaves are trusted, and the log's key of archive.toml. A text "open" in it is
+why the two are known to differ; then it is a fault if they do not.
 
 Both must give one answer to these questions: is the archive right, is it witnessed, is it fresh,
 which leaves are void, which articles are current and which leaf gives each. Of some articles of each
@@ -32,6 +33,26 @@ PROVED = 2  # articles of an archive
 CHANGED = 16  # of one in so many archives also changed proofs are tried
 
 
+def everybody(path):
+    """The log's key that an archive names, and all keys that stand in its leaves."""
+    try:
+        label = archive_reader.read(os.path.join(path, "archive.toml"), 4096).decode()
+        log_key = re.fullmatch(archive_reader.TOML, label)[2]
+        archive_reader.parse_vkey(log_key)
+        checkpoint = archive_reader.parse_checkpoint(archive_reader.read(os.path.join(path, "checkpoint"), 1 << 20))
+        leaves, keys = archive_reader.Log(path, checkpoint).leaves, set()
+    except (reader.Damage, ValueError, TypeError):
+        return {}
+    for index, data in enumerate(leaves):
+        try:
+            signatures = archive_reader.Leaf(data, index).signatures
+        except (reader.Damage, ValueError):
+            continue
+        keys |= {(each.ident, each.key) for each in signatures if reader.has_prime_order(each.key)}
+    lines = [base64.b64encode(b"Ed" + ident + key).decode() for ident, key in sorted(keys)]
+    return {"keys": lines, "log_keys": [log_key]}
+
+
 class Trust:
     """Whom to trust for an archive, as its trust.json states it."""
 
@@ -39,6 +60,9 @@ class Trust:
         folder = os.path.dirname(os.path.abspath(path))
         stated = json.loads(archive_reader.read(path + ".trust.json", archive_reader.NOTE) or "{}")
         self.open, self.at = stated.get("open"), stated.get("at", int(time.time()))
+        # Of an archive that is refused at once, little is compared.
+        if not any(map(stated.get, ("keys", "log_keys", "policies"))):
+            stated |= everybody(path)
         self.log_lines = stated.get("log_keys", [])
         self.lines = stated.get("keys", []) + self.log_lines
         self.policies = [os.path.join(folder, name) for name in stated.get("policies", [])]
