@@ -30,7 +30,7 @@ use vellum::store::{Access, Remote, Steps, Store};
 use vellum::trust::logged;
 use vellum::trust::policy::{self, Policy};
 
-const ORIGIN: &str = "example.org/library";
+pub(crate) const ORIGIN: &str = "example.org/library";
 const PATIENCE: Duration = Duration::from_millis(300);
 
 fn signer() -> SecretKey {
@@ -42,7 +42,7 @@ fn log_key() -> SecretKey {
 }
 
 /// Neither waits nor measures.
-struct NoTime;
+pub(crate) struct NoTime;
 
 impl Pace for NoTime {
     fn stream(&self) -> Meter<'_> {
@@ -197,7 +197,7 @@ impl Stage {
         let held = self.size(self.mirror());
         let server = Server::start(&self.path(), lie.clone());
         let error = self.synced(&[self.remote(&server)]).expect_err(why);
-        assert!(said(&error).contains(why), "expected {why:?}, found {:?}", said(&error));
+        assert!(chain(&error).contains(why), "expected {why:?}, found {:?}", chain(&error));
         self.sound(held);
         drop(server);
         let (server, honest) = (Server::start(&self.path(), lie), Server::honest(&self.path()));
@@ -208,7 +208,7 @@ impl Stage {
     }
 }
 
-fn said(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -481,7 +481,7 @@ fn a_file_that_changes_while_it_is_fetched_is_never_joined() {
         _ => Answer::Honest,
     });
     let error = stage.synced(&[stage.remote(&server)]).expect_err("a lie");
-    assert!(said(&error).contains("gave other bytes"), "{}", said(&error));
+    assert!(chain(&error).contains("gave other bytes"), "{}", chain(&error));
     let report = stage.synced(&[stage.remote(&server)]).unwrap();
     stage.sound(report.after);
 }
@@ -885,9 +885,9 @@ fn a_newer_policy_can_neither_be_hidden_nor_taken_back() {
     });
     let error = stage.synced_by(&[stage.remote(&server)], &pin, unwitnessed).expect_err("hidden");
     assert!(
-        said(&error).contains("version 2 of the policy was signed by who may, and is withheld"),
+        chain(&error).contains("version 2 of the policy was signed by who may, and is withheld"),
         "{}",
-        said(&error)
+        chain(&error)
     );
     stage.synced_by(&[stage.origin()], &pin, unwitnessed).unwrap();
     // What the mirror holds has version 2, whatever an origin says from then on.
