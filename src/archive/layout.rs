@@ -19,8 +19,8 @@ pub const SIGNED: &str = ".vellum/state/signed";
 pub const HELD: &str = ".vellum/state/held";
 /// The name of the archive whose first sync into a folder has begun; removed when the mirror holds a checkpoint.
 pub const BEGUN: &str = ".vellum/state/begun";
-/// The checkpoint that a witness cosigned last here.
-pub const COSIGNED: &str = ".vellum/state/cosigned";
+/// Which bundles a mirror has read whole, and when.
+pub const CHECKED: &str = ".vellum/state/checked";
 /// The folder of checkpoints that contradict each other.
 pub const EVIDENCE: &str = ".vellum/state/evidence";
 /// The leaves that are being published.

@@ -240,6 +240,7 @@ impl From<mirror::Error> for Failure {
             | E::BadBundle { .. }
             | E::NotVouched { .. }
             | E::Backwards(_)
+            | E::Witness { .. }
             | E::Bucket(_) => Self { code: 1, ..Self::of(&error) },
             _ => Self::of(&error),
         }

@@ -12,6 +12,7 @@ use std::num::NonZeroUsize;
 
 use crate::archive::history::{LoggedBundle, Papers};
 use crate::archive::{self, Archive, History, Lock, Log, Pin, Vouched, layout};
+use crate::digest::Digest;
 use crate::format::checkpoint::{self, Checkpoint, MAX_CHECKPOINT_BYTES};
 use crate::format::fork::Fork;
 use crate::format::tile::{Holds, MAX_ENTRIES_BYTES, TILE_WIDTH, Tile};
@@ -23,6 +24,7 @@ use crate::run::Run;
 use crate::store::{Store, Write};
 use crate::trust::authority::Fresh;
 
+use super::checked::Checked;
 use super::fetch::chain;
 use super::whole::form_in;
 use super::{Error, Pace};
@@ -331,6 +333,8 @@ impl<'a> Work<'a> {
             self.report.after = new.size;
             return Ok(());
         }
+        let forms = wanted.iter().flat_map(|logged| logged.forms.iter().map(|form| (logged.id, form.file)));
+        let fetched: Vec<_> = forms.map(|(id, file)| (file, layout::bundle(id, &file))).collect();
         let none = self.bundles(&wanted, heads, &vouched.history)?;
         for id in none {
             vouched.history.refuse(id);
@@ -343,6 +347,7 @@ impl<'a> Work<'a> {
             }
         }
         self.put((head, &vouched), held, files, &staged)?;
+        self.note_checked(&fetched)?;
         self.put_aside(&vouched.history)?;
         for name in self.mirror.list(layout::INCOMING)? {
             self.mirror.remove_all(&format!("{}/{name}", layout::INCOMING))?;
@@ -359,6 +364,15 @@ impl<'a> Work<'a> {
     /// Returns the bundles of which a file must be there and none is.
     fn wanted<'h>(&self, history: &'h History) -> Vec<&'h LoggedBundle> {
         history.held().filter(|logged| form_in(self.mirror, logged).is_none()).collect()
+    }
+
+    /// Notes what has been read whole before it got its place.
+    fn note_checked(&self, fetched: &[(Digest, String)]) -> Result<(), Error> {
+        let (mut checked, now) = (Checked::read(self.mirror), self.options.moment.as_second());
+        for (file, place) in fetched {
+            checked.note(self.mirror, place, *file, u64::try_from(now).unwrap_or(0));
+        }
+        checked.keep(self.mirror)
     }
 
     /// Puts bundles aside whose places others have taken, and erases what was put aside long enough ago.

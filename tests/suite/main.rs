@@ -28,3 +28,4 @@ mod thieves;
 mod trust;
 mod typed;
 mod was;
+mod witness;

@@ -23,7 +23,7 @@ use vellum::format::withdrawal::{RemovedLeaf, Replaced, Withdrawal};
 use vellum::ids::BundleId;
 use vellum::keys::{Comment, Kind, SecretKey, Signature, Signer, VerifierKey};
 use vellum::mirror::{
-    Comparison, Error, Meter, Pace, SyncOptions, SyncReport, collect, compare, cosign, read_head, sync,
+    Comparison, Error, Meter, Pace, SyncOptions, SyncReport, Witness, collect, compare, cosign, read_head, sync,
 };
 use vellum::path::EntryPath;
 use vellum::store::{Access, Remote, Steps, Store};
@@ -766,25 +766,74 @@ fn a_witness_cosigns_what_it_wholly_holds_and_never_goes_back() {
     let secret = key(5);
     let by = VerifierKey::of_witness("w.example", secret.public()).unwrap();
     let archive = Archive::open(stage.mirror()).unwrap();
-    cosign(&archive, &stage.pin(), ("w.example", &secret), 1_772_323_200, "test", run()).unwrap();
+    cosigned(&stage, &stage.pin(), &secret, NOW).unwrap();
     let note = archive.vouched(&stage.pin(), run()).unwrap().note;
-    assert_eq!(note.cosigned(&by).unwrap(), Some(1_772_323_200));
-    // Back to what was before, as if the folder had been restored from a copy.
-    let cosigned = fs::read(stage.scene.path("mirror").join(layout::COSIGNED)).unwrap();
+    assert_eq!(note.cosigned(&by).unwrap(), Some(NOW));
+    // Back to what was before, as if the folder had been restored from a copy: what was cosigned the key remembers.
     tool(stage.scene.folder.path(), "sh", &["-c", "rm -r mirror; cp -r before mirror"]);
-    stage.scene.write(&format!("mirror/{}", layout::COSIGNED), cosigned);
-    let archive = Archive::open(stage.mirror()).unwrap();
-    let error =
-        cosign(&archive, &stage.pin(), ("w.example", &secret), 1_772_323_200, "test", run()).expect_err("backwards");
+    let error = cosigned(&stage, &stage.pin(), &secret, NOW).expect_err("backwards");
     assert!(matches!(error, Error::Backwards(_)), "{error}");
-    tool(
-        stage.scene.folder.path(),
-        "sh",
-        &["-c", "rm mirror/.vellum/state/cosigned; rm $(find mirror/bundles -name '*.zst')"],
-    );
-    let error =
-        cosign(&archive, &stage.pin(), ("w.example", &secret), 1_772_323_200, "test", run()).expect_err("incomplete");
+    // Another key has cosigned nothing.
+    cosigned(&stage, &stage.pin(), &key(6), NOW).unwrap();
+    tool(stage.scene.folder.path(), "sh", &["-c", "rm $(find mirror/bundles -name '*.zst')"]);
+    let error = cosigned(&stage, &stage.pin(), &key(7), NOW).expect_err("incomplete");
     assert!(matches!(error, Error::Incomplete(_)), "{error}");
+}
+
+const NOW: u64 = 1_772_323_200;
+const DAY: u64 = 86_400;
+
+/// Has the mirror cosigned by a key that remembers what it did.
+fn cosigned(stage: &Stage, pin: &Pin, secret: &SecretKey, time: u64) -> Result<(), Error> {
+    let memory = Store::new(&stage.scene.path(&format!("memory-{}", secret.public().id())));
+    let witness = Witness { name: "w.example", signer: secret, memory: &memory, time, max_check_days: 30 };
+    cosign(&Archive::open(stage.mirror()).unwrap(), pin, &witness, "test", run()).map(drop)
+}
+
+/// Changes a byte of a bundle's file and leaves its size and time as they were.
+fn rot(stage: &Stage) {
+    let path = stage.scene.path("mirror").join(only(&Archive::open(stage.mirror()).unwrap()));
+    let modified = fs::metadata(&path).unwrap().modified().unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+}
+
+#[test]
+fn a_holder_reads_what_it_cosigns_where_it_changed_or_was_not_read_for_long() {
+    let stage = Stage::new();
+    stage.synced(&[stage.origin()]).unwrap();
+    let (checked, first) = (stage.scene.path("mirror").join(layout::CHECKED), NOW + 5);
+    let of_sync = fs::read(&checked).unwrap();
+    cosigned(&stage, &stage.pin(), &key(5), first).unwrap();
+    assert_eq!(fs::read(&checked).unwrap(), of_sync, "what a sync has read is not read again");
+    cosigned(&stage, &stage.pin(), &key(5), NOW + 31 * DAY).unwrap();
+    assert_ne!(fs::read(&checked).unwrap(), of_sync, "after a month it is");
+    rot(&stage);
+    let error = cosigned(&stage, &stage.pin(), &key(5), NOW + 32 * DAY).expect_err("damaged");
+    assert!(matches!(error, Error::BadBundle { .. }), "{error}");
+}
+
+#[test]
+fn a_witness_that_keeps_no_copy_vouches_for_the_log_alone() {
+    let stage = Stage::new();
+    let one = in_force(&stage.archive, None, "");
+    stage.synced_by(&[stage.origin()], &pinned(&one), unwitnessed).unwrap();
+    let holder = cosigned(&stage, &pinned(&one), &key(5), NOW);
+    holder.unwrap();
+    tool(stage.scene.folder.path(), "sh", &["-c", "rm -r mirror/bundles"]);
+    let error = cosigned(&stage, &pinned(&one), &key(5), NOW).expect_err("a holder");
+    assert!(matches!(error, Error::Incomplete(_)), "{error}");
+    let text = fs::read_to_string(stage.path().join("trust/1.toml")).unwrap();
+    let stage = Stage::new();
+    let two = in_force_as(&stage.archive, None, "", "holds = false");
+    assert!(text.contains("holds = true"));
+    stage.synced_by(&[stage.origin()], &pinned(&two), unwitnessed).unwrap();
+    tool(stage.scene.folder.path(), "sh", &["-c", "rm -r mirror/bundles"]);
+    cosigned(&stage, &pinned(&two), &key(5), NOW).unwrap();
+    let seen = Archive::open(stage.mirror()).unwrap().vouched(&pinned(&two), run()).unwrap().witnessed;
+    assert_eq!((seen.by.len(), seen.held_by.len()), (1, 0));
 }
 
 fn only(archive: &Archive) -> String {
@@ -793,6 +842,10 @@ fn only(archive: &Archive) -> String {
 
 /// Publishes the next version of the policy: the key of `added` with these further lines, and a root key; returns it.
 fn in_force(archive: &Archive, before: Option<&Policy>, more: &str) -> Policy {
+    in_force_as(archive, before, more, "holds = true")
+}
+
+fn in_force_as(archive: &Archive, before: Option<&Policy>, more: &str, holds: &str) -> Policy {
     let version = before.map_or(1, |before| before.version + 1);
     let previous = before.map(|before| format!("previous = \"{}\"\n", before.digest.labelled())).unwrap_or_default();
     let (publisher, root) = (signer().public().to_line(), key(50).public().to_line());
@@ -804,7 +857,7 @@ fn in_force(archive: &Archive, before: Option<&Policy>, more: &str) -> Policy {
          [threshold]\nroot = 1\npublish = 1\nwithdraw = 1\nwitness = 1\n\
          [[key]]\nname = \"root\"\npublic = \"{root}\"\nroles = [\"root\", \"publish\", \"withdraw\"]\n\
          [[key]]\nname = \"publisher\"\npublic = \"{publisher}\"\nroles = [\"publish\", \"withdraw\"]\n{more}\n\
-         [[log_key]]\nvkey = \"{}\"\n[[witness]]\nvkey = \"{witness}\"\noperator = \"w\"\nholds = true\n",
+         [[log_key]]\nvkey = \"{}\"\n[[witness]]\nvkey = \"{witness}\"\noperator = \"w\"\n{holds}\n",
         head.size,
         head.root.labelled(),
         archive.log_key()
@@ -837,8 +890,7 @@ fn a_checkpoint_that_no_witness_has_seen_is_refused_until_one_has() {
     assert!(matches!(error, Error::NotVouched { what: "witnessed", .. }), "{error}");
     // The witness itself syncs without a quorum, and cosigns; the publisher gathers that.
     stage.synced_by(&[stage.origin()], &pin, unwitnessed).unwrap();
-    let mirror = Archive::open(stage.mirror()).unwrap();
-    cosign(&mirror, &pin, ("w.example", &key(5)), 1_772_323_200, "test", run()).unwrap();
+    cosigned(&stage, &pin, &key(5), NOW).unwrap();
     let witnesses = [VerifierKey::of_witness("w.example", key(5).public()).unwrap()];
     let found = collect(&stage.archive, &pin, &[stage.mirror()], &witnesses, "test", run()).unwrap();
     assert_eq!(found.new, ["w.example"]);
@@ -847,8 +899,8 @@ fn a_checkpoint_that_no_witness_has_seen_is_refused_until_one_has() {
     // A key that is not the policy's makes no quorum.
     stage.add("in/notes/new.txt", "new\n");
     stage.synced_by(&[stage.origin()], &pin, unwitnessed).unwrap();
+    cosigned(&stage, &pin, &key(6), NOW).unwrap();
     let mirror = Archive::open(stage.mirror()).unwrap();
-    cosign(&mirror, &pin, ("w.example", &key(6)), 1_772_323_200, "test", run()).unwrap();
     assert!(!mirror.vouched(&pin, run()).unwrap().witnessed.is_met());
 }
 

@@ -16,7 +16,7 @@ use vellum::format::leaf::{Leaf, LeafSignature};
 use vellum::format::withdrawal::{RemovedLeaf, Replaced, Withdrawal};
 use vellum::ids::BundleId;
 use vellum::keys::{Comment, Kind, Signature, Signer, VerifierKey};
-use vellum::mirror::{SyncOptions, SyncReport, cosign, sync};
+use vellum::mirror::{SyncOptions, SyncReport, Witness, cosign, sync};
 use vellum::path::EntryPath;
 use vellum::store::Store;
 use vellum::trust::authority::Fresh;
@@ -517,10 +517,11 @@ fn a_thief_of_a_witnesss_key_makes_no_log_and_no_time() {
     let mirror = Archive::open(play.mirror()).unwrap();
     let day = 86_400;
     let now = options().time.as_second();
+    let (thief, memory) = (key(WITNESS), Store::new(&play.scene.path("memory")));
+    let witness = |time| Witness { name: "w.example", signer: &thief, memory: &memory, time, max_check_days: 30 };
     // Attack 4, P6: what he says of a time to come says nothing; a frozen log stays frozen.
     let vouched = |at: u64| {
-        fs::remove_file(play.scene.path("mirror").join(layout::COSIGNED)).ok();
-        cosign(&mirror, &play.pin(), ("w.example", &key(WITNESS)), at, "test", run()).unwrap();
+        cosign(&mirror, &play.pin(), &witness(at), "test", run()).unwrap();
         mirror.vouched(&play.pin(), run()).unwrap()
     };
     let found = vouched(now as u64 + 365 * day);
@@ -535,7 +536,9 @@ fn a_thief_of_a_witnesss_key_makes_no_log_and_no_time() {
     let store = Store::new(&play.scene.path("own"));
     let other = Archive::create(store.clone(), ORIGIN.parse().unwrap(), &key(NOBODY), "test", run()).unwrap();
     let pin = Pin::Keys { keys: trusted(&key(PUBLISHER)), log: other.log_key().clone() };
-    cosign(&other, &pin, ("w.example", &key(WITNESS)), now as u64, "test", run()).unwrap();
+    let forgotten = Store::new(&play.scene.path("forgotten"));
+    let witness = Witness { memory: &forgotten, ..witness(now as u64) };
+    cosign(&other, &pin, &witness, "test", run()).unwrap();
     let before = play.seen();
     refused(play.sync_from(store, play.pin(), options().time));
     assert_eq!(play.seen(), before);
