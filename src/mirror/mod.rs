@@ -8,6 +8,7 @@ mod checked;
 mod collect;
 mod compare;
 mod fetch;
+mod fork;
 mod obtain;
 mod papers;
 mod push;

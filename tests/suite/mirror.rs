@@ -316,6 +316,22 @@ fn killed_before_any_step_the_mirror_is_what_it_was_or_what_it_becomes() {
 }
 
 #[test]
+fn killed_before_any_step_a_first_sync_is_finished_by_the_next() {
+    let stage = Stage::new();
+    let leaves = stage.size(stage.origin());
+    for steps in 0.. {
+        tool(stage.scene.folder.path(), "rm", &["-rf", "mirror"]);
+        let mortal = stage.mirror().with_steps(Arc::new(Kill(AtomicI64::new(steps))));
+        let done = stage.synced_into(&mortal, &[stage.origin()], &stage.pin(), |options| options).is_ok();
+        stage.synced(&[stage.origin()]).unwrap_or_else(|error| panic!("after {steps} steps: {error}"));
+        stage.sound(leaves);
+        if done {
+            break;
+        }
+    }
+}
+
+#[test]
 fn a_publishers_archive_is_no_mirror() {
     let stage = Stage::new();
     tool(stage.scene.folder.path(), "cp", &["-r", "origin", "mirror"]);
@@ -972,4 +988,94 @@ fn a_policy_that_lies_there_and_is_not_logged_is_none_however_large() {
     stage.synced_by(&[stage.remote(&server)], &pin, unwitnessed).unwrap();
     let mirror = Archive::open(stage.mirror()).unwrap().vouched(&pin, run()).unwrap();
     assert_eq!(mirror.authority().policy().unwrap().version, 1);
+}
+
+/// An archive under a policy whose publisher's disk was lost: `mirror` has what came last, `older` a copy from before.
+fn lost() -> (Stage, Policy, Archive, u64) {
+    let stage = Stage::new();
+    let one = in_force(&stage.archive, None, "");
+    tool(stage.scene.folder.path(), "cp", &["-r", "origin", "older"]);
+    stage.add("in/notes/last.txt", "What came last\n");
+    let held = stage.synced_by(&[stage.origin()], &pinned(&one), unwitnessed).unwrap().after;
+    let older = Archive::open(Store::new(&stage.scene.path("older"))).unwrap();
+    (stage, one, older, held)
+}
+
+#[test]
+fn what_is_held_gives_way_to_a_newer_policy_that_was_made_on_a_head_of_both_and_to_nothing_else() {
+    let (stage, one, older, _) = lost();
+    let from_older = |change: fn(SyncOptions<'_>) -> SyncOptions<'_>| {
+        stage.synced_by(&[older.store().clone()], &pinned(&one), |options| change(unwitnessed(options)))
+    };
+    let list = || tool(&stage.scene.path("mirror"), "find", &["bundles", "-name", "*.zst"]);
+    let before = list();
+    // A publisher goes on from the older copy: that is a fork, whoever signs it.
+    stage.scene.write("in/notes/last.txt", "Written anew\n");
+    let nothing = tool(stage.scene.folder.path(), "sh", &["-c", "cp -r older plain"]);
+    assert!(nothing.is_empty());
+    let plain = Archive::open(Store::new(&stage.scene.path("plain"))).unwrap();
+    added(&plain, &stage.scene.path("in"));
+    // Nor does a policy help that was made on a head which only the other history has.
+    in_force(&plain, Some(&one), "");
+    let error = stage.synced_by(&[plain.store().clone()], &pinned(&one), unwitnessed).expect_err("a fork");
+    assert!(matches!(error, Error::Fork { .. }), "{error}");
+    // The root keys say so: a new version, made on the head that both have.
+    in_force(&older, Some(&one), "");
+    added(&older, &stage.scene.path("in"));
+    let dry = from_older(|options| SyncOptions { dry_run: true, ..options }).unwrap();
+    assert_eq!((dry.after, list() == before), (stage.size(older.store().clone()), true));
+    let report = from_older(|options| options).unwrap();
+    let (evidence, kept) = report.gave_way.clone().unwrap();
+    assert!(fs::read_dir(evidence).unwrap().count() >= 2);
+    let archive = Archive::open(stage.mirror()).unwrap();
+    let vouched = archive.vouched(&pinned(&one), run()).unwrap();
+    assert_eq!(vouched.authority().policy().unwrap().version, 2);
+    let found = audit(&archive, &vouched, run()).unwrap();
+    assert!(found.findings.iter().all(|finding| finding.severity() == Severity::Notice), "{found:?}");
+    // What came last is no part of the archive any more, and can be deposited.
+    let lost = tool(Path::new(&kept), "find", &["bundles", "-name", "*.zst"]);
+    assert_eq!(lost.lines().count(), 1, "{lost}");
+    assert!(before.contains(lost.trim()) && !list().contains(lost.trim()));
+    assert!(Path::new(&kept).join("tile").is_dir() && Path::new(&kept).join("checkpoint").is_file());
+    // From here on the old history is the other one.
+    let error = stage.synced_by(&[stage.origin()], &pinned(&one), unwitnessed).expect_err("the old history");
+    assert!(matches!(error, Error::Fork { .. }), "{error}");
+    added_more(&stage, &older);
+    assert!(from_older(|options| options).unwrap().gave_way.is_none());
+}
+
+fn added_more(stage: &Stage, archive: &Archive) {
+    stage.scene.write("in/notes/more.txt", "More\n");
+    added(archive, &stage.scene.path("in"));
+}
+
+#[test]
+fn killed_while_a_history_gives_way_the_mirror_goes_on_with_one_of_the_two() {
+    let (stage, one, older, held) = lost();
+    stage.scene.write("in/notes/last.txt", "Written anew\n");
+    in_force(&older, Some(&one), "");
+    added(&older, &stage.scene.path("in"));
+    let after = stage.size(older.store().clone());
+    tool(stage.scene.folder.path(), "mv", &["mirror", "kept"]);
+    for steps in 0.. {
+        tool(stage.scene.folder.path(), "sh", &["-c", "rm -rf mirror; cp -r kept mirror"]);
+        let mortal = stage.mirror().with_steps(Arc::new(Kill(AtomicI64::new(steps))));
+        let origins = [older.store().clone()];
+        let done = stage.synced_into(&mortal, &origins, &pinned(&one), unwitnessed).is_ok();
+        stage.synced_by(&origins, &pinned(&one), unwitnessed).unwrap_or_else(|error| panic!("{steps}: {error}"));
+        let archive = Archive::open(stage.mirror()).unwrap();
+        let vouched = archive.vouched(&pinned(&one), run()).unwrap();
+        let found = audit(&archive, &vouched, run()).unwrap();
+        assert!(found.findings.iter().all(|finding| finding.severity() == Severity::Notice), "{steps}: {found:?}");
+        assert_eq!(vouched.checkpoint.size, after, "{steps}");
+        let kept = tool(&stage.scene.path("mirror/.vellum/state/gave-way"), "find", &[".", "-name", "*.zst"]);
+        assert_eq!(kept.lines().count(), 1, "{steps}: {kept}");
+        let tiles =
+            tool(&stage.scene.path("mirror/.vellum/state/gave-way"), "find", &[".", "-name", &held.to_string()]);
+        assert!(!tiles.is_empty(), "{steps}: the old log's last tiles are kept");
+        if done {
+            assert!(steps > 20);
+            break;
+        }
+    }
 }
