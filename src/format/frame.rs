@@ -88,6 +88,17 @@ impl FrameDecoder {
         done
     }
 
+    /// Decodes the first bytes of the frame that `packed` begins with, so many as `out` has room for, and returns them. They are not checked:
+    /// the frame's checksum is that of all its bytes.
+    ///
+    /// # Errors
+    /// Where no frame begins there, or it does not decode so far.
+    pub fn begin<'a>(&mut self, packed: &[u8], out: &'a mut [u8]) -> Result<&'a [u8], FrameFault> {
+        Header::read(packed)?;
+        let found = self.0.begin(packed, out)?;
+        Ok(&out[..found])
+    }
+
     fn decode_into(&mut self, packed: &[u8], plain: u64, out: &mut Vec<u8>) -> Result<(), FrameFault> {
         let found = declared_size(packed)?;
         if found != plain {

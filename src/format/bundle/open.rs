@@ -91,10 +91,14 @@ pub(super) fn read_frames<S: Source + ?Sized>(source: &S) -> Result<(Vec<Frame>,
     Ok((frames, size, end))
 }
 
+/// Says where in the file a frame lies.
+pub(super) fn frame_place(frame: &Frame) -> String {
+    format!("bytes {}..{}", frame.packed_at, frame.packed_at + u64::from(frame.size.packed))
+}
+
 /// Returns a frame's finding.
 pub(super) fn frame_finding(frame: &Frame, fault: impl std::fmt::Display) -> Finding {
-    let from = frame.packed_at;
-    Finding::new(Code::Frame, format!("bytes {from}..{}", from + u64::from(frame.size.packed)), fault)
+    Finding::new(Code::Frame, frame_place(frame), fault)
 }
 
 /// Reads and decodes one frame into `plain`; `packed` is room to work in.
@@ -138,6 +142,20 @@ impl<S: Source> Bundle<S> {
             return Err(finding.into());
         }
         let manifest = manifest.ok_or_else(|| Finding::new(Code::Manifest, "manifest.toml", "absent"))?;
+        Self::with_tail(source, frames, file_bytes, tail, manifest)
+    }
+
+    /// Makes a bundle of its frames and of what its last one holds.
+    ///
+    /// # Errors
+    /// Where the head of the index is malformed, or has another number of blocks than the manifest's articles make.
+    pub(super) fn with_tail(
+        source: S,
+        frames: Vec<Frame>,
+        file_bytes: u64,
+        tail: Tail,
+        manifest: Manifest,
+    ) -> Result<Self, Error> {
         let head = Head::decode(&tail.head).map_err(|fault| Finding::new(Code::Index, index::HEAD, fault))?;
         let (articles, blocks) = (manifest.articles.div_ceil(BLOCK_ARTICLES as u64), head.blocks.len() as u64);
         if articles != blocks || blocks == 0 {

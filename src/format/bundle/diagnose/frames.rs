@@ -4,9 +4,7 @@ use crate::finding::{Code, Finding};
 use crate::format::bundle::open::{Frame, read_frames};
 use crate::format::bundle::{Error, Source};
 use crate::format::frame::{self, MAX_FRAME_BYTES, max_packed};
-use crate::format::seekable::FrameSize;
-use crate::format::tar::{self, Entry};
-use crate::format::{bagit, seekable};
+use crate::format::seekable::{self, FrameSize};
 use crate::run::Run;
 
 /// What the seek table begins with.
@@ -56,14 +54,6 @@ pub(super) fn find<S: Source>(source: &S, findings: &mut Vec<Finding>, run: Run<
         findings.push(Finding::new(Code::Frame, format!("bytes {from}..{to}"), "belong to no whole frame"));
     }
     Ok(frames)
-}
-
-/// Says whether a plain frame begins like a tail: with the header of `bagit.txt`.
-pub(super) fn begins_tail(plain: &[u8]) -> bool {
-    match tar::decode_header(plain) {
-        Ok(Entry::File { path, .. }) => path.split(|&b| b == b'/').nth(1) == Some(bagit::BAGIT.as_bytes()),
-        _ => false,
-    }
 }
 
 /// Says whether what begins at `from` looks like a damaged table.

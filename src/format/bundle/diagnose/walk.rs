@@ -1,12 +1,12 @@
 //! Walking the tar of a damaged bundle from header to header, and on after a gap at the next block that is a header.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::digest::{Digest, Hasher};
 use crate::finding::{Code, Finding};
 use crate::format::article::{Article, ArticleError, MAX_ARTICLE_TOML_BYTES};
 use crate::format::bundle::open::{Frame, read_frame};
-use crate::format::bundle::{Error, Source, Tail};
+use crate::format::bundle::{Error, Source};
 use crate::format::checksums::{self, DATA, MAX_FILES, MAX_LIST_BYTES};
 use crate::format::frame::FrameDecoder;
 use crate::format::index::{self, MAX_BLOCKS, MAX_PIECE_BYTES};
@@ -16,9 +16,19 @@ use crate::format::times::{self, MAX_TIMES_BYTES};
 use crate::run::Run;
 
 use super::damaged;
+use super::tails::{Found, Tails};
 
-/// Members that a walk takes note of: twice those of the largest bundle.
-const MAX_SEEN: usize = 2 * MAX_FILES as usize;
+/// Files that a walk takes note of beside those that the manifests state.
+const MAX_STRANGE_FILES: u64 = MAX_FILES;
+/// Bytes of tar that a walk reads beside those that the manifests state, for each byte of the file: against frames that are next to nothing
+/// packed.
+const STRANGE_BYTES_A_BYTE: u64 = 64;
+/// Bytes of paths of files that a walk takes note of: those of the largest bundle.
+const MAX_PATHS_BYTES: usize = MAX_LIST_BYTES as usize;
+/// Bytes of checksum lists and times that are held: those of the largest bundle.
+const MAX_NAMED_BYTES: u64 = MAX_LIST_BYTES + MAX_TIMES_BYTES;
+/// Places where a header may begin that are looked at in vain, for each frame, before only those are that lie on blocks.
+const FALSE_HEADERS: usize = 1 << 12;
 
 /// Takes the files of a damaged bundle as they are found, one after the other.
 pub trait Salvor {
@@ -64,7 +74,10 @@ pub(super) struct Seen {
 pub(super) struct Walk {
     /// The files under `data/`.
     pub(super) seen: Vec<Seen>,
-    pub(super) list: Option<Vec<u8>>,
+    /// Whether there was a whole checksum list, whatever it says.
+    pub(super) has_list: bool,
+    /// The checksum lists and times that manifests name, by their digests.
+    pub(super) named: HashMap<Digest, Vec<u8>>,
     pub(super) times: Option<Vec<u8>>,
     /// The pieces of the index, by their numbers.
     pub(super) pieces: Vec<Option<Vec<u8>>>,
@@ -75,55 +88,92 @@ fn salvage(source: std::io::Error) -> Error {
     Error::Io { doing: "writing what was salvaged", source }
 }
 
-/// Walks the tar in these frames.
+/// Walks the tars in these frames: each ends with a tail, and another one may begin after it.
 pub(super) fn walk<S: Source>(
     source: &S,
     frames: &[Frame],
-    tail: Option<&Tail>,
-    manifest: Option<&Manifest>,
+    tails: &Tails,
+    file_bytes: u64,
     salvor: &mut dyn Salvor,
     run: Run<'_>,
 ) -> Result<Walk, Error> {
-    let mut walker = Walker {
-        salvor,
-        walk: Walk::default(),
-        open: None,
-        top: tail.map(|tail| tail.top.clone()),
-        stage: 0,
-        padding: 0,
-        rest: Vec::new(),
-        lost: false,
-        tag_files: HashSet::new(),
-    };
-    let limit = manifest.map_or(u64::MAX, most_plain);
-    let mut decoder = FrameDecoder::default();
-    let (mut packed, mut plain) = (Vec::new(), Vec::new());
-    for frame in frames {
-        if run.watch.cancelled() {
-            return Err(Error::Cancelled);
-        }
-        if frame.end() > limit || walker.walk.seen.len() > MAX_SEEN {
-            let detail = "more than the manifest's counts allow; what follows was not read";
-            walker.walk.findings.push(Finding::new(Code::OverLimit, "tar", detail));
-            walker.lost = true;
-            break;
-        }
-        match read_frame(source, frame, &mut decoder, &mut packed, &mut plain) {
-            Ok(()) => walker.take(&plain)?,
-            Err(error) => {
-                walker.walk.findings.push(damaged(frame, error)?);
-                walker.gap(u64::from(frame.size.plain))?;
+    let manifests = tails.found.iter().filter_map(|found| found.manifest.as_ref());
+    let wanted = manifests.flat_map(|manifest| manifest.times.into_iter().chain([manifest.checksums])).collect();
+    let mut walker = Walker::new(salvor, wanted);
+    let mut strange = Allowance { bytes: file_bytes.saturating_mul(STRANGE_BYTES_A_BYTE), files: MAX_STRANGE_FILES };
+    let no_manifest = tails.found.iter().all(|found| found.manifest.is_none());
+    let (mut decoder, mut packed, mut plain) = (FrameDecoder::default(), Vec::new(), Vec::new());
+    let mut from = 0;
+    for end in tails.ends.iter().copied().chain([frames.len()]) {
+        let found = tails.found.iter().find(|found| found.frame == end);
+        let mut own = match found.and_then(|found| found.manifest.as_ref()) {
+            _ if no_manifest => Allowance { bytes: u64::MAX, files: 2 * MAX_FILES },
+            Some(manifest) => Allowance::of(manifest),
+            None => Allowance::default(),
+        };
+        walker.begin_tar(found);
+        let mut packed_at = frames.get(from).map_or(0, |first| first.packed_at);
+        for frame in &frames[from..end.max(from)] {
+            if run.watch.cancelled() {
+                return Err(Error::Cancelled);
             }
+            if frame.packed_at != packed_at {
+                walker.break_off()?;
+            }
+            packed_at = frame.packed_at + u64::from(frame.size.packed);
+            let seen = walker.walk.seen.len() as u64;
+            if !own.takes(u64::from(frame.size.plain)) && !strange.takes(u64::from(frame.size.plain)) {
+                walker.stop()?;
+                break;
+            }
+            match read_frame(source, frame, &mut decoder, &mut packed, &mut plain) {
+                Ok(()) => walker.take(&plain)?,
+                Err(error) => {
+                    walker.walk.findings.push(damaged(frame, error)?);
+                    walker.gap(u64::from(frame.size.plain))?;
+                }
+            }
+            if !own.counts(walker.walk.seen.len() as u64 - seen, &mut strange)
+                || walker.paths_bytes > MAX_PATHS_BYTES
+            {
+                walker.stop()?;
+                break;
+            }
+            run.watch.advance(u64::from(frame.size.plain));
         }
-        run.watch.advance(u64::from(frame.size.plain));
-    }
-    if walker.open.is_some() {
-        walker.end()?;
-    }
-    if !walker.rest.is_empty() && !walker.lost {
-        walker.walk.findings.push(Finding::new(Code::Tar, "tar", "ends inside a header"));
+        walker.end_tar()?;
+        from = end + 1;
     }
     Ok(walker.walk)
+}
+
+/// How much more of a tar is walked.
+#[derive(Default)]
+struct Allowance {
+    bytes: u64,
+    files: u64,
+}
+
+impl Allowance {
+    fn of(manifest: &Manifest) -> Self {
+        Self { bytes: most_plain(manifest), files: manifest.files.min(MAX_FILES) }
+    }
+
+    /// Takes a frame of so many bytes from what is allowed.
+    fn takes(&mut self, bytes: u64) -> bool {
+        let left = self.bytes.checked_sub(bytes);
+        self.bytes = left.unwrap_or(self.bytes);
+        left.is_some()
+    }
+
+    /// Takes so many files from what is allowed, and what is over from `other`.
+    fn counts(&mut self, files: u64, other: &mut Self) -> bool {
+        let over = files.saturating_sub(self.files);
+        self.files = self.files.saturating_sub(files);
+        let left = other.files.checked_sub(over);
+        other.files = left.unwrap_or(0);
+        left.is_some()
+    }
 }
 
 /// Returns the longest tar before the tail that a manifest's counts allow, in bytes.
@@ -161,9 +211,60 @@ struct Walker<'a> {
     lost: bool,
     /// Names of the tag files seen, since each stands once.
     tag_files: HashSet<String>,
+    /// The digests of the checksum lists and times that manifests name.
+    wanted: HashSet<Digest>,
+    /// Bytes of the paths of the files seen.
+    paths_bytes: usize,
 }
 
-impl Walker<'_> {
+impl<'a> Walker<'a> {
+    fn new(salvor: &'a mut dyn Salvor, wanted: HashSet<Digest>) -> Self {
+        Self {
+            salvor,
+            walk: Walk::default(),
+            open: None,
+            top: None,
+            stage: 0,
+            padding: 0,
+            rest: Vec::new(),
+            lost: false,
+            tag_files: HashSet::new(),
+            wanted,
+            paths_bytes: 0,
+        }
+    }
+
+    /// Begins a tar; `found` is the tail that it ends with, if it is to be gone by.
+    fn begin_tar(&mut self, found: Option<&Found>) {
+        self.top = found.map(|found| found.tail.top.clone());
+        (self.stage, self.padding, self.lost) = (0, 0, false);
+        self.tag_files.clear();
+    }
+
+    /// Ends a tar where its tail begins, or the file ends.
+    fn end_tar(&mut self) -> Result<(), Error> {
+        self.end()?;
+        if !self.rest.is_empty() && !self.lost {
+            self.walk.findings.push(Finding::new(Code::Tar, "tar", "ends inside a header"));
+        }
+        self.rest.clear();
+        Ok(())
+    }
+
+    /// Goes no further in this tar.
+    fn stop(&mut self) -> Result<(), Error> {
+        let detail = "more than the manifest's counts allow; what follows was not read";
+        self.walk.findings.push(Finding::new(Code::OverLimit, "tar", detail));
+        self.break_off()
+    }
+
+    /// Takes note that an unknown number of bytes is lost.
+    fn break_off(&mut self) -> Result<(), Error> {
+        self.rest.clear();
+        (self.padding, self.lost) = (0, true);
+        self.end()
+    }
+
     fn begin(&mut self, path: String, size: u64) -> Result<(), Error> {
         let limit = match path.as_str() {
             checksums::NAME => MAX_LIST_BYTES,
@@ -172,7 +273,9 @@ impl Walker<'_> {
             _ if path.starts_with(index::PIECES) => MAX_PIECE_BYTES,
             _ => 0,
         };
-        let kept = (size <= limit && limit > 0).then(Vec::new);
+        let held: u64 = self.walk.named.values().map(|bytes| bytes.len() as u64).sum();
+        let has_room = !matches!(path.as_str(), checksums::NAME | times::NAME) || size + held <= MAX_NAMED_BYTES;
+        let kept = (size <= limit && limit > 0 && has_room).then(Vec::new);
         let wanted = self.salvor.begin(&path).map_err(salvage)?;
         self.open = Some(Open { path, size, left: size, hasher: Some(Hasher::new()), kept, wanted });
         self.bytes(&[])
@@ -212,15 +315,16 @@ impl Walker<'_> {
             let read = checksums::is_metadata(&open.path) && digest.is_some();
             let id =
                 read.then(|| whole.map_or_else(|| Err(ArticleError::too_long(open.size)), |b| Article::read_id(&b)));
+            self.paths_bytes += open.path.len();
             self.walk.seen.push(Seen { path: open.path, size: open.size, digest, id });
         } else {
-            self.tag_file(&open.path, whole);
+            self.tag_file(&open.path, whole, digest);
         }
         Ok(())
     }
 
     /// Keeps a member that is none of the files; each has its place in the order.
-    fn tag_file(&mut self, path: &str, bytes: Option<Vec<u8>>) {
+    fn tag_file(&mut self, path: &str, bytes: Option<Vec<u8>>, digest: Option<Digest>) {
         let piece = path
             .strip_prefix(index::PIECES)
             .and_then(|n| n.parse().ok())
@@ -234,13 +338,18 @@ impl Walker<'_> {
                 return;
             }
         };
+        self.walk.has_list |= stage == 1 && digest.is_some();
+        // What a manifest names is that wherever it stands.
+        if let (Some(digest), Some(bytes)) = (digest.filter(|digest| self.wanted.contains(digest)), &bytes) {
+            self.walk.named.entry(digest).or_insert_with(|| bytes.clone());
+        }
         if !self.tag_files.insert(path.to_owned()) || stage <= self.stage {
             self.walk.findings.push(Finding::new(Code::Tar, path, "stands twice, or not in its place"));
             return;
         }
         self.stage = stage;
         match piece {
-            None if stage == 1 => self.walk.list = bytes,
+            None if stage == 1 => {}
             None => self.walk.times = bytes,
             Some(n) => {
                 self.walk.pieces.resize(self.walk.pieces.len().max(n + 1), None);
@@ -276,7 +385,11 @@ impl Walker<'_> {
         }
         while !bytes.is_empty() {
             if self.lost {
-                let Some(at) = next_header(bytes) else { return Ok(()) };
+                let Some(at) = next_header(bytes) else {
+                    // A header may begin at the end of these and go on in the next frame.
+                    self.rest = bytes[bytes.len().saturating_sub(MAX_HEADER_BYTES as usize - 1)..].to_vec();
+                    return Ok(());
+                };
                 bytes = &bytes[at..];
                 self.lost = false;
             }
@@ -351,9 +464,17 @@ impl Walker<'_> {
     }
 }
 
-/// Finds the next block that is a file's header; frames begin at blocks, as a packer cuts them.
+/// Finds the next header of a file. Frames may be cut anywhere, so that it may begin on whatever byte.
 fn next_header(bytes: &[u8]) -> Option<usize> {
-    (0..bytes.len())
-        .step_by(BLOCK_BYTES as usize)
-        .find(|&at| matches!(tar::decode_header(&bytes[at..]), Ok(Entry::File { .. })))
+    let is_header = |at: usize| matches!(tar::decode_header(&bytes[at..]), Ok(Entry::File { .. }));
+    let mut from = 0;
+    for _ in 0..FALSE_HEADERS {
+        let at = tar::next_header(bytes, from)?;
+        if is_header(at) {
+            return Some(at);
+        }
+        from = at + 1;
+    }
+    let block = BLOCK_BYTES as usize;
+    (from.next_multiple_of(block)..bytes.len()).step_by(block).find(|&at| is_header(at))
 }
