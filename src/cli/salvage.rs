@@ -117,9 +117,7 @@ fn given_up(
     match last.and_then(|report| Some(judgement(report.tail.as_ref()?, report.manifest.as_ref()?))) {
         None => Failure::no("its signatures cannot be read").hint(without),
         Some(judgement) if judgement.authentic() => Failure::no("it is a bundle of another archive").hint(without),
-        Some(judgement) => {
-            Failure::no("no trusted key has signed it").hint(trust_hint_or(&judgement, &otherwise))
-        }
+        Some(judgement) => Failure::no("no trusted key has signed it").hint(trust_hint_or(&judgement, &otherwise)),
     }
 }
 

@@ -27,8 +27,8 @@ use super::open::{Frame, frame_finding};
 use super::read::{content_findings, list_findings};
 use super::{Contents, Error, Source, Tail};
 
-pub use tails::{Judge, Judged, MAX_BUNDLES};
 use tails::{Found, Tails};
+pub use tails::{Judge, Judged, MAX_BUNDLES};
 pub use walk::Salvor;
 use walk::{Walk, walk};
 

@@ -112,15 +112,17 @@ pub(super) fn walk<S: Source>(
             None => Allowance::default(),
         };
         walker.begin_tar(found);
-        let mut packed_at = frames.get(from).map_or(0, |first| first.packed_at);
+        let (mut packed_at, mut plain_at) = frames.get(from).map_or((0, 0), |first| (first.packed_at, first.plain_at));
         for frame in &frames[from..end.max(from)] {
             if run.watch.cancelled() {
                 return Err(Error::Cancelled);
             }
-            if frame.packed_at != packed_at {
+            if frame.plain_at != plain_at {
+                walker.gap(frame.plain_at - plain_at)?;
+            } else if frame.packed_at != packed_at {
                 walker.break_off()?;
             }
-            packed_at = frame.packed_at + u64::from(frame.size.packed);
+            (packed_at, plain_at) = (frame.packed_at + u64::from(frame.size.packed), frame.end());
             let seen = walker.walk.seen.len() as u64;
             if !own.takes(u64::from(frame.size.plain)) && !strange.takes(u64::from(frame.size.plain)) {
                 walker.stop()?;
@@ -133,9 +135,7 @@ pub(super) fn walk<S: Source>(
                     walker.gap(u64::from(frame.size.plain))?;
                 }
             }
-            if !own.counts(walker.walk.seen.len() as u64 - seen, &mut strange)
-                || walker.paths_bytes > MAX_PATHS_BYTES
-            {
+            if !own.counts(walker.walk.seen.len() as u64 - seen, &mut strange) || walker.paths_bytes > MAX_PATHS_BYTES {
                 walker.stop()?;
                 break;
             }
