@@ -230,6 +230,22 @@ mod tests {
     }
 
     #[test]
+    fn both_decoders_read_the_beginning_of_a_frame_one_after_the_other() {
+        let noise: Vec<u8> = (0..300_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let (mut native, mut pure) = (native::Decoder::default(), pure::Decoder);
+        for plain in [&b"a"[..], &[7; 100_000], &noise] {
+            let (packed, expected) = (frame(plain), &plain[..plain.len().min(512)]);
+            let (mut one, mut other) = ([0; 512], [0; 512]);
+            assert_eq!(native.begin(&packed, &mut one).map(|len| &one[..len]), Ok(expected));
+            assert_eq!(pure.begin(&packed, &mut other).map(|len| &other[..len]), Ok(expected));
+            assert_eq!(
+                FrameDecoder::default().begin(&packed[..packed.len() / 2], &mut one).is_ok(),
+                plain.len() > 200_000
+            );
+        }
+    }
+
+    #[test]
     fn refuses_every_flipped_bit_and_every_cut() {
         let plain: Vec<u8> = (0..600_u32).flat_map(|n| n.to_le_bytes()).collect();
         let good = frame(&plain);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
+use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,7 @@ fn plain(packed: &[u8]) -> Vec<u8> {
 }
 
 /// Where each frame of a bundle lies in the file, by the seek table.
-fn places(bundle: &[u8]) -> Vec<std::ops::Range<usize>> {
+fn places(bundle: &[u8]) -> Vec<Range<usize>> {
     let word = |at: usize| u32::from_le_bytes(bundle[at..at + 4].try_into().unwrap()) as usize;
     let count = word(bundle.len() - 9);
     let entries = bundle.len() - 9 - 8 * count;
@@ -258,34 +259,72 @@ fn damaged_metadata_costs_no_document_that_is_asked_for() {
     assert_holds(&files(&scene.path("rescued")), &shown(&documents), "as the hint says");
 }
 
-/// A bundle of three blocks of the index, and where the frames lie that hold the lines of its checksum list.
-fn of_blocks(scene: &Scene) -> (Vec<u8>, Vec<std::ops::Range<usize>>) {
+/// A bundle of three blocks of the index, where the frames lie that hold the lines of its checksum list, and where a frame of documents of each
+/// block.
+fn of_blocks(scene: &Scene) -> (Vec<u8>, Vec<(Range<usize>, Range<usize>)>) {
     for n in 0..MANY {
         scene.write(&format!("in/n{n:03}.txt"), format!("the text of {n}\n"));
     }
-    let bundle = fs::read(scene.pack("in")).unwrap();
+    let said = scene.expect(0, &[&["pack", "--quiet", "--output", "out", "in"], SMALL_FRAMES].concat());
+    let bundle = fs::read(scene.path(said.stdout.trim())).unwrap();
     let is_list = |plain: &[u8]| {
-        let lines = plain.strip_prefix(&b"in/manifest-sha256.txt"[..]).map_or(plain, |_| &plain[512..]);
+        let lines = if plain.starts_with(b"in/manifest-sha256.txt") { &plain[512..] } else { plain };
         lines.get(64..71) == Some(b"  data/")
     };
-    let lists: Vec<_> = places(&bundle).into_iter().filter(|place| is_list(&plain(&bundle[place.clone()]))).collect();
+    let all: Vec<_> = places(&bundle).into_iter().zip(stretches(&bundle)).collect();
+    let lists: Vec<_> = all.iter().filter(|(_, plain)| is_list(plain)).map(|(place, _)| place.clone()).collect();
     assert_eq!(lists.len(), 3);
-    (bundle, lists)
+    let documents = |block: usize| {
+        let text = format!("the text of {}\n", block * 256 + 100);
+        let holds = |plain: &[u8]| plain.windows(text.len()).any(|window| window == text.as_bytes());
+        all.iter().find(|(_, plain)| holds(plain)).unwrap().0.clone()
+    };
+    let pairs = lists.into_iter().enumerate().map(|(block, place)| (place, documents(block))).collect();
+    (bundle, pairs)
+}
+
+/// A file with a bit changed, a byte lost, and all of it lost in one place.
+fn damaged_at(bundle: &[u8], place: &Range<usize>) -> [(&'static str, Vec<u8>); 3] {
+    let middle = place.start + place.len() / 2;
+    let mut flipped = bundle.to_vec();
+    flipped[middle] ^= 1;
+    let mut shorter = bundle.to_vec();
+    shorter.remove(middle);
+    [("a bit", flipped), ("a byte", shorter), ("a frame", [&bundle[..place.start], &bundle[place.end..]].concat())]
 }
 
 #[test]
-fn damage_in_the_checksum_list_costs_the_articles_of_one_block() {
+fn a_damaged_checksum_list_costs_nothing_while_the_files_that_it_names_are_whole() {
     let scene = Scene::with_key();
-    let (bundle, lists) = of_blocks(&scene);
+    let (bundle, blocks) = of_blocks(&scene);
+    let few = three(0);
+    let small = scene.bundle("few", &shown(&few), &[]);
+    let list = places(&small)[2].clone();
+    for (what, file) in damaged_at(&small, &list) {
+        let (said, written) = scene.salvaged(&file, &["--json"]);
+        assert_eq!(said.code, 1, "{what}: {}{}", said.stdout, said.stderr);
+        assert!(said.stdout.contains("\"code\":\"checksums\""), "{what}: {}", said.stdout);
+        assert!(said.stdout.contains("\"vouched\":true"), "{what}: {}", said.stdout);
+        assert_holds(&written, &shown(&few), what);
+    }
+    for (list, _) in &blocks {
+        for (what, file) in damaged_at(&bundle, list) {
+            let (said, written) = scene.salvaged(&file, &["--json"]);
+            assert_eq!((said.code, written.len()), (1, 2 * MANY), "{what}: {}", said.stderr);
+            assert!(said.stdout.contains("\"vouched\":true"), "{what}: {}", said.stderr);
+        }
+    }
+}
+
+#[test]
+fn damage_in_the_checksum_list_and_in_what_it_names_costs_the_articles_of_one_block() {
+    let scene = Scene::with_key();
+    let (bundle, blocks) = of_blocks(&scene);
     let in_block = |n: usize| n * 256..MANY.min(n * 256 + 256);
-    for (block, place) in lists.iter().enumerate() {
-        let middle = place.start + place.len() / 2;
-        let mut flipped = bundle.clone();
-        flipped[middle] ^= 1;
-        let mut shorter = bundle.clone();
-        shorter.remove(middle);
-        let lost = [&bundle[..place.start], &bundle[place.end..]].concat();
-        for (what, file) in [("a bit", flipped), ("a byte", shorter), ("a frame", lost)] {
+    for (block, (list, documents)) in blocks.iter().enumerate() {
+        let mut worse = bundle.clone();
+        worse[documents.start + documents.len() / 2] ^= 1;
+        for (what, file) in damaged_at(&worse, list) {
             let (said, written) = scene.salvaged(&file, &["--json"]);
             assert_eq!(said.code, 1, "{what} {block}: {}{}", said.stdout, said.stderr);
             assert!(said.stdout.contains("\"vouched\":true"), "{what} {block}: {}", said.stderr);

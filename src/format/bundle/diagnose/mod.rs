@@ -5,8 +5,8 @@
 //! believed block by block. The tar is walked header by header and taken up again after a gap. Time grows with the file, memory is bounded
 //! by a frame, the tails and the checksum lists.
 
-mod blocks;
 mod frames;
+mod list;
 mod tails;
 mod walk;
 
@@ -189,8 +189,8 @@ impl<'a, S: Source> Remains<'a, S> {
         walk(self.source, &self.frames, &self.tails, self.file_bytes, salvor, run).map(|_| ())
     }
 
-    /// Returns the checksum list that a bundle's manifest names, and whether it is whole; where it is damaged, what the manifest's root
-    /// proves of it.
+    /// Returns the checksum list that a bundle's manifest names, and whether it is whole; where it is damaged, that made anew, or what the
+    /// manifest's root proves of it.
     fn list(
         &self,
         found: &Found,
@@ -218,10 +218,16 @@ impl<'a, S: Source> Remains<'a, S> {
             (true, None) => "no manifest names it",
             (true, Some(_)) => "not the one that the manifest names",
         }));
-        let before = self.tails.ends.partition_point(|&end| end < found.frame);
-        let from = before.checked_sub(1).map_or(0, |before| self.tails.ends[before] + 1);
+        let tar = self.tails.ends.partition_point(|&end| end < found.frame);
+        let from = tar.checked_sub(1).map_or(0, |before| self.tails.ends[before] + 1);
         let (frames, tail) = (&self.frames[from..found.frame], &self.frames[found.frame]);
-        Ok(blocks::proved(self.source, frames, tail, found, findings)?.map(|list| (list, false)))
+        let mut lost = Vec::new();
+        let proved = list::proved(self.source, frames, tail, found, &mut lost)?;
+        if let Some(remade) = named.and_then(|digest| list::remade(proved.as_ref(), &walk.seen, tar, &digest)) {
+            return Ok(Some((remade, true)));
+        }
+        findings.append(&mut lost);
+        Ok(proved.map(|list| (list, false)))
     }
 }
 

@@ -60,6 +60,8 @@ pub trait Salvor {
 /// A file as it was found in the tar.
 #[derive(Debug)]
 pub(super) struct Seen {
+    /// In which of the file's tars it was, counted from 0.
+    pub(super) tar: usize,
     /// Below the top folder.
     pub(super) path: String,
     pub(super) size: u64,
@@ -215,6 +217,8 @@ struct Walker<'a> {
     wanted: HashSet<Digest>,
     /// Bytes of the paths of the files seen.
     paths_bytes: usize,
+    /// Number of tars that have ended.
+    tar: usize,
 }
 
 impl<'a> Walker<'a> {
@@ -231,6 +235,7 @@ impl<'a> Walker<'a> {
             tag_files: HashSet::new(),
             wanted,
             paths_bytes: 0,
+            tar: 0,
         }
     }
 
@@ -248,6 +253,7 @@ impl<'a> Walker<'a> {
             self.walk.findings.push(Finding::new(Code::Tar, "tar", "ends inside a header"));
         }
         self.rest.clear();
+        self.tar += 1;
         Ok(())
     }
 
@@ -316,7 +322,7 @@ impl<'a> Walker<'a> {
             let id =
                 read.then(|| whole.map_or_else(|| Err(ArticleError::too_long(open.size)), |b| Article::read_id(&b)));
             self.paths_bytes += open.path.len();
-            self.walk.seen.push(Seen { path: open.path, size: open.size, digest, id });
+            self.walk.seen.push(Seen { tar: self.tar, path: open.path, size: open.size, digest, id });
         } else {
             self.tag_file(&open.path, whole, digest);
         }

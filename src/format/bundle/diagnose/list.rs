@@ -1,20 +1,24 @@
-//! What is left of a checksum list that is damaged: the lines of each block of articles that its piece of the index and the signed root of
-//! the article tree still prove.
+//! What is left of a checksum list that is damaged.
 //!
-//! Where the lines lie in the tar the head of the index says. Where bytes of the file are lost the tar cannot be reckoned through from its
-//! beginning, so it is reckoned back from the tail as well.
+//! The files that were found tell their lines, and the list made anew of these is the one if the manifest names it. Else the lines of a block
+//! of articles are believed that its piece of the index and the signed root of the article tree still prove. Where they lie in the tar the
+//! head of the index says. Where bytes of the file are lost the tar cannot be reckoned through from its beginning, so it is reckoned back
+//! from the tail as well.
 
 use std::io;
 
+use crate::digest::Digest;
 use crate::finding::{Code, Finding};
 use crate::format::bundle::open::{Frame, read_frame};
 use crate::format::bundle::{Bundle, Error, Source};
 use crate::format::checksums::{self, ChecksumList, MAX_LIST_BYTES};
 use crate::format::frame::FrameDecoder;
 use crate::format::index::{self, Head};
+use crate::format::order;
 use crate::format::tar::{self, BLOCK_BYTES, Entry};
 
 use super::tails::Found;
+use super::walk::Seen;
 
 /// Returns the lines that can be proved, of whole blocks; `frames` are those before the tail. Notes which are lost.
 pub(super) fn proved<S: Source>(
@@ -54,6 +58,27 @@ pub(super) fn proved<S: Source>(
     }
     let text: String = texts.into_iter().flatten().collect();
     Ok(ChecksumList::decode(text.into_bytes()).ok())
+}
+
+/// Makes a list anew of the lines that are `known` and of the `seen` files of its tar; returns it if it has this digest.
+pub(super) fn remade(known: Option<&ChecksumList>, seen: &[Seen], tar: usize, digest: &Digest) -> Option<ChecksumList> {
+    let mut text = known.map_or_else(String::new, |known| known.text().to_owned());
+    for file in seen.iter().filter(|file| file.tar == tar) {
+        if known.is_none_or(|known| known.find(&file.path).is_none()) {
+            checksums::push_line(&mut text, &file.path, &file.digest?);
+        }
+    }
+    let found = ChecksumList::decode(text.into_bytes()).ok()?;
+    let mut lines: Vec<usize> = (0..found.len()).collect();
+    let article = |line: usize| found.owner(line).map_or("", |owner| found.article(owner));
+    lines.sort_by(|&one, &other| {
+        let of_articles = order::articles(article(one), article(other));
+        of_articles.then_with(|| found.path(one).cmp(found.path(other)))
+    });
+    // The same file may lie there twice.
+    lines.dedup_by(|one, other| found.line(*one) == found.line(*other));
+    let text: String = lines.into_iter().map(|line| found.line(line)).collect();
+    (Digest::of(text.as_bytes()) == *digest).then(|| ChecksumList::decode(text.into_bytes()).ok()).flatten()
 }
 
 /// Returns what has to be taken from the places of the frames to come to places in the tar: as they follow from its beginning, and from its end.
