@@ -261,7 +261,7 @@ fn damaged_metadata_costs_no_document_that_is_asked_for() {
 
 /// A bundle of three blocks of the index, where the frames lie that hold the lines of its checksum list, and where a frame of documents of each
 /// block.
-fn of_blocks(scene: &Scene) -> (Vec<u8>, Vec<(Range<usize>, Range<usize>)>) {
+fn of_blocks(scene: &Scene) -> (Vec<u8>, Vec<[Range<usize>; 2]>) {
     for n in 0..MANY {
         scene.write(&format!("in/n{n:03}.txt"), format!("the text of {n}\n"));
     }
@@ -279,7 +279,7 @@ fn of_blocks(scene: &Scene) -> (Vec<u8>, Vec<(Range<usize>, Range<usize>)>) {
         let holds = |plain: &[u8]| plain.windows(text.len()).any(|window| window == text.as_bytes());
         all.iter().find(|(_, plain)| holds(plain)).unwrap().0.clone()
     };
-    let pairs = lists.into_iter().enumerate().map(|(block, place)| (place, documents(block))).collect();
+    let pairs = lists.into_iter().enumerate().map(|(block, place)| [place, documents(block)]).collect();
     (bundle, pairs)
 }
 
@@ -307,7 +307,7 @@ fn a_damaged_checksum_list_costs_nothing_while_the_files_that_it_names_are_whole
         assert!(said.stdout.contains("\"vouched\":true"), "{what}: {}", said.stdout);
         assert_holds(&written, &shown(&few), what);
     }
-    for (list, _) in &blocks {
+    for [list, _] in &blocks {
         for (what, file) in damaged_at(&bundle, list) {
             let (said, written) = scene.salvaged(&file, &["--json"]);
             assert_eq!((said.code, written.len()), (1, 2 * MANY), "{what}: {}", said.stderr);
@@ -321,7 +321,7 @@ fn damage_in_the_checksum_list_and_in_what_it_names_costs_the_articles_of_one_bl
     let scene = Scene::with_key();
     let (bundle, blocks) = of_blocks(&scene);
     let in_block = |n: usize| n * 256..MANY.min(n * 256 + 256);
-    for (block, (list, documents)) in blocks.iter().enumerate() {
+    for (block, [list, documents]) in blocks.iter().enumerate() {
         let mut worse = bundle.clone();
         worse[documents.start + documents.len() / 2] ^= 1;
         for (what, file) in damaged_at(&worse, list) {
@@ -457,6 +457,7 @@ fn time_grows_with_the_file_however_many_tails_it_has() {
         [&stranger[tail].repeat(4_000)[..], &honest].concat(),
         [&stranger.repeat(2_000)[..], &honest, &stranger.repeat(2_000)].concat(),
         [&framed(&vec![magic.repeat(8_000); 20])[..], &honest].concat(),
+        [&framed(&vec![vec![0; 8 << 20]; 1_000])[..], &honest].concat(),
     ] {
         let begun = Instant::now();
         let (said, written) = scene.salvaged(&file, &[]);

@@ -18,13 +18,15 @@ use crate::run::Run;
 use super::damaged;
 use super::tails::{Found, Tails};
 
-/// Files that a walk takes note of beside those that the manifests state.
+/// What a walk reads and takes note of beside what the manifests state: files, bytes of their paths, and bytes of tar for each byte of the file,
+/// against frames that are next to nothing packed.
 const MAX_STRANGE_FILES: u64 = MAX_FILES;
-/// Bytes of tar that a walk reads beside those that the manifests state, for each byte of the file: against frames that are next to nothing
-/// packed.
+const MAX_STRANGE_PATH_BYTES: u64 = 16 << 20;
 const STRANGE_BYTES_A_BYTE: u64 = 64;
-/// Bytes of paths of files that a walk takes note of: those of the largest bundle.
-const MAX_PATHS_BYTES: usize = MAX_LIST_BYTES as usize;
+/// The longest checksum list, or times, of a bundle beside others whose signatures do not count, in bytes.
+const MAX_STRANGE_LIST_BYTES: u64 = 4 << 20;
+/// The longest line of a checksum list or of times, in bytes.
+const MAX_LINE_BYTES: u64 = MAX_LIST_BYTES / MAX_FILES;
 /// Bytes of checksum lists and times that are held: those of the largest bundle.
 const MAX_NAMED_BYTES: u64 = MAX_LIST_BYTES + MAX_TIMES_BYTES;
 /// Places where a header may begin that are looked at in vain, for each frame, before only those are that lie on blocks.
@@ -99,25 +101,45 @@ pub(super) fn walk<S: Source>(
     salvor: &mut dyn Salvor,
     run: Run<'_>,
 ) -> Result<Walk, Error> {
-    let manifests = tails.found.iter().filter_map(|found| found.manifest.as_ref());
-    let wanted = manifests.flat_map(|manifest| manifest.times.into_iter().chain([manifest.checksums])).collect();
+    let mut wanted = HashMap::new();
+    for found in &tails.found {
+        let Some(manifest) = &found.manifest else { continue };
+        let of_files = manifest.files.min(MAX_FILES) * MAX_LINE_BYTES;
+        let is_strange = !found.judged.counts && tails.ends.len() > 1;
+        let most = if is_strange { of_files.min(MAX_STRANGE_LIST_BYTES) } else { of_files };
+        for digest in manifest.times.into_iter().chain([manifest.checksums]) {
+            let held: &mut u64 = wanted.entry(digest).or_default();
+            *held = most.max(*held);
+        }
+    }
     let mut walker = Walker::new(salvor, wanted);
-    let mut strange = Allowance { bytes: file_bytes.saturating_mul(STRANGE_BYTES_A_BYTE), files: MAX_STRANGE_FILES };
+    let mut strange = Allowance {
+        bytes: file_bytes.saturating_mul(STRANGE_BYTES_A_BYTE),
+        files: MAX_STRANGE_FILES,
+        path_bytes: MAX_STRANGE_PATH_BYTES,
+    };
     let no_manifest = tails.found.iter().all(|found| found.manifest.is_none());
     let (mut decoder, mut packed, mut plain) = (FrameDecoder::default(), Vec::new(), Vec::new());
     let mut from = 0;
     for end in tails.ends.iter().copied().chain([frames.len()]) {
         let found = tails.found.iter().find(|found| found.frame == end);
         let mut own = match found.and_then(|found| found.manifest.as_ref()) {
-            _ if no_manifest => Allowance { bytes: u64::MAX, files: 2 * MAX_FILES },
+            _ if no_manifest => Allowance::of_any(),
             Some(manifest) => Allowance::of(manifest),
             None => Allowance::default(),
         };
         walker.begin_tar(found);
-        let (mut packed_at, mut plain_at) = frames.get(from).map_or((0, 0), |first| (first.packed_at, first.plain_at));
-        for frame in &frames[from..end.max(from)] {
+        let frames = frames.get(from..end).unwrap_or_default();
+        let own_from = own.last_of(frames);
+        let (mut packed_at, mut plain_at) = frames.first().map_or((0, 0), |first| (first.packed_at, first.plain_at));
+        for (n, frame) in frames.iter().enumerate() {
             if run.watch.cancelled() {
                 return Err(Error::Cancelled);
+            }
+            let is_own = n >= own_from;
+            if !is_own && !strange.takes(u64::from(frame.size.plain), 0, 0) {
+                walker.pass_over()?;
+                continue;
             }
             if frame.plain_at != plain_at {
                 walker.gap(frame.plain_at - plain_at)?;
@@ -125,11 +147,7 @@ pub(super) fn walk<S: Source>(
                 walker.break_off()?;
             }
             (packed_at, plain_at) = (frame.packed_at + u64::from(frame.size.packed), frame.end());
-            let seen = walker.walk.seen.len() as u64;
-            if !own.takes(u64::from(frame.size.plain)) && !strange.takes(u64::from(frame.size.plain)) {
-                walker.stop()?;
-                break;
-            }
+            let before = (walker.walk.seen.len(), walker.path_bytes);
             match read_frame(source, frame, &mut decoder, &mut packed, &mut plain) {
                 Ok(()) => walker.take(&plain)?,
                 Err(error) => {
@@ -137,9 +155,13 @@ pub(super) fn walk<S: Source>(
                     walker.gap(u64::from(frame.size.plain))?;
                 }
             }
-            if !own.counts(walker.walk.seen.len() as u64 - seen, &mut strange) || walker.paths_bytes > MAX_PATHS_BYTES {
-                walker.stop()?;
-                break;
+            let files = (walker.walk.seen.len() - before.0) as u64;
+            let path_bytes = walker.path_bytes - before.1;
+            if !(is_own && own.takes(0, files, path_bytes)) && !strange.takes(0, files, path_bytes) {
+                // A bundle's own files may follow still.
+                walker.walk.seen.truncate(before.0);
+                walker.path_bytes = before.1;
+                walker.pass_over()?;
             }
             run.watch.advance(u64::from(frame.size.plain));
         }
@@ -149,32 +171,46 @@ pub(super) fn walk<S: Source>(
     Ok(walker.walk)
 }
 
-/// How much more of a tar is walked.
+/// How much more is walked.
 #[derive(Default)]
 struct Allowance {
     bytes: u64,
     files: u64,
+    path_bytes: u64,
 }
 
 impl Allowance {
+    /// What a manifest states.
     fn of(manifest: &Manifest) -> Self {
-        Self { bytes: most_plain(manifest), files: manifest.files.min(MAX_FILES) }
+        let files = manifest.files.min(MAX_FILES);
+        Self { bytes: most_plain(manifest), files, path_bytes: files * MAX_LINE_BYTES }
     }
 
-    /// Takes a frame of so many bytes from what is allowed.
-    fn takes(&mut self, bytes: u64) -> bool {
-        let left = self.bytes.checked_sub(bytes);
-        self.bytes = left.unwrap_or(self.bytes);
-        left.is_some()
+    /// What any bundle may hold, where nothing states its bytes.
+    fn of_any() -> Self {
+        Self { bytes: u64::MAX, files: MAX_FILES, path_bytes: MAX_FILES * MAX_LINE_BYTES }
     }
 
-    /// Takes so many files from what is allowed, and what is over from `other`.
-    fn counts(&mut self, files: u64, other: &mut Self) -> bool {
-        let over = files.saturating_sub(self.files);
-        self.files = self.files.saturating_sub(files);
-        let left = other.files.checked_sub(over);
-        other.files = left.unwrap_or(0);
-        left.is_some()
+    /// Returns from which frame on the last ones are within what is allowed: those of a bundle are right before its tail.
+    fn last_of(&self, frames: &[Frame]) -> usize {
+        let mut left = self.bytes;
+        let fits = |frame: &&Frame| {
+            let after = left.checked_sub(u64::from(frame.size.plain));
+            left = after.unwrap_or(left);
+            after.is_some()
+        };
+        frames.len() - frames.iter().rev().take_while(fits).count()
+    }
+
+    /// Takes from what is allowed, if there is enough.
+    fn takes(&mut self, bytes: u64, files: u64, path_bytes: u64) -> bool {
+        let is_enough = bytes <= self.bytes && files <= self.files && path_bytes <= self.path_bytes;
+        if is_enough {
+            self.bytes -= bytes;
+            self.files -= files;
+            self.path_bytes -= path_bytes;
+        }
+        is_enough
     }
 }
 
@@ -213,16 +249,16 @@ struct Walker<'a> {
     lost: bool,
     /// Names of the tag files seen, since each stands once.
     tag_files: HashSet<String>,
-    /// The digests of the checksum lists and times that manifests name.
-    wanted: HashSet<Digest>,
+    /// The checksum lists and times that manifests name, by their digests: how long they may be, in bytes.
+    wanted: HashMap<Digest, u64>,
     /// Bytes of the paths of the files seen.
-    paths_bytes: usize,
+    path_bytes: u64,
     /// Number of tars that have ended.
     tar: usize,
 }
 
 impl<'a> Walker<'a> {
-    fn new(salvor: &'a mut dyn Salvor, wanted: HashSet<Digest>) -> Self {
+    fn new(salvor: &'a mut dyn Salvor, wanted: HashMap<Digest, u64>) -> Self {
         Self {
             salvor,
             walk: Walk::default(),
@@ -234,7 +270,7 @@ impl<'a> Walker<'a> {
             lost: false,
             tag_files: HashSet::new(),
             wanted,
-            paths_bytes: 0,
+            path_bytes: 0,
             tar: 0,
         }
     }
@@ -257,10 +293,13 @@ impl<'a> Walker<'a> {
         Ok(())
     }
 
-    /// Goes no further in this tar.
-    fn stop(&mut self) -> Result<(), Error> {
-        let detail = "more than the manifest's counts allow; what follows was not read";
-        self.walk.findings.push(Finding::new(Code::OverLimit, "tar", detail));
+    /// Takes note that a frame is not read.
+    fn pass_over(&mut self) -> Result<(), Error> {
+        let detail = "more than the manifest's counts allow; not all of it was read";
+        let finding = Finding::new(Code::OverLimit, "tar", detail);
+        if self.walk.findings.last() != Some(&finding) {
+            self.walk.findings.push(finding);
+        }
         self.break_off()
     }
 
@@ -273,15 +312,16 @@ impl<'a> Walker<'a> {
 
     fn begin(&mut self, path: String, size: u64) -> Result<(), Error> {
         let limit = match path.as_str() {
-            checksums::NAME => MAX_LIST_BYTES,
-            times::NAME => MAX_TIMES_BYTES,
+            checksums::NAME | times::NAME => {
+                let held: u64 = self.walk.named.values().map(|bytes| bytes.len() as u64).sum();
+                let most = self.wanted.values().copied().max().unwrap_or(0);
+                most.min(MAX_NAMED_BYTES.saturating_sub(held))
+            }
             _ if checksums::is_metadata(&path) => MAX_ARTICLE_TOML_BYTES,
             _ if path.starts_with(index::PIECES) => MAX_PIECE_BYTES,
             _ => 0,
         };
-        let held: u64 = self.walk.named.values().map(|bytes| bytes.len() as u64).sum();
-        let has_room = !matches!(path.as_str(), checksums::NAME | times::NAME) || size + held <= MAX_NAMED_BYTES;
-        let kept = (size <= limit && limit > 0 && has_room).then(Vec::new);
+        let kept = (size <= limit && limit > 0).then(Vec::new);
         let wanted = self.salvor.begin(&path).map_err(salvage)?;
         self.open = Some(Open { path, size, left: size, hasher: Some(Hasher::new()), kept, wanted });
         self.bytes(&[])
@@ -321,7 +361,7 @@ impl<'a> Walker<'a> {
             let read = checksums::is_metadata(&open.path) && digest.is_some();
             let id =
                 read.then(|| whole.map_or_else(|| Err(ArticleError::too_long(open.size)), |b| Article::read_id(&b)));
-            self.paths_bytes += open.path.len();
+            self.path_bytes += open.path.len() as u64;
             self.walk.seen.push(Seen { tar: self.tar, path: open.path, size: open.size, digest, id });
         } else {
             self.tag_file(&open.path, whole, digest);
@@ -346,7 +386,8 @@ impl<'a> Walker<'a> {
         };
         self.walk.has_list |= stage == 1 && digest.is_some();
         // What a manifest names is that wherever it stands.
-        if let (Some(digest), Some(bytes)) = (digest.filter(|digest| self.wanted.contains(digest)), &bytes) {
+        let most = digest.and_then(|digest| self.wanted.get(&digest)).copied();
+        if let (Some(digest), Some(bytes)) = (digest, bytes.as_ref().filter(|bytes| Some(bytes.len() as u64) <= most)) {
             self.walk.named.entry(digest).or_insert_with(|| bytes.clone());
         }
         if !self.tag_files.insert(path.to_owned()) || stage <= self.stage {
