@@ -238,10 +238,6 @@ mod tests {
             let (mut one, mut other) = ([0; 512], [0; 512]);
             assert_eq!(native.begin(&packed, &mut one).map(|len| &one[..len]), Ok(expected));
             assert_eq!(pure.begin(&packed, &mut other).map(|len| &other[..len]), Ok(expected));
-            assert_eq!(
-                FrameDecoder::default().begin(&packed[..packed.len() / 2], &mut one).is_ok(),
-                plain.len() > 200_000
-            );
         }
     }
 

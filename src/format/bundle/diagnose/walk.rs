@@ -157,7 +157,8 @@ pub(super) fn walk<S: Source>(
             }
             let files = (walker.walk.seen.len() - before.0) as u64;
             let path_bytes = walker.path_bytes - before.1;
-            if !(is_own && own.takes(0, files, path_bytes)) && !strange.takes(0, files, path_bytes) {
+            let is_allowed = (is_own && own.takes(0, files, path_bytes)) || strange.takes(0, files, path_bytes);
+            if !is_allowed {
                 // A bundle's own files may follow still.
                 walker.walk.seen.truncate(before.0);
                 walker.path_bytes = before.1;
