@@ -59,6 +59,12 @@ pub(super) struct TrustArgs {
 }
 
 impl TrustArgs {
+    /// Returns the keys named, as one types them.
+    pub(super) fn typed(&self) -> Vec<String> {
+        let keys = self.keys.iter().flat_map(|key| ["--key".to_owned(), key.clone()]);
+        keys.chain(self.folder.iter().flat_map(|folder| ["--keys".to_owned(), folder.display().to_string()])).collect()
+    }
+
     pub(super) fn has_policy(&self) -> bool {
         self.policy.is_some()
     }

@@ -21,6 +21,7 @@ mod oracles;
 mod order;
 mod people;
 mod readme;
+mod salvage;
 mod scene;
 mod server;
 mod servers;
