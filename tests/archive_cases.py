@@ -9,11 +9,10 @@ what somebody with that key, and perhaps with one more, could put into a log.
 """
 
 import json
-import os
-import struct
 import sys
 
-from archive_forger import *
+from archive_writer import NOW, ORIGIN, TIME, Archive, S
+from archive_writer import b64, bundle, gone_of, hex_of, line, lines, place_of, rest_of, sha256
 
 ALL, DAY = ["root", "publish", "withdraw"], 86_400
 # ---------------------------------------------------------------- the cases
@@ -90,7 +89,7 @@ SIZE = b"size %d" % len(TWO.data)
     "another-archive": signed_as(archive="other.example/y"),
     "no-archive": signed_as(archive="-"),
     "own-signature-bad": signed_as(signature=RANDOM),
-    "global-signature-bad": {"signatures": GOOD.replace(b64(RANDOM).encode(), b"")[:-110] + GOOD[-110:].swapcase()},
+    "global-signature-bad": {"signatures": GOOD.replace(TIME.encode(), b"2026-11-25T08:00:01Z")},
     "another-kind": {"signatures": lines(["alice"], "policy", TWO.manifest)},
     "small-order": weak(bytes(32)),
     "small-order-1": weak(b"\1" + bytes(31)),
@@ -141,6 +140,14 @@ def flip(a, path, at=100):
     "each-by-another": lambda a: (a.bundle(TWO, ["eve"]), a.bundle(FORM)),
     "garbage-absent": lambda a: (a.bundle(TWO), log_garbage(a)),
     "garbage-alone": lambda a: (log_garbage(a, ["alice"]), a.files.update({AT_GARBAGE: GARBAGE})),
+    "size-0": lambda a: a.bundle(TWO, change=lambda leaf: leaf.replace(SIZE, b"size 0")),
+    "size-off-by-one": lambda a: a.bundle(TWO, change=lambda leaf: leaf.replace(SIZE, b"size %d" % (len(TWO.data) + 1))),
+    "size-2-40": lambda a: a.bundle(TWO, change=lambda leaf: leaf.replace(SIZE, b"size %d" % 2**40)),
+    "size-2-63": lambda a: a.bundle(TWO, change=lambda leaf: leaf.replace(SIZE, b"size %d" % 2**63)),
+    "two-first-flipped": lambda a: (a.bundle(TWO), a.bundle(FORM), flip(a, place_of(TWO))),
+    "two-second-flipped": lambda a: (a.bundle(TWO), a.bundle(FORM), flip(a, place_of(FORM))),
+    "two-both-flipped": lambda a: (a.bundle(TWO), a.bundle(FORM), flip(a, place_of(TWO)), flip(a, place_of(FORM))),
+    "garbage-beside": lambda a: (a.bundle(TWO), log_garbage(a), a.files.update({AT_GARBAGE: GARBAGE})),
     "garbage-too-large": lambda a: (log_garbage(a, ["alice"], 2**40), a.bundle(TWO)),
     "flipped": lambda a: (a.bundle(TWO), flip(a, place_of(TWO))),
     "flipped-table": lambda a: (a.bundle(TWO), flip(a, place_of(TWO), len(TWO.data) - 20)),
@@ -232,8 +239,10 @@ def remove_all_statements(a):
     "rest-of-another-bundle": lambda a: withdrawn(a, statement(1, ["a"], (ONE, LEFT, ["a"])), LEFT, True),
     "rest-renamed": lambda a: withdrawn(
         a, statement(1, ["a"], (ONE, r := rest_of(ONE, ["a"], title="Other"), ["a"])), r, True),
-    "rest-with-a-base": lambda a: withdrawn(a, statement(1, ["a"], (ONE, r := rest_of(ONE, ["a"], base=0), ["a"])), r, True),
-    "rest-signed-by-nobody": lambda a: (a.bundle(ONE, place=False), a.bundle(rest_of(ONE, ["a"], []), []), a.withdraw(PLAIN)),
+    "rest-with-a-base": lambda a: withdrawn(
+        a, statement(1, ["a"], (ONE, r := rest_of(ONE, ["a"], base=0), ["a"])), r, True),
+    "rest-signed-by-nobody": lambda a: (
+        a.bundle(ONE, place=False), a.bundle(rest_of(ONE, ["a"], []), []), a.withdraw(PLAIN)),
     "rest-not-logged": lambda a: withdrawn(a, new=None, old_stays=True),
     "rest-logged-later": lambda a: (a.bundle(ONE, place=False), a.withdraw(PLAIN), a.bundle(REST)),
     "id-not-named": lambda a: withdrawn(a, statement(1, ["b"], (ONE, REST, ["a"])), old_stays=True),
@@ -244,8 +253,10 @@ def remove_all_statements(a):
     "form": lambda a: withdrawn(a, PLAIN.replace(b"size = ", b"size =  "), old_stays=True),
     "blank-line-more": lambda a: withdrawn(a, PLAIN + b"\n", old_stays=True),
     "ids-twice": lambda a: withdrawn(a, statement(1, [], ids=[hex_of(b"a")] * 2), None, True),
-    "ids-4096": lambda a: withdrawn(a, statement(1, [], ids=sorted(hex_of(b"%d" % n) for n in range(4096))), None, True),
-    "ids-4097": lambda a: withdrawn(a, statement(1, [], ids=sorted(hex_of(b"%d" % n) for n in range(4097))), None, True),
+    "ids-4096": lambda a: withdrawn(
+        a, statement(1, [], ids=sorted(hex_of(b"%d" % n) for n in range(4096))), None, True),
+    "ids-4097": lambda a: withdrawn(
+        a, statement(1, [], ids=sorted(hex_of(b"%d" % n) for n in range(4097))), None, True),
     "by-eve": lambda a: withdrawn(a, signers=["eve"], old_stays=True),
     "statement-absent": lambda a: (withdrawn(a), remove_all_statements(a)),
     "statement-of-eve-absent": lambda a: (withdrawn(a, signers=["eve"], old_stays=True), remove_all_statements(a)),
@@ -255,7 +266,8 @@ def remove_all_statements(a):
     "three-in-line": lambda a: (
         a.bundle(THREE, place=False), a.bundle(LEFT, place=False), a.withdraw(statement(1, ["a"], (THREE, LEFT, ["a"]))),
         a.bundle(LAST), a.withdraw(statement(4, ["x"], (LEFT, LAST, ["x"])))),
-    "of-the-old-again": lambda a: (withdrawn(a), a.bundle(REST_B), a.withdraw(statement(3, ["b"], (ONE, REST_B, ["b"])))),
+    "of-the-old-again": lambda a: (
+        withdrawn(a), a.bundle(REST_B), a.withdraw(statement(3, ["b"], (ONE, REST_B, ["b"])))),
     "reinstated": lambda a: (withdrawn(a), a.bundle(UNDONE)),
     "reinstated-too-early": lambda a: (a.bundle(ONE, place=False), a.bundle(REST), a.bundle(A[1]), a.withdraw(PLAIN)),
     "shown-without-reinstating": lambda a: (withdrawn(a), a.bundle(A[3])),
@@ -395,7 +407,8 @@ def with_policy(a, signers=("alice",), beside=(), **how):
     "two-roots": dict(signers=["alice", "bob"], least=threshold(root=2, publish=2)),
     "two-roots-one-signed": dict(least=threshold(root=2)),
     "two-roots-one-beside": dict(least=threshold(root=2), beside=["bob"]),
-    "by-one-without-the-role": dict(trust=["carol"], signers=["alice", "carol"], keys=["alice", "bob", key("carol", ["publish"])]),
+    "by-one-without-the-role": dict(
+        trust=["carol"], signers=["alice", "carol"], keys=["alice", "bob", key("carol", ["publish"])]),
     "trusted-root-has-not-signed": dict(trust=["bob"]),
     "by-nobody-here": dict(trust=["dave"]),
     "by-eve": dict(signers=["eve"]),
@@ -405,6 +418,7 @@ def with_policy(a, signers=("alice",), beside=(), **how):
     "another-log-key": dict(logs=[SECOND_LOG]),
     "two-log-keys-one-signed": dict(logs=[FIRST_LOG, SECOND_LOG]),
     "two-log-keys-other-signed": dict(logs=[FIRST_LOG, SECOND_LOG], close=["second log"]),
+    "two-log-keys-other-signed-beside": dict(logs=[FIRST_LOG, SECOND_LOG], close=["second log"], beside=["alice"]),
     "two-log-keys-both-signed": dict(logs=[FIRST_LOG, SECOND_LOG], close=["log", "second log"]),
     "no-log-key": dict(logs=[]),
     "log-key-of-another-name": dict(logs=[{"vkey": S["log"].vkey("other.example/y")}]),
@@ -508,6 +522,8 @@ SSH = "ssh-ed25519 " + b64(b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + S["carol"].publi
     "drops-the-log-key": dict(logs=[SECOND_LOG]),
     "log-key-retired-before": dict(logs=[FIRST_LOG | {"retired_at": 1}, SECOND_LOG]),
     "log-key-retired": dict(logs=[FIRST_LOG | {"retired_at": 2}, SECOND_LOG], close=["second log"]),
+    "log-key-retired-beside": dict(
+        logs=[FIRST_LOG | {"retired_at": 2}, SECOND_LOG], close=["second log"], first=dict(beside=["alice"]), beside=["alice"]),
     "log-key-retired-signs": dict(logs=[FIRST_LOG | {"retired_at": 2}, SECOND_LOG]),
     "log-key-retired-later-signs": dict(logs=[FIRST_LOG | {"retired_at": 9}, SECOND_LOG]),
     "log-key-new-and-retired": dict(logs=[FIRST_LOG, SECOND_LOG | {"retired_at": 1}]),
@@ -516,7 +532,8 @@ SSH = "ssh-ed25519 " + b64(b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + S["carol"].publi
     "witness-without-operator": dict(witnesses=[WITNESS | {"operator": ""}]),
     "witness-of-another-kind": dict(witnesses=[WITNESS | {"vkey": S["dave"].vkey("w.example/1", 1)}]),
     "freshness-empty": dict(fresh={}),
-    "freshness-of-0-days": dict(fresh={"max_age_days": 0}),
+    "freshness-of-0-days": dict(fresh={"max_age_days": 0, "on_stale": "warn"}),
+    "freshness-without-word": dict(fresh={"max_age_days": 1}),
     "freshness-without-age": dict(fresh={"on_stale": "fail"}),
     "freshness-unknown-word": dict(fresh={"max_age_days": 1, "on_stale": "foo"}),
     "withheld": dict(drop="trust/2.toml"),
@@ -642,7 +659,8 @@ def with_roles(a):
     "third-leaf-signs": lambda a: (a.bundle(TWO, []), a.bundle(TWO, ["eve"]), a.bundle(TWO, ["bob"])),
     "publisher-withdraws": lambda a: (a.bundle(REST, ["bob"]), a.withdraw(PLAIN, ["bob"])),
     "withdrawer-publishes": lambda a: a.bundle(TWO, ["carol"]),
-    "withdrawer-withdraws": lambda a: (a.files.pop(place_of(ONE)), a.bundle(REST, ["carol"]), a.withdraw(PLAIN, ["carol"])),
+    "withdrawer-withdraws": lambda a: (
+        a.files.pop(place_of(ONE)), a.bundle(REST, ["carol"]), a.withdraw(PLAIN, ["carol"])),
     "publisher-reinstates": lambda a: (
         a.files.pop(place_of(ONE)), a.bundle(REST, ["carol"]), a.withdraw(PLAIN, ["carol"]),
         a.bundle(bundle({"a": "back"}, base=4, reinstates=[hex_of(PLAIN)]), ["bob"])),
@@ -667,10 +685,13 @@ NAMES += ["index.html", "Tile", "-x", "_x", ".x", "a b", "é", "a" * 64, "a" * 6
     "wrong": lambda a: (a.document("NOTE.md"), a.files.update({"NOTE.md": b"x"})),
     "by-eve": lambda a: (a.document("NOTE.md", ["eve"]), a.files.pop("NOTE.md")),
     "revised": lambda a: (a.document("NOTE.md"), a.document("NOTE.md", data=b"two")),
-    "revised-old-is-there": lambda a: (a.document("NOTE.md", data=b"two"), a.document("NOTE.md"), a.document("NOTE.md", data=b"two"), a.files.update({"NOTE.md": b"hello\n"})),
+    "revised-old-is-there": lambda a: (
+        a.document("NOTE.md"), a.document("NOTE.md", data=b"two"), a.files.update({"NOTE.md": b"hello\n"})),
     "revised-by-eve": lambda a: (a.document("NOTE.md", ["eve"], b"two"), a.document("NOTE.md")),
-    "revised-by-eve-after": lambda a: (a.document("NOTE.md", data=b"two"), a.document("NOTE.md"), a.document("NOTE.md", ["eve"], b"x"), a.files.update({"NOTE.md": b"hello\n"})),
-    "by-the-role": lambda a: (with_policy(a, keys=DOCUMENTS, least=threshold(document=1)), a.document("NOTE.md", ["bob"])),
+    "revised-by-eve-after": lambda a: (
+        a.document("NOTE.md"), a.document("NOTE.md", ["eve"], b"x"), a.files.update({"NOTE.md": b"hello\n"})),
+    "by-the-role": lambda a: (
+        with_policy(a, keys=DOCUMENTS, least=threshold(document=1)), a.document("NOTE.md", ["bob"])),
     "by-a-publisher-beside-the-role": lambda a: (
         with_policy(a, keys=DOCUMENTS, least=threshold(document=1)), a.document("NOTE.md"), a.files.pop("NOTE.md")),
     "by-the-role-without-threshold": lambda a: (
@@ -703,7 +724,7 @@ def witness(name="1", key="dave", operator="uni-x", holds=True):
     return {"vkey": S[key].vkey(f"w.example/{name}", 4), "operator": operator, "holds": holds}
 
 
-FAIL, WARN = {"max_age_days": 1, "on_stale": "fail"}, {"max_age_days": 1}
+FAIL, WARN = ({"max_age_days": 1, "on_stale": word} for word in ("fail", "warn"))
 BY_TWO = dict(least=2, witnesses=[witness(), witness("2", "carol", "uni-y")])
 OTHER = seen("2", "carol", 50)
 RETIRED = [FIRST_LOG | {"retired_at": 1}]
@@ -735,7 +756,10 @@ RETIRED = [FIRST_LOG | {"retired_at": 1}]
     "log-key-retired": dict(seen=[seen()], logs=[*RETIRED, SECOND_LOG]),
     "log-key-retired-no-quorum": dict(logs=[*RETIRED, SECOND_LOG]),
     "log-key-retired-none-asked-for": dict(least=0, logs=[*RETIRED, SECOND_LOG]),
+    "log-key-retired-one-not-asked-for": dict(seen=[seen()], least=0, logs=[*RETIRED, SECOND_LOG]),
     "log-key-retired-alone": dict(seen=[seen()], logs=RETIRED),
+    "log-key-retired-second-signed-beside": dict(
+        least=0, logs=[*RETIRED, SECOND_LOG], close=["second log"], beside=["alice"]),
     "log-key-retired-second-signed": dict(least=0, logs=[*RETIRED, SECOND_LOG], close=["second log"]),
 })  # fmt: skip
 def witness_of(a, row):
@@ -747,12 +771,32 @@ def witness_of(a, row):
     a.close(keys, cosigned=cosigned)
 
 
+# In these two readers are known to differ; archive_compare.py fails where they do no more.
+OPEN = {
+    "the binary does not compare a file's size with its leaf's": (
+        "form-size-0", "form-size-off-by-one", "form-size-2-40", "form-size-2-63"),
+    "the binary looks at older forms no more once a newer one is good": ("form-two-first-flipped",),
+    "the binary takes these two for names of documents": ("document-called-FORMAT.md", "document-called-README.txt"),
+    "the binary finds another log key only by a policy whose signatures lie beside it": (
+        "first-policy-two-log-keys-other-signed", "second-policy-log-key-retired", "witness-log-key-retired-second-signed"),
+    "the binary believes no log key but the one that archive.toml names": ("label-log-of-eve",),
+    "the binary passes over a byte order mark": ("second-policy-byte-order-mark",),
+    "the binary takes for malformed what W1 says voids a pair": ("withdrawal-id-not-named",),
+    "FORMAT.md does not say what the old file shows until the replacement is there": ("withdrawal-rest-absent-old-stays",),
+    "FORMAT.md does not say what a quorum of 0 is": ("witness-not-asked-for", "witness-age-with-one-not-asked-for"),
+    "the binary reports a bundle that does not count at its place alone": ("first-policy-by-nobody-here",),
+}  # fmt: skip
+
+
 def main():
     (folder,) = sys.argv[1:]
+    known = {name: reason for reason, names in OPEN.items() for name in names}
     for name, make in CASES.items():
         archive = Archive()
+        archive.open = known.pop(name, None)
         make(archive)
         archive.store(folder, name)
+    assert not known, f"no such cases: {known}"
     print(f"{len(CASES)} archives made")
 
 

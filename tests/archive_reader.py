@@ -276,8 +276,8 @@ class Policy:
             **{"log_key": (list, []), "witness": (list, [])},
         )
         self.size, root = take(log, "log", size=int, root=str)
-        age = int if "freshness" in table else none
-        self.max_age, on_stale = take(fresh, "freshness", max_age_days=age, on_stale=(str, "warn"))
+        age, word = (int, str) if "freshness" in table else (none, (str, "warn"))
+        self.max_age, on_stale = take(fresh, "freshness", max_age_days=age, on_stale=word)
         least = dict(root=int, publish=int, withdraw=int, document=none, witness=(int, 0))
         self.threshold = dict(zip(least, take(threshold, "threshold", **least)))
         if form != "vellum-trust/1" or archive != origin or not 1 <= self.version <= 1024:

@@ -78,7 +78,7 @@ def minisigs(path, names, kind, content, archive=ORIGIN):
 
 # ---------------------------------------------------------------- bundles
 
-# What was/ says of a bundle: its id, [(name, bytes)…]. Leaves are pairs: digest of the id, digest of the lines.
+# was: [(id, [(name, bytes)…])…]; leaves: pairs of the digest of an id and the digest of the lines.
 Bundle = namedtuple("Bundle", "ident manifest signatures data leaves texts fields was")
 Seen = namedtuple("Seen", "at size")
 
