@@ -1,6 +1,6 @@
 """Writes bundles and archives, honest and forged ones, from FORMAT.md alone and without the binary.
 
-archive_cases.py says which. All keys come from names and all times are one time, so that every run
+forged_archives.py says which. All keys come from names and all times are one time, so that every run
 makes the same bytes.
 """
 
