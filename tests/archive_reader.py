@@ -418,6 +418,7 @@ class Line:
     def __init__(self, ident, leaf):
         self.ident, self.manifest, self.place, self.logged = ident, leaf.manifest, leaf.index, leaf.index
         self.leaves, self.added, self.counts, self.gone = [leaf], [], False, False
+        self.old = None  # what it replaces
         self.removed = None  # of a replacement: the leaves that went, and the root of the bundle before
         self.withdrawers, self.taken = set(), set()  # who may withdraw; digests of ids that went
 
@@ -654,7 +655,7 @@ class History:
             return
         else:
             new.counts, new.place = True, old.place
-            new.withdrawers, new.removed = old.withdrawers, (removed, m["root"][7:])
+            new.withdrawers, new.removed, new.old = old.withdrawers, (removed, m["root"][7:]), old
         old.gone, old.taken = True, old.taken | {each[1] for each in removed}
         if new:
             new.taken = old.taken
@@ -745,7 +746,23 @@ class Files:
         return f"bundles/{ident[:2]}/{ident}/{digest[:16]}.tar.zst"
 
     def read(self, line):
-        """All forms that are there; one that is whole is enough."""
+        """All forms that are there; one that is whole is enough. Of a replacement's old files one does till then (W2)."""
+        best, there = self.forms(line)
+        if best is None and not there:
+            self.found.add("bundle-missing", f"bundle {line.ident}")
+        for finding in there:
+            self.found.add(*finding)
+        if best is not None and line.removed and not self.is_rest(line, best):
+            self.found.add("withdrawal", f"bundle {line.ident}: not the rest")
+            best = None
+        old = line.old
+        while best is None and old:
+            (best, _), old = self.forms(old), old.old
+        if best is not None:
+            self.held[line] = [name for name, *_ in best]
+
+    def forms(self, line):
+        """The articles of the newest form that is whole, or None, and what is wrong with those that are there."""
         there, best = [], None
         for digest, size in line.forms():
             place = self.place(line.ident, digest)
@@ -754,14 +771,7 @@ class Files:
                 articles, wrong = self.form(line, path, digest, size)
                 there += [[code, f"{place}: {what}"] for code, what in wrong]
                 best = best or articles
-        if best is None and not there:
-            self.found.add("bundle-missing", f"bundle {line.ident}")
-        for finding in there:
-            self.found.add(*finding)
-        if best is not None:
-            self.held[line] = [name for name, *_ in best]
-            if line.removed and not self.is_rest(line, best):
-                self.found.add("withdrawal", f"bundle {line.ident}: not the rest")
+        return best, there
 
     def form(self, line, path, digest, size):
         if file_digest(path) != (digest, size):

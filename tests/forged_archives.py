@@ -783,7 +783,6 @@ OPEN = {
     "the binary believes no log key but the one that archive.toml names": ("label-log-of-eve",),
     "the binary passes over a byte order mark": ("second-policy-byte-order-mark",),
     "the binary takes for malformed what W1 says voids a pair": ("withdrawal-id-not-named",),
-    "FORMAT.md does not say what the old file shows until the replacement is there": ("withdrawal-rest-absent-old-stays",),
     "FORMAT.md does not say what a quorum of 0 is": ("witness-not-asked-for", "witness-age-with-one-not-asked-for"),
     "the binary reports a bundle that does not count at its place alone": ("first-policy-by-nobody-here",),
 }  # fmt: skip
