@@ -29,7 +29,7 @@ import archive_reader
 import reader
 
 PROVED = 2  # articles of an archive
-CHANGED = 8  # of one in so many archives also changed proofs are tried
+CHANGED = 16  # of one in so many archives also changed proofs are tried
 
 
 def named_by(path):
@@ -126,7 +126,7 @@ def changed(proof):
         return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
     yield "version", proof_of(title=title[:-1] + b"2")
-    yield "index", proof_of(number=number + 1)
+    yield "index", proof_of(number=int(size))
     yield "one hash more", proof_of(hashes=[*hashes, base64.b64encode(bytes(32))])
     if hashes:
         yield "one hash less", proof_of(hashes=hashes[:-1])
@@ -198,8 +198,12 @@ def compare(task):
         theirs, proofs = binary.verdict(archive, trust.at), (0, 0)
         if "void" in mine:
             mine["void_because"], mine["void"] = mine["void"], sorted(mine["void"])
-        asked = [word for word in ("right", "void", "articles", "witnessed", "fresh") if word in mine and word in theirs]
-        different = [f"{word}: binary {theirs[word]}, reader {mine[word]}" for word in asked if theirs[word] != mine[word]]
+        asked = [
+            word for word in ("right", "void", "articles", "witnessed", "fresh") if word in mine and word in theirs
+        ]
+        different = [
+            f"{word}: binary {theirs[word]}, reader {mine[word]}" for word in asked if theirs[word] != mine[word]
+        ]
         if theirs["right"] and mine["right"] and not different and trust.log_keys:
             articles = [ident for ident in mine["articles"] if not ident.startswith("-")][:PROVED]
             proofs, wrong = compare_proofs(binary, archive, articles, trust, number % CHANGED == 0)
@@ -230,7 +234,9 @@ def main():
                 for line in said if args.verbose else ():
                     print("    |", json.dumps(line, ensure_ascii=False)[:2000])
     left_out = sum(name.endswith(".left-out") for name in names)
-    print(f"{len(archives)} archives, {right} of them right, {left_out} left out; {taken} proofs taken, {refused} refused")
+    print(
+        f"{len(archives)} archives, {right} of them right, {left_out} left out; {taken} proofs taken, {refused} refused"
+    )
     print(f"{differ} differ, {known} as is known")
     return 1 if differ or not archives else 0
 

@@ -76,7 +76,12 @@ def parse_checkpoint(data):
         signatures = [(line[1], reader.unbase64(line[2])) if line else None for line in lines]
     except ValueError:
         raise Damage("checkpoint", "checkpoint") from None
-    if len(root) != 32 or len(signatures) > 64 or not all(s and len(s[1]) > 4 for s in signatures) or int(match[2]) >= 2**63:
+    if (
+        len(root) != 32
+        or len(signatures) > 64
+        or not all(s and len(s[1]) > 4 for s in signatures)
+        or int(match[2]) >= 2**63
+    ):
         raise Damage("checkpoint", "checkpoint")
     body = "\n".join([match[1], match[2], match[3], ""]).encode()
     return Checkpoint(match[1], int(match[2]), root, body, signatures)
@@ -268,16 +273,19 @@ class Policy:
         if len(data) > POLICY:
             raise ValueError("too long")
         self.digest, table, none = hex_of(data), tomli.loads(data.decode()), (int, None)
-        form, archive, self.version, self.previous, log, self.closed, threshold, fresh, keys, log_keys, witnesses = take(
-            table,
-            "policy",
-            **{"format": str, "archive": str, "version": int, "previous": (str, None), "log": dict},
-            **{"closed": (bool, False), "threshold": dict, "freshness": (dict, {}), "key": (list, [])},
-            **{"log_key": (list, []), "witness": (list, [])},
+        form, archive, self.version, self.previous, log, self.closed, threshold, fresh, keys, log_keys, witnesses = (
+            take(
+                table,
+                "policy",
+                **{"format": str, "archive": str, "version": int, "previous": (str, None), "log": dict},
+                **{"closed": (bool, False), "threshold": dict, "freshness": (dict, {}), "key": (list, [])},
+                **{"log_key": (list, []), "witness": (list, [])},
+            )
         )
         self.size, root = take(log, "log", size=int, root=str)
-        age, word = (int, str) if "freshness" in table else (none, (str, "warn"))
-        self.max_age, on_stale = take(fresh, "freshness", max_age_days=age, on_stale=word)
+        self.max_age, on_stale = None, "warn"
+        if "freshness" in table:
+            self.max_age, on_stale = take(fresh, "freshness", max_age_days=int, on_stale=str)
         least = dict(root=int, publish=int, withdraw=int, document=none, witness=(int, 0))
         self.threshold = dict(zip(least, take(threshold, "threshold", **least)))
         if form != "vellum-trust/1" or archive != origin or not 1 <= self.version <= 1024:
@@ -290,7 +298,9 @@ class Policy:
             raise ValueError("closed or threshold")
         self.root, self.on_stale = root[7:], on_stale
         self.keys = [self.key(*take(each, "key", **KEY)) for each in keys]
-        self.log_keys = [LogKey(parse_vkey(v), r) for v, r in (take(e, "log_key", vkey=str, retired_at=none) for e in log_keys)]
+        self.log_keys = [
+            LogKey(parse_vkey(v), r) for v, r in (take(e, "log_key", vkey=str, retired_at=none) for e in log_keys)
+        ]
         self.witnesses = [
             Witness(parse_vkey(v, 4), o, h)
             for v, o, h in (take(each, "witness", vkey=str, operator=str, holds=bool) for each in witnesses)
@@ -418,7 +428,6 @@ class Line:
     def __init__(self, ident, leaf):
         self.ident, self.manifest, self.place, self.logged = ident, leaf.manifest, leaf.index, leaf.index
         self.leaves, self.added, self.counts, self.gone = [leaf], [], False, False
-        self.old = None  # what it replaces
         self.removed = None  # of a replacement: the leaves that went, and the root of the bundle before
         self.withdrawers, self.taken = set(), set()  # who may withdraw; digests of ids that went
 
@@ -655,7 +664,7 @@ class History:
             return
         else:
             new.counts, new.place = True, old.place
-            new.withdrawers, new.removed, new.old = old.withdrawers, (removed, m["root"][7:]), old
+            new.withdrawers, new.removed = old.withdrawers, (removed, m["root"][7:])
         old.gone, old.taken = True, old.taken | {each[1] for each in removed}
         if new:
             new.taken = old.taken
@@ -746,23 +755,7 @@ class Files:
         return f"bundles/{ident[:2]}/{ident}/{digest[:16]}.tar.zst"
 
     def read(self, line):
-        """All forms that are there; one that is whole is enough. Of a replacement's old files one does till then (W2)."""
-        best, there = self.forms(line)
-        if best is None and not there:
-            self.found.add("bundle-missing", f"bundle {line.ident}")
-        for finding in there:
-            self.found.add(*finding)
-        if best is not None and line.removed and not self.is_rest(line, best):
-            self.found.add("withdrawal", f"bundle {line.ident}: not the rest")
-            best = None
-        old = line.old
-        while best is None and old:
-            (best, _), old = self.forms(old), old.old
-        if best is not None:
-            self.held[line] = [name for name, *_ in best]
-
-    def forms(self, line):
-        """The articles of the newest form that is whole, or None, and what is wrong with those that are there."""
+        """All forms that are there; one that is whole is enough."""
         there, best = [], None
         for digest, size in line.forms():
             place = self.place(line.ident, digest)
@@ -771,7 +764,14 @@ class Files:
                 articles, wrong = self.form(line, path, digest, size)
                 there += [[code, f"{place}: {what}"] for code, what in wrong]
                 best = best or articles
-        return best, there
+        if best is None and not there:
+            self.found.add("bundle-missing", f"bundle {line.ident}")
+        for finding in there:
+            self.found.add(*finding)
+        if best is not None:
+            self.held[line] = [name for name, *_ in best]
+            if line.removed and not self.is_rest(line, best):
+                self.found.add("withdrawal", f"bundle {line.ident}: not the rest")
 
     def form(self, line, path, digest, size):
         if file_digest(path) != (digest, size):
@@ -809,6 +809,8 @@ TOML = f'format = "vellum-archive/1"\norigin = "({ORIGIN})"\nlog = "([^"\\\\\n]+
 def check_checkpoint(checkpoint, trust, history, now, found):
     """P3 and P6, log keys, witnesses, age: whether it is witnessed, and fresh."""
     policy, times = history.newest, {}
+    if not trust.log_keys and not trust.policies:
+        found.add("refused", "neither a key of the log nor a policy comes from a person")
     if not policy:
         if not any(key.name == checkpoint.origin and signed_by(checkpoint, key) for key in trust.log_keys):
             found.add("checkpoint", "not signed by a key of the log")
@@ -875,9 +877,7 @@ def verdict(folder, trust, now):
 
 # ---------------------------------------------------------------- a .tlog-proof
 
-PROOF = re.compile(
-    f"c2sp\\.org/tlog-proof@v1\nextra ({BASE64})\nindex ({NUMBER})\n((?:{BASE64}\n)*)\n((?s:.*))"
-)
+PROOF = re.compile(f"c2sp\\.org/tlog-proof@v1\nextra ({BASE64})\nindex ({NUMBER})\n((?:{BASE64}\n)*)\n((?s:.*))")
 
 
 def check_proof(proof, document, log_keys):
