@@ -24,6 +24,8 @@ mod readme;
 mod scene;
 mod server;
 mod servers;
+mod thieves;
 mod trust;
 mod typed;
 mod was;
+mod witness;
