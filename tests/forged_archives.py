@@ -579,6 +579,14 @@ def publish_2_then_1(a):
     a.policy(2, policy(a, 2, one))
 
 
+def absent_then_another(a, seen, signers=("alice",)):
+    """A second version that is not there, and then another, made on the log with or without the leaf of that."""
+    one = with_policy(a)
+    size = len(a.leaves)
+    a.policy(2, b"lost", signers)
+    a.policy(2, policy(a, 2, one, size=size + seen))
+
+
 def late_key_adds(a):
     one = with_policy(a, least=STRICT)
     a.bundle(TWO)
@@ -603,6 +611,9 @@ def closed_then_policy(a):
     "garbage": lambda a: a.policy(1, b"garbage"),
     "garbage-of-eve": lambda a: a.policy(1, b"garbage", ["eve"]),
     "garbage-withheld": lambda a: (a.policy(1, b"garbage"), a.files.pop("trust/1.toml")),
+    "absent-and-seen": lambda a: absent_then_another(a, 1),
+    "absent-and-not-seen": lambda a: absent_then_another(a, 0),
+    "absent-of-carol": lambda a: absent_then_another(a, 0, ["carol"]),
     "threshold-of-the-place": publish_2_then_1,
     "later-key-adds": late_key_adds,
     "after-the-end": closed_then_policy,
