@@ -6,6 +6,7 @@ use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -17,6 +18,17 @@ use vellum::trust::TrustedKey;
 /// A temporary folder with a configuration in it.
 pub struct Scene {
     pub folder: TempDir,
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let Some(kept) = std::env::var_os("VELLUM_KEEP_ARCHIVES") else { return };
+        if !std::thread::panicking() {
+            let mut archives = Vec::new();
+            find_archives(self.folder.path(), &mut archives);
+            archives.iter().for_each(|archive| keep_archive(archive, &self.path("config"), Path::new(&kept)));
+        }
+    }
 }
 
 /// What a run of the binary said.
@@ -146,6 +158,66 @@ fn keep(bundle: &Path) {
     let digest = vellum::digest::Digest::of(&fs::read(bundle).unwrap());
     fs::create_dir_all(&folder).unwrap();
     fs::copy(bundle, Path::new(&folder).join(format!("made-{digest}.tar.zst"))).unwrap();
+}
+
+/// Larger archives are not kept, but told of.
+const MAX_KEPT: u64 = 64 << 20;
+
+/// The archives below a folder. In an archive, only its files are looked for.
+fn find_archives(folder: &Path, archives: &mut Vec<PathBuf>) {
+    if folder.join("archive.toml").is_file() {
+        return archives.push(folder.to_owned());
+    }
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            find_archives(&entry.path(), archives);
+        }
+    }
+}
+
+/// Keeps a copy of an archive as a test left it, damaged or not, and beside it what the stage's configuration trusts, for
+/// `tests/archive_compare.py` to ask the binary and the reader of others about it: `.ci/run` does.
+fn keep_archive(archive: &Path, config: &Path, kept: &Path) {
+    static KEPT: AtomicUsize = AtomicUsize::new(0);
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test").replace("::", ".");
+    let name = format!("{test}.{}", KEPT.fetch_add(1, Ordering::Relaxed));
+    fs::create_dir_all(kept).unwrap();
+    let size = tool(
+        archive,
+        "sh",
+        &["-c", "find . -path ./.vellum -prune -o -type f -printf '%s\\n' | awk '{n += $1} END {print n + 0}'"],
+    );
+    if size.trim().parse::<u64>().unwrap() > MAX_KEPT {
+        fs::write(kept.join(format!("{name}.left-out")), size).unwrap();
+        return;
+    }
+    let copy = kept.join(&name);
+    // Files only: a test may have put a pipe or a link there, for which no reader of an archive is made.
+    let files = "find . -path ./.vellum -prune -o -type f -print0 | xargs -0r cp --parents -t \"$0\"";
+    fs::create_dir(&copy).unwrap();
+    tool(archive, "sh", &["-c", files, &copy.display().to_string()]);
+
+    let label = fs::read_to_string(archive.join("archive.toml")).unwrap_or_default();
+    let origin = label.lines().find_map(|line| line.strip_prefix("origin = ")).unwrap_or_default();
+    let last = |text: &String| text.lines().last().unwrap_or_default().to_owned();
+    let mut keys: Vec<String> = texts(&config.join("trusted"), "pub").iter().map(last).collect();
+    keys.retain(|line| vellum::keys::PublicKey::parse(line).is_ok());
+    let mut log_keys: Vec<String> = texts(&config.join("logs"), "vkey").iter().map(last).collect();
+    log_keys.retain(|line| line.starts_with(&format!("{}+", origin.trim_matches('"'))));
+    let mut policies = texts(&config.join("policies"), "toml");
+    policies.retain(|text| text.contains(&format!("archive = {origin}\n")));
+    let names: Vec<String> = (0..policies.len()).map(|n| format!("{name}.policy{n}")).collect();
+    names.iter().zip(policies).for_each(|(file, text)| fs::write(kept.join(file), text).unwrap());
+    let trust = format!("{{\"keys\": {keys:?}, \"log_keys\": {log_keys:?}, \"policies\": {names:?}}}\n");
+    fs::write(kept.join(format!("{name}.trust.json")), trust).unwrap();
+}
+
+/// The texts of a folder's files with an ending.
+fn texts(folder: &Path, ending: &str) -> Vec<String> {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let files = files.filter(|path| path.extension().is_some_and(|found| found == ending));
+    files.filter_map(|path| fs::read_to_string(path).ok()).collect()
 }
 
 /// Returns `there`, and says on the terminal that a test was skipped where it is false. Panics instead where
