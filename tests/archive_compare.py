@@ -33,40 +33,40 @@ PROVED = 2  # articles of an archive
 CHANGED = 16  # of one in so many archives also changed proofs are tried
 
 
-def everybody(path):
-    """The log's key that an archive names, and all keys that stand in its leaves."""
-    try:
-        label = archive_reader.read(os.path.join(path, "archive.toml"), 4096).decode()
-        log_key = re.fullmatch(archive_reader.TOML, label)[2]
-        archive_reader.parse_vkey(log_key)
-        checkpoint = archive_reader.parse_checkpoint(archive_reader.read(os.path.join(path, "checkpoint"), 1 << 20))
-        leaves, keys = archive_reader.Log(path, checkpoint).leaves, set()
-    except (reader.Damage, ValueError, TypeError):
-        return {}
-    for index, data in enumerate(leaves):
+def named_by(path):
+    """The log key that an archive calls its own, and all keys that have signed in its log."""
+    label = archive_reader.read(os.path.join(path, "archive.toml"), archive_reader.NOTE) or b""
+    log_lines, lines = re.findall(rb'^log = "([^"\n]+)"$', label, re.MULTILINE), set()
+    for folder, _, names in os.walk(os.path.join(path, "tile", "entries")):
+        for name in names:
+            with open(os.path.join(folder, name), "rb") as file:
+                lines |= set(re.findall(rb"^signature (\S+) ", file.read(), re.MULTILINE))
+    return sorted(filter(is_key(reader.parse_key), lines)), list(filter(is_key(archive_reader.parse_vkey), log_lines))
+
+
+def is_key(parse):
+    def parses(line):
         try:
-            signatures = archive_reader.Leaf(data, index).signatures
-        except (reader.Damage, ValueError):
-            continue
-        keys |= {(each.ident, each.key) for each in signatures if reader.has_prime_order(each.key)}
-    lines = [base64.b64encode(b"Ed" + ident + key).decode() for ident, key in sorted(keys)]
-    return {"keys": lines, "log_keys": [log_key]}
+            return bool(parse(line.decode()))
+        except ValueError:
+            return False
+
+    return parses
 
 
 class Trust:
-    """Whom to trust for an archive, as its trust.json states it."""
+    """Whom to trust for an archive, as its trust.json states it; with no log key there, whom it names itself."""
 
     def __init__(self, path):
         folder = os.path.dirname(os.path.abspath(path))
         stated = json.loads(archive_reader.read(path + ".trust.json", archive_reader.NOTE) or "{}")
         self.open, self.at = stated.get("open"), stated.get("at", int(time.time()))
-        # Of an archive that is refused at once, little is compared.
-        if not any(map(stated.get, ("keys", "log_keys", "policies"))):
-            stated |= everybody(path)
-        self.log_lines = stated.get("log_keys", [])
-        self.lines = stated.get("keys", []) + self.log_lines
+        lines, self.log_lines = stated.get("keys", []), stated.get("log_keys", [])
+        if not self.log_lines:
+            lines, self.log_lines = ([line.decode() for line in each] for each in named_by(path))
+        self.lines = lines + self.log_lines
         self.policies = [os.path.join(folder, name) for name in stated.get("policies", [])]
-        keys = map(reader.parse_key, stated.get("keys", []))
+        keys = map(reader.parse_key, lines)
         self.log_keys = list(map(archive_reader.parse_vkey, self.log_lines))
         policies = [archive_reader.read(policy, archive_reader.POLICY) or b"" for policy in self.policies]
         self.for_reader = archive_reader.Trust(keys, self.log_keys, policies)

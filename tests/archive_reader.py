@@ -28,8 +28,8 @@ NOTICES = {"signature-untrusted", "signature-elsewhere", "void", "policy", "stra
 LEAF, WIDTH, STATEMENT, POLICY, NOTE = 8_192, 256, 4 * 1024 * 1024, 262_144, 1 << 20
 BASE64 = "[A-Za-z0-9+/]+=*"
 TEXT = rf'"(?:[^"\\{reader.CONTROL}\u2028\u2029]|\\["\\])+"'
-NAMES = {"README.txt", "FORMAT.md", "archive.toml", "bundles", "withdrawn", "trust", "checkpoint", "tile"}
-NAMES |= {"claim", "incoming"}  # of a bucket
+NAMES = {"README.txt", "FORMAT.md", "archive.toml", "bundles", "withdrawn", "trust", "incoming", "checkpoint", "tile"}
+NAMES |= {"claim"}  # of a bucket
 
 
 def read(path, limit):
@@ -428,6 +428,7 @@ class Line:
     def __init__(self, ident, leaf):
         self.ident, self.manifest, self.place, self.logged = ident, leaf.manifest, leaf.index, leaf.index
         self.leaves, self.added, self.counts, self.gone = [leaf], [], False, False
+        self.old = None  # what it replaces
         self.removed = None  # of a replacement: the leaves that went, and the root of the bundle before
         self.withdrawers, self.taken = set(), set()  # who may withdraw; digests of ids that went
 
@@ -474,12 +475,15 @@ class History:
     # policies
 
     def read_policies(self, vouched):
-        fixed = self.fix(vouched)
+        fixed, self.absent = self.fix(vouched), []  # (leaf, version) of policies by who may that are not there (P5)
         for leaf in self.leaves:
             if leaf and leaf.kind == "policy" and leaf.index < self.end:
                 why = self.policy_counts(leaf, fixed)
                 if why:
                     self.why[leaf.index] = why
+        for index, version in self.absent:
+            if not any(policy.version == version and policy.size > index for leaf, policy in self.policies if leaf > index):
+                raise Damage("refused", f"version {version} of the policy is withheld")
         held = {policy.version: policy.digest for _, policy in self.policies}
         for version, digest in fixed.items():
             if held.get(version) != digest:
@@ -525,7 +529,8 @@ class History:
             return "too few root keys of the version before"
         data = read(self.policy_path(version), POLICY)
         if data is None or hex_of(data) != digest:
-            raise Damage("refused", f"version {version} of the policy is withheld")
+            self.absent.append((leaf.index, version))
+            return "its policy is not there"
         try:
             policy = Policy(data, self.origin)
         except (ValueError, RecursionError) as error:
@@ -536,35 +541,13 @@ class History:
         if why:
             return why
         may = policy.sound("root")
-        if len((signers | self.beside(version, digest, may)) & may) < policy.threshold["root"] and not vouched:
+        if len(signers & may) < policy.threshold["root"] and not vouched:
             return "too few root keys of its own"
         if policy.size > self.log.size or self.log.root(policy.size).hex() != policy.root:
             raise Damage("refused", f"the log is not that of version {version} of the policy")
         self.policies.append((leaf.index, policy))
         self.end = leaf.index + 1 if policy.closed else self.end
         return None
-
-    def beside(self, version, digest, keys):
-        """The keys whose .minisig lies beside a policy."""
-        folder, good = os.path.join(self.folder, "trust"), set()
-        hashed = reader.hashlib.blake2b(read(self.policy_path(version), POLICY)).digest()
-        for name in sorted(os.listdir(folder)):
-            match = re.fullmatch(rf"{version}\.toml\.([0-9A-F]{{16}})\.minisig", name)
-            data = read(os.path.join(folder, name), reader.MINISIG) if match else None
-            try:
-                ident, signature, comment, last = reader.parse_minisig(data or b"", match[1] if match else "")
-            except ValueError:
-                continue
-            said = f"vellum/1\tpolicy\tarchive:{self.origin}\tsha256:{digest}\ttime:"
-            if comment.startswith(said) and reader.is_time(comment[len(said) :]):
-                good |= {
-                    key
-                    for key in keys
-                    if key[0] == ident
-                    and reader.is_signed(key[1], signature, hashed)
-                    and reader.is_signed(key[1], last, signature + comment.encode())
-                }
-        return good
 
     def in_force(self, index):
         """The policy in force at a leaf, or None before the first."""
@@ -664,7 +647,7 @@ class History:
             return
         else:
             new.counts, new.place = True, old.place
-            new.withdrawers, new.removed = old.withdrawers, (removed, m["root"][7:])
+            new.withdrawers, new.removed, new.old = old.withdrawers, (removed, m["root"][7:]), old
         old.gone, old.taken = True, old.taken | {each[1] for each in removed}
         if new:
             new.taken = old.taken
@@ -755,7 +738,23 @@ class Files:
         return f"bundles/{ident[:2]}/{ident}/{digest[:16]}.tar.zst"
 
     def read(self, line):
-        """All forms that are there; one that is whole is enough."""
+        """All forms that are there; one that is whole is enough. Of a replacement's old files one does till then (W2)."""
+        best, there = self.forms(line)
+        if best is None and not there:
+            self.found.add("bundle-missing", f"bundle {line.ident}")
+        for finding in there:
+            self.found.add(*finding)
+        if best is not None and line.removed and not self.is_rest(line, best):
+            self.found.add("withdrawal", f"bundle {line.ident}: not the rest")
+            best = None
+        old = line.old
+        while best is None and old:
+            (best, _), old = self.forms(old), old.old
+        if best is not None:
+            self.held[line] = [name for name, *_ in best]
+
+    def forms(self, line):
+        """The articles of the newest form that is whole, or None, and what is wrong with those that are there."""
         there, best = [], None
         for digest, size in line.forms():
             place = self.place(line.ident, digest)
@@ -764,14 +763,7 @@ class Files:
                 articles, wrong = self.form(line, path, digest, size)
                 there += [[code, f"{place}: {what}"] for code, what in wrong]
                 best = best or articles
-        if best is None and not there:
-            self.found.add("bundle-missing", f"bundle {line.ident}")
-        for finding in there:
-            self.found.add(*finding)
-        if best is not None:
-            self.held[line] = [name for name, *_ in best]
-            if line.removed and not self.is_rest(line, best):
-                self.found.add("withdrawal", f"bundle {line.ident}: not the rest")
+        return best, there
 
     def form(self, line, path, digest, size):
         if file_digest(path) != (digest, size):

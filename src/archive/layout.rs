@@ -19,10 +19,14 @@ pub const SIGNED: &str = ".vellum/state/signed";
 pub const HELD: &str = ".vellum/state/held";
 /// The name of the archive whose first sync into a folder has begun; removed when the mirror holds a checkpoint.
 pub const BEGUN: &str = ".vellum/state/begun";
-/// The checkpoint that a witness cosigned last here.
-pub const COSIGNED: &str = ".vellum/state/cosigned";
+/// Which bundles a mirror has read whole, and when.
+pub const CHECKED: &str = ".vellum/state/checked";
 /// The folder of checkpoints that contradict each other.
 pub const EVIDENCE: &str = ".vellum/state/evidence";
+/// Where a mirror keeps what it held alone of a history that gave way to another one.
+pub const GAVE_WAY: &str = ".vellum/state/gave-way";
+/// The folder of the log's tiles.
+pub const TILES: &str = "tile";
 /// The leaves that are being published.
 pub const CLAIM: &str = ".vellum/state/claim";
 /// The files that are being put in place and that no claim vouches for yet.
@@ -41,6 +45,11 @@ pub const SEEN: &str = ".vellum/cache/seen";
 /// Returns the place where a checkpoint that contradicts another is kept.
 pub fn evidence(checkpoint: &Checkpoint) -> String {
     format!("{EVIDENCE}/{}-{}", checkpoint.size, &checkpoint.root.to_string()[..16])
+}
+
+/// Returns the folder of what was held of a history that gave way, of which this was the checkpoint.
+pub fn gave_way(checkpoint: &Checkpoint) -> String {
+    format!("{GAVE_WAY}/{}-{}", checkpoint.size, &checkpoint.root.to_string()[..16])
 }
 
 /// Returns the folder of a bundle.

@@ -5,6 +5,7 @@
 //! folded, and the newest policy that it has and that counts must have such a key too: a policy that lies there and is not logged is none.
 
 use crate::format::checkpoint::{self, Checkpoint, MAX_CHECKPOINT_BYTES};
+use crate::format::signatures::MAX_SIGNATURE_BYTES;
 use crate::ids::Origin;
 use crate::keys::{self, Kind, Note, VerifierKey};
 use crate::run::Run;
@@ -166,8 +167,9 @@ fn log_keys(store: &Store, origin: &Origin, pin: &Pin) -> Result<Vec<VerifierKey
         // What is malformed or not signed is no candidate; the log's leaves say whether it should have been one.
         let Ok(policy) = Policy::pinned(&bytes, origin) else { break };
         let signed = |key: &PolicyKey| {
-            let signature = store.policy_signature(version, &key.public).ok().flatten();
-            signature.is_some_and(|signature| is_signed(&signature, &key.public, &bytes, Kind::Policy, origin))
+            let place = policy::signature_place(version, &key.public.id().to_string());
+            let signature = store.read(&place, MAX_SIGNATURE_BYTES);
+            signature.is_ok_and(|signature| is_signed(&signature, &key.public, &bytes, Kind::Policy, origin))
         };
         let before = match (&last, pin) {
             (Some(before), _) => before.goes_on(&policy).is_ok() && before.signs_next(signed).is_ok(),

@@ -28,6 +28,8 @@ const MAX_INTENT_BYTES: u64 = 1 << 30;
 pub struct Writer<'a> {
     archive: &'a Archive,
     signers: &'a [&'a dyn Signer],
+    /// Keys that are not at hand and may have signed what is there.
+    earlier: Vec<VerifierKey>,
     checkpoint: Checkpoint,
     _lock: Lock,
 }
@@ -60,9 +62,24 @@ impl<'a> Writer<'a> {
     /// [`Error::Busy`] where another process writes; [`Error::Refused`] where checkpoint and state do not go together;
     /// [`Error::OtherLogKey`] where none of the keys is the log's.
     pub fn begin(archive: &'a Archive, signers: &'a [&'a dyn Signer], who: &str, run: Run<'_>) -> Result<Self, Error> {
+        Self::begin_after(archive, signers, Vec::new(), who, run)
+    }
+
+    /// As [`Writer::begin`], where the checkpoint that is there may have been signed by any of `earlier` too, keys of the log that a policy has
+    /// and that are not at hand: that is the road when the log's key is lost. (P2)
+    ///
+    /// # Errors
+    /// As [`Writer::begin`].
+    pub fn begin_after(
+        archive: &'a Archive,
+        signers: &'a [&'a dyn Signer],
+        earlier: Vec<VerifierKey>,
+        who: &str,
+        run: Run<'_>,
+    ) -> Result<Self, Error> {
         let lock = Lock::take(&archive.store, who, run.clock)?;
         let empty = Checkpoint { origin: archive.origin.clone(), size: 0, root: merkle::empty_root() };
-        let mut writer = Self { archive, signers, checkpoint: empty, _lock: lock };
+        let mut writer = Self { archive, signers, earlier, checkpoint: empty, _lock: lock };
         writer.recover()?;
         Ok(writer)
     }
@@ -268,9 +285,10 @@ impl<'a> Writer<'a> {
             Err(error) if error.is_not_found() => Ok(None),
             other => {
                 let note = Note::parse(&other?)?;
-                for signer in self.signers {
-                    let key = VerifierKey::new(self.archive.origin.as_str(), signer.public())?;
-                    match note.verified(&key) {
+                let name = self.archive.origin.as_str();
+                let own = self.signers.iter().map(|signer| VerifierKey::new(name, signer.public()));
+                for key in own.chain(self.earlier.iter().cloned().map(Ok)) {
+                    match note.verified(&key?) {
                         Ok(text) => return read_checkpoint(text, &self.archive.origin).map(Some),
                         Err(keys::Error::NoteUnsigned { .. }) => {}
                         Err(error) => return Err(error.into()),

@@ -122,6 +122,8 @@ pub(super) struct Writable {
     pub(super) archive: Archive,
     pub(super) pin: Pin,
     secrets: Vec<SecretKey>,
+    /// Keys of the log that need not be at hand, since its policy is to be changed.
+    earlier: Vec<VerifierKey>,
 }
 
 impl Writable {
@@ -136,7 +138,8 @@ impl Writable {
         Self::open_for(path, args, None, passphrase_file, signers, ui)
     }
 
-    /// Opens an archive whose policy is to be changed: of the log's keys that the new version has in use, those that are at hand sign too.
+    /// Opens an archive whose policy is to be changed: of the log's keys that the old version and the new one have in use, those that are at hand
+    /// sign; the old one's may be lost.
     pub(super) fn open_for(
         path: &Path,
         args: &LogSignerArgs,
@@ -151,12 +154,15 @@ impl Writable {
             let keys = policy.logs.iter().filter(|log| log.retired_at.is_none());
             keys.map(|log| log.key.clone()).collect::<Vec<_>>()
         };
-        let (mut needed, mut version) = (vec![archive.log_key().clone()], 0);
+        let (mut needed, mut version, mut earlier) = (vec![archive.log_key().clone()], 0, Vec::new());
         if let Pin::Policy(_) = pin {
             let vouched =
                 archive.vouched(&pin, ui.run()).map_err(|error| Failure::no_from(error).about(path.display()))?;
             if let Some(policy) = vouched.authority().policy() {
                 (needed, version) = (in_use(policy), policy.version);
+                if proposed.is_some() {
+                    earlier.extend(policy.logs.iter().map(|log| log.key.clone()));
+                }
             }
         }
         let mut new = proposed.map(in_use).unwrap_or_default();
@@ -172,7 +178,7 @@ impl Writable {
             }
             secrets.push(secret);
         }
-        let needed = needed.iter().map(|key| (key, true)).chain(new.iter().map(|key| (key, false)));
+        let needed = needed.iter().map(|key| (key, earlier.is_empty())).chain(new.iter().map(|key| (key, false)));
         for (key, must) in needed {
             if secrets.iter().any(|secret| is_of(secret, key)) {
                 continue;
@@ -191,7 +197,7 @@ impl Writable {
             }
             secrets.push(keyring::open_with(&path, passphrase_file, ui)?);
         }
-        Ok(Self { archive, pin, secrets })
+        Ok(Self { archive, pin, secrets, earlier })
     }
 
     /// Returns who signs for the log.
@@ -201,7 +207,7 @@ impl Writable {
 
     /// Takes the right to write.
     pub(super) fn writer<'a>(&'a self, signers: &'a [&'a dyn Signer], ui: &Ui) -> Result<Writer<'a>, Failure> {
-        Ok(Writer::begin(&self.archive, signers, &who(), ui.run())?)
+        Ok(Writer::begin_after(&self.archive, signers, self.earlier.clone(), &who(), ui.run())?)
     }
 }
 

@@ -144,7 +144,9 @@ impl From<bundle::Error> for Failure {
 
 impl From<keys::Error> for Failure {
     fn from(error: keys::Error) -> Self {
-        Self::of(&error)
+        use keys::Error as E;
+        let no = matches!(error, E::NoteUnsigned { .. } | E::BadSignature { .. });
+        if no { Self { code: 1, ..Self::of(&error) } } else { Self::of(&error) }
     }
 }
 
@@ -240,6 +242,7 @@ impl From<mirror::Error> for Failure {
             | E::BadBundle { .. }
             | E::NotVouched { .. }
             | E::Backwards(_)
+            | E::Witness { .. }
             | E::Bucket(_) => Self { code: 1, ..Self::of(&error) },
             _ => Self::of(&error),
         }

@@ -1,7 +1,8 @@
 //! The heads of logs that this person has seen: whoever shows an older one, or another history, is refused. (FORMAT.md, "Mirrors")
 //!
-//! `heads/<16 hex of the origin and log key>` in the configuration folder is the newest checkpoint of each log. A copy that is older on purpose is
-//! read with `--older`; two histories never are, and both checkpoints are kept.
+//! `heads/<16 hex of the origin and log key>` in the configuration folder is the newest checkpoint of each log, and `.policy` beside it the version of
+//! the policy that counted then. A copy that is older on purpose is read with `--older`; two histories never are, and both checkpoints are kept. A
+//! head gives way where a newer policy counts that was made below it: its root keys have said which history goes on. (P2)
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,9 @@ use crate::store::disk;
 use super::ui::Ui;
 use super::{Failure, keyring};
 
+const POLICY: &str = "policy";
+const MAX_VERSION_BYTES: u64 = 32;
+
 /// Compares the head of an archive with the newest one of its log that was seen, and keeps the newer of the two.
 ///
 /// # Errors
@@ -26,6 +30,15 @@ pub(super) fn check(archive: &Archive, vouched: &Vouched, older: bool, ui: &Ui) 
     let place = folder.join("heads").join(name(vouched));
     let name = archive.store().name();
     let Some(seen) = read(&place, ui) else { return keep(&place, vouched, ui) };
+    let is_other = now.size < seen.size || archive.log(now).root(seen.size)? != seen.root;
+    if is_other && gives_way(&place, &seen, vouched, ui) {
+        let before = disk::read_small(&place, MAX_CHECKPOINT_BYTES, ui.run()).unwrap_or_default();
+        let _ = disk::put(&place.with_extension("before"), &before, ui.run());
+        ui.say(format!(
+            "warning: {name}: by a newer version of the policy its log has taken the place of one that was seen before"
+        ));
+        return keep(&place, vouched, ui);
+    }
     if now.size < seen.size {
         if older {
             ui.say(format!(
@@ -40,7 +53,7 @@ pub(super) fn check(archive: &Archive, vouched: &Vouched, older: bool, ui: &Ui) 
         ))
         .hint("somebody may be hiding what came since; if this is an older copy on purpose, `--older` reads it"));
     }
-    if archive.log(now).root(seen.size)? != seen.root {
+    if is_other {
         let other = place.with_extension("fork");
         let kept = disk::put(&other, vouched.note.to_string().as_bytes(), ui.run());
         kept.map_err(|error| Failure::new(format!("{}: cannot be written", other.display())).cause(error))?;
@@ -48,6 +61,13 @@ pub(super) fn check(archive: &Archive, vouched: &Vouched, older: bool, ui: &Ui) 
             .hint(format!("both checkpoints are kept: `vellum log compare {} {}`", place.display(), other.display())));
     }
     if now.size > seen.size { keep(&place, vouched, ui) } else { Ok(()) }
+}
+
+/// P2: says whether the head that was seen gives way: only what the head of a newer policy covers binds.
+fn gives_way(place: &Path, seen: &Checkpoint, vouched: &Vouched, ui: &Ui) -> bool {
+    let known = disk::read_small(&place.with_extension(POLICY), MAX_VERSION_BYTES, ui.run()).ok();
+    let known = known.and_then(|bytes| String::from_utf8(bytes).ok()?.trim_end().parse::<u64>().ok()).unwrap_or(0);
+    vouched.authority().policy().is_some_and(|policy| policy.version > known && policy.log.size < seen.size)
 }
 
 /// Returns the file's name of a log's head.
@@ -68,6 +88,9 @@ fn keep(place: &PathBuf, vouched: &Vouched, ui: &Ui) -> Result<(), Failure> {
     if folder.is_err() || fs::metadata(place).is_ok_and(|found| found.permissions().readonly()) {
         return Ok(());
     }
+    let version = vouched.authority().policy().map_or(0, |policy| policy.version);
+    // The version first: a head of a newer one than it says could be made to give way.
+    let _ = disk::put(&place.with_extension(POLICY), format!("{version}\n").as_bytes(), ui.run());
     let _ = disk::put(place, vouched.note.to_string().as_bytes(), ui.run());
     Ok(())
 }

@@ -114,6 +114,14 @@ impl ReadArgs {
         &self.trust
     }
 
+    /// Returns the options that say whom to believe and what to take, as one types them.
+    pub(super) fn typed(&self) -> Vec<String> {
+        let mut words = self.trust.typed();
+        words.extend(self.archive.iter().flat_map(|archive| ["--archive".to_owned(), archive.to_string()]));
+        words.extend(self.max_size.iter().flat_map(|size| ["--max-size".to_owned(), size.to_string()]));
+        words
+    }
+
     /// Judges an opened bundle: one with a wrong signature is refused, and without `--unsigned` one that no trusted key has signed.
     pub(super) fn judged(
         &self,
@@ -209,6 +217,11 @@ fn require(judgement: &Judgement, unsigned: bool) -> Result<(), Failure> {
 
 /// Says how to come to trust the signers of a bundle.
 pub(super) fn trust_hint(judgement: &Judgement) -> String {
+    trust_hint_or(judgement, "--unsigned")
+}
+
+/// The same, where `otherwise` is what to type to go on without a signature.
+pub(super) fn trust_hint_or(judgement: &Judgement, otherwise: &str) -> String {
     let unknown: Vec<_> =
         judgement.signatures.iter().filter(|s| s.worth == Worth::Untrusted).map(|s| s.key_id.as_str()).collect();
     if judgement.signatures.iter().any(|s| s.worth == Worth::Elsewhere) {
@@ -216,11 +229,11 @@ pub(super) fn trust_hint(judgement: &Judgement) -> String {
             .into();
     }
     if unknown.is_empty() {
-        return "`--unsigned` goes on without a signature".into();
+        return format!("`{otherwise}` goes on without a signature");
     }
     format!(
         "it is signed by {}: get that public key from its owner and trust it with `vellum key trust FILE`, or name it with \
-         `--key FILE`; `--unsigned` goes on without",
+         `--key FILE`; `{otherwise}` goes on without",
         unknown.join(", ")
     )
 }

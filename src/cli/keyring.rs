@@ -59,6 +59,12 @@ pub(super) struct TrustArgs {
 }
 
 impl TrustArgs {
+    /// Returns the keys named, as one types them.
+    pub(super) fn typed(&self) -> Vec<String> {
+        let keys = self.keys.iter().flat_map(|key| ["--key".to_owned(), key.clone()]);
+        keys.chain(self.folder.iter().flat_map(|folder| ["--keys".to_owned(), folder.display().to_string()])).collect()
+    }
+
     pub(super) fn has_policy(&self) -> bool {
         self.policy.is_some()
     }
@@ -66,17 +72,6 @@ impl TrustArgs {
     pub(super) fn has_log_key(&self) -> bool {
         self.log_key.is_some()
     }
-}
-
-/// One secret key, named.
-#[derive(Debug, Args)]
-pub(super) struct SecretArgs {
-    /// The secret key: a file, or the id of a key of yours
-    #[arg(long, value_name = "FILE|KEYID")]
-    secret: String,
-    /// Read the pass phrase from the first line of this file
-    #[arg(long, value_name = "FILE")]
-    passphrase_file: Option<PathBuf>,
 }
 
 /// Which keys to sign with.
@@ -474,8 +469,8 @@ pub(super) fn secret_path(named: &str, ui: &Ui) -> Result<PathBuf, Failure> {
 }
 
 /// Opens the one secret key that is named.
-pub(super) fn open_named(args: &SecretArgs, ui: &Ui) -> Result<SecretKey, Failure> {
-    open_with(&secret_path(&args.secret, ui)?, args.passphrase_file.as_deref(), ui)
+pub(super) fn open_named(named: &str, passphrase_file: Option<&Path>, ui: &Ui) -> Result<SecretKey, Failure> {
+    open_with(&secret_path(named, ui)?, passphrase_file, ui)
 }
 
 /// Opens a secret key, asking for its pass phrase where it has one.

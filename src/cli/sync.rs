@@ -83,6 +83,7 @@ struct JsonSync {
     strays: Vec<String>,
     dropped: Vec<JsonDropped>,
     warning: Option<String>,
+    gave_way: Option<String>,
     dry_run: bool,
 }
 
@@ -184,6 +185,12 @@ fn print(report: &SyncReport, mirror: &Store, dry_run: bool, ui: &Ui) -> Result<
     for dropped in &report.dropped {
         ui.say(format!("warning: {}: not used: {}", &dropped.origin, &dropped.why));
     }
+    if let Some((evidence, folder)) = &report.gave_way {
+        ui.say(format!(
+            "warning: the history that was held here gave way to another one, by a newer version of the policy; what it alone had is kept in {folder}, \
+             both checkpoints in {evidence}"
+        ));
+    }
     if let Some(warning) = &report.warning {
         ui.say(format!("warning: not fresh: {}", warning));
     }
@@ -217,6 +224,7 @@ fn print(report: &SyncReport, mirror: &Store, dry_run: bool, ui: &Ui) -> Result<
                 strays: report.strays.clone(),
                 dropped: dropped.map(|d| JsonDropped { origin: d.origin.clone(), why: d.why.clone() }).collect(),
                 warning: report.warning.clone(),
+                gave_way: report.gave_way.as_ref().map(|(_, folder)| folder.clone()),
                 dry_run,
             },
         );

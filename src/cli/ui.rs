@@ -61,6 +61,13 @@ impl Ui {
         Run { threads: self.threads, watch: self, clock: &MachineClock }
     }
 
+    /// Returns the folder of keys as one types it, where the environment does not name it already.
+    pub(super) fn typed(&self) -> Vec<String> {
+        let is_set = std::env::var_os("VELLUM_CONFIG").map(PathBuf::from) == self.config;
+        let config = self.config.iter().filter(|_| !is_set);
+        config.flat_map(|config| ["--config".to_owned(), config.display().to_string()]).collect()
+    }
+
     /// Says a line on stderr, unless quiet was asked for.
     pub(super) fn say(&self, text: impl Display) {
         if !self.quiet {

@@ -24,7 +24,7 @@ use super::ui::{self, Ui};
 use super::{Answer, Failure};
 
 /// The findings of one code that are printed before the rest is only counted.
-const MAX_SHOWN: usize = 20;
+pub(super) const MAX_SHOWN: usize = 20;
 
 /// Check that bundles or whole archives are whole, and signed by a key you trust
 #[derive(Debug, Args)]

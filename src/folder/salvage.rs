@@ -1,8 +1,9 @@
-//! Getting out of a damaged bundle what is still whole: a file is written only where its line stands in a checksum list that the bundle's
-//! own signed manifest names, and its bytes match that line.
+//! Getting out of a damaged bundle what is still whole: a file is written only where its line stands in a checksum list that a signed manifest
+//! names, and its bytes match that line.
 //!
-//! The bundle is read twice: first to learn what its tail and its list say and which files are whole, then to write those. One tail is
-//! believed in both, and whether its signatures count is asked between them.
+//! The file is read twice: first to learn what its tails and lists say and which files are whole, then to write those. Whether the signatures
+//! of a tail count is asked of each by itself. What no signature covers is written only where that is asked for, after all else, and only
+//! where no signed line names its path.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -14,8 +15,8 @@ use tempfile::TempDir;
 
 use crate::digest::Digest;
 use crate::finding::{Code, Finding};
-use crate::format::bundle::{FileState, KeepNothing, Report, Salvor, Source, diagnose};
-use crate::format::checksums::DATA;
+use crate::format::bundle::{FileState, Judge, Remains, Report, Salvor, Source};
+use crate::format::checksums::{DATA, is_metadata};
 use crate::path::EntryPath;
 use crate::run::Run;
 
@@ -23,15 +24,21 @@ use super::extract::system_time;
 use super::tree::Tree;
 use super::{Error, publish};
 
-/// What a salvage got, beside the report on the bundle.
-#[derive(Debug)]
+/// What a salvage got.
+#[derive(Debug, Default)]
 pub struct Salvaged {
-    /// What is wrong with the bundle, and which articles are whole.
-    pub report: Report,
+    /// What is known of each bundle in the file, in order of the file; at least one.
+    pub reports: Vec<Report>,
+    /// Everything wrong with the file.
+    pub findings: Vec<Finding>,
     /// Number of files written.
     pub files: u64,
-    /// Whether a signed list names what was written.
+    /// Number of whole documents that were not written, since their articles are damaged.
+    pub left: u64,
+    /// Whether a signed list names anything that could have been written.
     pub vouched: bool,
+    /// The files that were written although no signature covers them, by their paths.
+    pub unvouched: Vec<String>,
 }
 
 /// Which files a salvage writes.
@@ -43,58 +50,120 @@ pub enum Wanted {
     Files,
 }
 
-/// Writes the whole files of a bundle to `target`, if `trusted` says of the report that the signatures count.
+/// Writes the whole files of a bundle, or of several in one file, to `target`, where `judge` says that the signatures count.
 ///
-/// With `unsigned`, whoever signed: then what the list names is written whether or not its signatures count, and where there is no
-/// list, every file that could be read in one piece.
+/// With `unsigned`, also what lists name whose signatures do not count, and where there is no list, every file that could be read in one
+/// piece: but nothing under a path that a signed list names.
 ///
 /// # Errors
-/// Where reading or writing fails. Damage is in the report.
+/// Where reading or writing fails. Damage is in the findings.
 pub fn salvage<S: Source>(
     source: &S,
     target: &Path,
     wanted: Wanted,
     unsigned: bool,
-    trusted: &dyn Fn(&Report) -> bool,
+    judge: &Judge<'_>,
     run: Run<'_>,
 ) -> Result<Salvaged, Error> {
     let target = publish::resolved(target);
     if target.symlink_metadata().is_ok() {
         return Err(Error::Exists(target));
     }
-    let mut report = diagnose(source, &mut KeepNothing, run)?;
-    let vouched = report.list.is_some() && trusted(&report);
-    if !vouched && !unsigned {
-        return Ok(Salvaged { report, files: 0, vouched });
+    let remains = Remains::find(source, judge, unsigned, run)?;
+    let mut salvaged = Salvaged { reports: remains.reports(run)?, ..Salvaged::default() };
+    let reports = &salvaged.reports;
+    salvaged.findings = reports.iter().flat_map(|report| report.findings.iter().cloned()).collect();
+    salvaged.vouched = reports.iter().any(|report| report.counts && report.list.is_some());
+    if salvaged.vouched || unsigned {
+        let signed = Plan::of(reports, true, wanted, &HashSet::new());
+        salvaged.findings.extend(signed.clashes.iter().cloned());
+        salvaged.left = signed.left;
+        let unfinished = publish::unnamed_folder(&target)?;
+        let tree = Tree::begin(unfinished.path().join("out"))?;
+        let mut keeper = Keeper::new(&unfinished, tree, signed);
+        if salvaged.vouched {
+            remains.walk(&mut keeper, run)?;
+        }
+        let is_partial = !remains.is_one() || reports.iter().any(Report::is_partial);
+        if unsigned && (is_partial || !salvaged.vouched) {
+            let of_signed = named(reports, true);
+            let before = keeper.seen.clone();
+            keeper.plan = Plan::of(reports, false, wanted, &of_signed);
+            salvaged.left += keeper.plan.left;
+            keeper.plan.unlisted = is_partial.then(|| &of_signed | &named(reports, false));
+            remains.walk(&mut keeper, run)?;
+            salvaged.unvouched = keeper.seen.difference(&before).cloned().collect();
+            salvaged.unvouched.sort();
+        }
+        salvaged.findings.append(&mut keeper.clashes);
+        salvaged.files = keeper.seen.len() as u64;
+        if salvaged.files > 0 {
+            let out = keeper.tree.root();
+            publish::sync_all(out)?;
+            fs::rename(out, &target).map_err(|source| Error::Write { path: target.clone(), source })?;
+            publish::sync_folder(publish::parent(&target))?;
+        }
     }
-    let listed = report.list.as_ref().map(|_| listed(&report, wanted));
-    let unfinished = publish::unnamed_folder(&target)?;
-    let tree = Tree::begin(unfinished.path().join("out"))?;
-    let mut keeper =
-        Keeper { folder: &unfinished, tree, listed, open: None, seen: HashSet::new(), clashes: Vec::new() };
-    diagnose(source, &mut keeper, run)?;
-    report.findings.append(&mut keeper.clashes);
-    let files = keeper.seen.len() as u64;
-    if files > 0 {
-        let out = keeper.tree.root();
-        publish::sync_all(out)?;
-        fs::rename(out, &target).map_err(|source| Error::Write { path: target.clone(), source })?;
-        publish::sync_folder(publish::parent(&target))?;
-    }
-    Ok(Salvaged { report, files, vouched })
+    salvaged.findings.sort_by_key(|finding| finding.code);
+    salvaged.findings.dedup();
+    Ok(salvaged)
 }
 
-/// Returns the files of the list that are to be written, by their paths, `data/` included.
-fn listed(report: &Report, wanted: Wanted) -> HashMap<String, (Digest, Option<DateTime>)> {
-    let (Some(list), Some(articles)) = (&report.list, &report.articles) else { return HashMap::new() };
-    let whole = |line: usize| {
-        let owner = list.owner(line);
-        report.states[line] == FileState::Whole
-            && (wanted == Wanted::Files || owner.is_some_and(|owner| articles[owner].state == FileState::Whole))
-    };
-    let time = |line: usize| report.times.get(line).copied().flatten();
-    let file = |line: usize| (list.path(line).to_owned(), (list.digest(line), time(line)));
-    (0..list.len()).filter(|&line| whole(line)).map(file).collect()
+/// Returns the paths that lists name, of bundles whose signatures count or of others.
+fn named(reports: &[Report], counts: bool) -> HashSet<&str> {
+    let lists = reports.iter().filter(|report| report.counts == counts).filter_map(|report| report.list.as_ref());
+    lists.flat_map(|list| (0..list.len()).map(|line| list.path(line))).collect()
+}
+
+/// Which files a walk writes, by their paths, `data/` included.
+#[derive(Default)]
+struct Plan<'a> {
+    /// Those of lists, with what these say of them.
+    listed: HashMap<&'a str, (Digest, Option<DateTime>)>,
+    /// Where files of no list are written too, the paths that they may not have.
+    unlisted: Option<HashSet<&'a str>>,
+    /// Whole files whose place another bundle's has.
+    clashes: Vec<Finding>,
+    /// Number of whole documents left out, since their articles are damaged.
+    left: u64,
+}
+
+impl<'a> Plan<'a> {
+    /// Takes what is whole of the bundles whose signatures count, or of the others, but for `taken` paths. Where two bundles have one path,
+    /// the later one goes first: it is the one that readers open.
+    fn of(reports: &'a [Report], counts: bool, wanted: Wanted, taken: &HashSet<&str>) -> Self {
+        let mut plan = Self::default();
+        for report in reports.iter().rev().filter(|report| report.counts == counts) {
+            let (Some(list), Some(articles)) = (&report.list, &report.articles) else { continue };
+            for line in (0..list.len()).filter(|&line| report.states[line] == FileState::Whole) {
+                let path = list.path(line);
+                let of_whole = list.owner(line).is_some_and(|owner| articles[owner].state == FileState::Whole);
+                if taken.contains(path) {
+                    continue;
+                }
+                if !of_whole && wanted == Wanted::Articles {
+                    plan.left += u64::from(!is_metadata(path));
+                    continue;
+                }
+                let other = plan.listed.get(path).map(|(digest, _)| *digest);
+                if other.is_none() {
+                    plan.listed.insert(path, (list.digest(line), report.times.get(line).copied().flatten()));
+                } else if other != Some(list.digest(line)) {
+                    let detail = "left out: a later bundle in the file has another file of this path";
+                    plan.clashes.push(Finding::new(Code::Path, list.below(line), detail));
+                }
+            }
+        }
+        plan
+    }
+
+    /// Returns what a file with this path must be; `None` where it is not to be written.
+    fn expects(&self, path: &str) -> Option<Option<(Digest, Option<DateTime>)>> {
+        match self.listed.get(path) {
+            Some(expected) => Some(Some(*expected)),
+            None => self.unlisted.as_ref().filter(|named| !named.contains(path)).map(|_| None),
+        }
+    }
 }
 
 /// A file that is being written.
@@ -110,8 +179,7 @@ struct Open {
 struct Keeper<'a> {
     folder: &'a TempDir,
     tree: Tree,
-    /// The files to write; `None` where no list says which.
-    listed: Option<HashMap<String, (Digest, Option<DateTime>)>>,
+    plan: Plan<'a>,
     open: Option<Open>,
     /// The files written.
     seen: HashSet<String>,
@@ -119,21 +187,18 @@ struct Keeper<'a> {
     clashes: Vec<Finding>,
 }
 
+impl<'a> Keeper<'a> {
+    fn new(folder: &'a TempDir, tree: Tree, plan: Plan<'a>) -> Self {
+        Self { folder, tree, plan, open: None, seen: HashSet::new(), clashes: Vec::new() }
+    }
+}
+
 impl Salvor for Keeper<'_> {
     fn begin(&mut self, path: &str) -> io::Result<bool> {
         let Some(below) = path.strip_prefix(DATA).filter(|below| EntryPath::parse(below).is_ok()) else {
             return Ok(false);
         };
-        let expected = match &self.listed {
-            Some(listed) => match listed.get(path) {
-                Some(expected) => Some(*expected),
-                None => return Ok(false),
-            },
-            None => None,
-        };
-        if self.seen.contains(below) {
-            return Ok(false);
-        }
+        let Some(expected) = self.plan.expects(path).filter(|_| !self.seen.contains(below)) else { return Ok(false) };
         let at = self.folder.path().join("file");
         let file = BufWriter::new(File::create(&at)?);
         self.open = Some(Open { path: below.to_owned(), expected, at, file });
@@ -161,7 +226,7 @@ impl Salvor for Keeper<'_> {
         };
         match placed {
             Ok(()) => {}
-            Err(Error::Folds { one, .. }) => {
+            Err(Error::Folds { one, .. } | Error::FileAndFolder(one)) => {
                 let detail = format!("left out: {one:?} has its place already");
                 self.clashes.push(Finding::new(Code::Path, path, detail));
                 return Ok(());

@@ -88,6 +88,17 @@ impl FrameDecoder {
         done
     }
 
+    /// Decodes the first bytes of the frame that `packed` begins with, so many as `out` has room for, and returns them. They are not checked:
+    /// the frame's checksum is that of all its bytes.
+    ///
+    /// # Errors
+    /// Where no frame begins there, or it does not decode so far.
+    pub fn begin<'a>(&mut self, packed: &[u8], out: &'a mut [u8]) -> Result<&'a [u8], FrameFault> {
+        Header::read(packed)?;
+        let found = self.0.begin(packed, out)?;
+        Ok(&out[..found])
+    }
+
     fn decode_into(&mut self, packed: &[u8], plain: u64, out: &mut Vec<u8>) -> Result<(), FrameFault> {
         let found = declared_size(packed)?;
         if found != plain {
@@ -215,6 +226,18 @@ mod tests {
             let mut out = Vec::new();
             FrameDecoder::default().decode(&frame(plain), plain.len() as u64, &mut out).unwrap();
             assert_eq!(out, plain);
+        }
+    }
+
+    #[test]
+    fn both_decoders_read_the_beginning_of_a_frame_one_after_the_other() {
+        let noise: Vec<u8> = (0..300_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let (mut native, mut pure) = (native::Decoder::default(), pure::Decoder);
+        for plain in [&b"a"[..], &[7; 100_000], &noise] {
+            let (packed, expected) = (frame(plain), &plain[..plain.len().min(512)]);
+            let (mut one, mut other) = ([0; 512], [0; 512]);
+            assert_eq!(native.begin(&packed, &mut one).map(|len| &one[..len]), Ok(expected));
+            assert_eq!(pure.begin(&packed, &mut other).map(|len| &other[..len]), Ok(expected));
         }
     }
 

@@ -19,6 +19,11 @@ const PREFIX_BYTES: usize = 155;
 /// The largest size that eleven octal digits hold.
 const MAX_OCTAL_SIZE: u64 = 0o777_7777_7777;
 const PAX_NAME: &[u8] = b"pax_header";
+/// What every header has, the name of the format and the mode, and where.
+const MAGIC: &[u8] = b"ustar\x0000";
+const MAGIC_AT: usize = 257;
+const MODE: &[u8] = b"0000644";
+const MODE_AT: usize = 100;
 
 /// Says whether padding, or the end of a tar, is zeros as it must be.
 pub fn is_zero(bytes: &[u8]) -> bool {
@@ -136,6 +141,16 @@ pub fn decode_header(bytes: &[u8]) -> Result<Entry, HeaderFault> {
     Ok(Entry::File { path, size, header: again.len() as u64 })
 }
 
+/// Finds the next place, from `from` on, at which a header may begin, on whatever byte.
+pub fn next_header(bytes: &[u8], from: usize) -> Option<usize> {
+    let begins = |magic: usize| {
+        let at = magic.checked_sub(MAGIC_AT)?;
+        (at >= from && bytes[at + MODE_AT..].starts_with(MODE)).then_some(at)
+    };
+    let start = from.saturating_add(MAGIC_AT);
+    memchr::memmem::find_iter(bytes.get(start..)?, MAGIC).find_map(|found| begins(start + found))
+}
+
 /// Splits a path into ustar's prefix and name; `None` where it needs a pax record.
 fn fit(path: &str) -> Option<(&str, &str)> {
     if !path.is_ascii() {
@@ -197,12 +212,12 @@ fn read_pax(mut records: &[u8]) -> Option<(Option<Vec<u8>>, Option<u64>)> {
 /// A block with everything that is the same in all of them; eight spaces stand for its sum.
 const TEMPLATE: [u8; BLOCK] = {
     let mut block = [0; BLOCK];
-    put(&mut block, 100, b"0000644");
+    put(&mut block, MODE_AT, MODE);
     put(&mut block, 108, b"0000000");
     put(&mut block, 116, b"0000000");
     put(&mut block, 136, b"00000000000");
     put(&mut block, 148, b"        ");
-    put(&mut block, 257, b"ustar\x0000");
+    put(&mut block, MAGIC_AT, MAGIC);
     put(&mut block, 329, b"0000000");
     put(&mut block, 337, b"0000000");
     block

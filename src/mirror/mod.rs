@@ -1,22 +1,28 @@
 //! Mirrors: a verified copy of an archive, kept up to date from origins that need not be honest; and the same archive put into a bucket.
 //!
-//! [`sync()`] pulls; [`cosign`] says as a witness what is wholly held; [`collect`] gathers what witnesses say; [`compare()`] tells a fork;
+//! [`sync()`] pulls; [`cosign`] says as a witness what is held; [`collect`] gathers what witnesses say, [`submit`] asks a public one; [`compare()`] tells a fork;
 //! [`push()`] puts an archive into a bucket. Nothing that an origin says is believed before log, policy and digests bear it out.
 
 mod bundle;
+mod checked;
+mod collect;
 mod compare;
 mod fetch;
+mod fork;
 mod obtain;
 mod papers;
 mod push;
+mod submit;
 mod sync;
 mod whole;
 mod witness;
 
+pub use collect::{Collected, collect};
 pub use compare::{Comparison, HeadFile, compare, read_head};
 pub use push::{PushReport, push};
+pub use submit::submit;
 pub use sync::{Dropped, Held, SyncOptions, SyncReport, sync};
-pub use witness::{Collected, Cosigned, collect, cosign};
+pub use witness::{Cosigned, Witness, cosign};
 
 use std::io;
 
@@ -129,6 +135,14 @@ pub enum Error {
     /// The mirror does not hold everything.
     #[error("the mirror does not hold all of its log: {0}")]
     Incomplete(String),
+    /// A witness did not cosign.
+    #[error("{witness}: {why}")]
+    Witness {
+        /// Its address.
+        witness: String,
+        /// What it answered.
+        why: String,
+    },
     /// A witness never goes back.
     #[error("refused to cosign: {0}")]
     Backwards(String),

@@ -37,7 +37,10 @@ impl Work<'_> {
             files.push((name.clone(), bytes));
         }
         let keys: Vec<PublicKey> = history.authority.keys().into_iter().map(|trusted| trusted.key).collect();
-        for (version, (_, digest)) in &history.policies {
+        // One that does not count must be there too: what nobody shows could be one that does.
+        let refused = history.refused.iter().filter(|(version, _)| !history.policies.contains_key(version));
+        let counting = history.policies.iter().map(|(version, (_, digest))| (version, digest));
+        for (version, digest) in counting.chain(refused) {
             if self.mirror.policy(*version, digest)?.is_some() {
                 continue;
             }

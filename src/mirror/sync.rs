@@ -12,8 +12,8 @@ use std::num::NonZeroUsize;
 
 use crate::archive::history::{LoggedBundle, Papers};
 use crate::archive::{self, Archive, History, Lock, Log, Pin, Vouched, layout};
+use crate::digest::Digest;
 use crate::format::checkpoint::{self, Checkpoint, MAX_CHECKPOINT_BYTES};
-use crate::format::fork::Fork;
 use crate::format::tile::{Holds, MAX_ENTRIES_BYTES, TILE_WIDTH, Tile};
 use crate::ids::{BundleId, LeafIndex, Origin};
 use crate::keys::Note;
@@ -23,7 +23,9 @@ use crate::run::Run;
 use crate::store::{Store, Write};
 use crate::trust::authority::Fresh;
 
+use super::checked::Checked;
 use super::fetch::chain;
+use super::fork::finish_giving_way;
 use super::whole::form_in;
 use super::{Error, Pace};
 
@@ -98,6 +100,8 @@ pub struct SyncReport {
     pub strays: Vec<String>,
     /// Origins that failed or lied.
     pub dropped: Vec<Dropped>,
+    /// Where the history that was held gave way to another one, by a newer policy: the folders of the evidence, and of what was held alone.
+    pub gave_way: Option<(String, String)>,
     /// What is not as fresh as the policy wants, where it only warns.
     pub warning: Option<String>,
 }
@@ -122,6 +126,8 @@ pub(super) struct Work<'a> {
 pub(super) struct Head<'a> {
     pub(super) store: &'a Store,
     pub(super) head: archive::Head,
+    /// Whether it is of another history than what is held, to which that may have to give way.
+    pub(super) other: bool,
 }
 
 /// Brings a mirror up to the newest of the origins' checkpoints.
@@ -136,6 +142,9 @@ pub fn sync(mirror: &Store, options: &SyncOptions<'_>, run: Run<'_>) -> Result<S
     refuse_other(mirror, options.name)?;
     if !options.dry_run && !mirror.exists(layout::HEADER) {
         mirror.put(layout::BEGUN, format!("{}\n", options.name).as_bytes(), Write::Replace)?;
+    }
+    if !options.dry_run {
+        finish_giving_way(mirror, options.name)?;
     }
     let held = Held::read(mirror, options.name)?;
     if !options.dry_run {
@@ -175,14 +184,19 @@ fn refuse_other(mirror: &Store, name: &Origin) -> Result<(), Error> {
 }
 
 impl Held {
+    /// What a mirror holds whose first sync has yet to end.
+    pub(super) fn none(name: &Origin) -> Self {
+        Self { checkpoint: Checkpoint { origin: name.clone(), size: 0, root: merkle::empty_root() }, note: None }
+    }
+
     /// Reads what a mirror holds; its own checkpoint was checked when it was put there.
     ///
     /// # Errors
     /// Where it cannot be read or is malformed.
     pub fn read(mirror: &Store, name: &Origin) -> Result<Self, Error> {
-        let empty = Checkpoint { origin: name.clone(), size: 0, root: merkle::empty_root() };
-        if !mirror.exists(layout::HEADER) {
-            return Ok(Self { checkpoint: empty, note: None });
+        let has_checkpoint = mirror.exists(layout::HELD) || mirror.exists(checkpoint::NAME);
+        if !mirror.exists(layout::HEADER) || (mirror.exists(layout::BEGUN) && !has_checkpoint) {
+            return Ok(Self::none(name));
         }
         // The one kept apart from what is served outlives an overwritten checkpoint.
         let place = if mirror.exists(layout::HELD) { layout::HELD } else { checkpoint::NAME };
@@ -205,11 +219,8 @@ impl<'a> Work<'a> {
         let mut heads: Vec<Head<'a>> = Vec::new();
         let mut first = None;
         for store in self.options.origins {
-            let outcome = archive::Head::read(store, self.options.name, self.options.pin)
-                .map_err(Error::from)
-                .and_then(|head| self.admit(store, &head, held).map(|()| head));
-            match outcome {
-                Ok(head) => heads.push(Head { store, head }),
+            match self.head(store, held) {
+                Ok(head) => heads.push(head),
                 Err(error) => {
                     self.drop_origin(store, chain(&error));
                     // A lie is worse news than silence.
@@ -222,30 +233,20 @@ impl<'a> Work<'a> {
         if let (true, Some(error)) = (heads.is_empty(), first) {
             return Err(error);
         }
-        heads.sort_by_key(|head| std::cmp::Reverse(head.head.checkpoint.size));
+        heads.sort_by_key(|head| (!head.other, std::cmp::Reverse(head.head.checkpoint.size)));
         Ok(heads)
     }
 
-    /// Judges an origin's checkpoint against what is held.
-    fn admit(&self, store: &Store, head: &archive::Head, held: &Held) -> Result<(), Error> {
-        let (new, old) = (&head.checkpoint, &held.checkpoint);
-        let same_size_other_root = new.size == old.size && new.root != old.root;
-        if same_size_other_root || new.size < old.size {
-            // What is held may be held against it without asking the origin: its root must be ours at that size.
-            let fork = same_size_other_root || Log::new(self.mirror, old.size).root(new.size)? != new.root;
-            let proof = match fork && !same_size_other_root {
-                true => Some(prove_fork(Log::new(self.mirror, old.size), new.size)?),
-                false => None,
-            };
-            let evidence = self.keep_evidence(head, held, old, proof)?;
-            let origin = store.name();
-            return Err(if fork {
-                Error::Fork { origin, detail: format!("at {} leaves the roots differ", new.size), evidence }
-            } else {
-                Error::Rollback { origin, found: new.size, held: old.size, evidence }
-            });
+    /// Reads an origin's checkpoint; one of another history is believed only where what is held has to give way to it.
+    fn head(&self, store: &'a Store, held: &Held) -> Result<Head<'a>, Error> {
+        let head = archive::Head::read(store, self.options.name, self.options.pin)?;
+        let admitted = self.admit(store, &head, held);
+        let other = matches!(admitted, Err(Error::Fork { .. }));
+        let head = Head { store, head, other };
+        match admitted {
+            Err(error) if !other || !self.gives_way(&head, held)? => Err(error),
+            _ => Ok(head),
         }
-        Ok(())
     }
 
     /// Judges what witnesses say of a checkpoint by what the policy asks for.
@@ -265,30 +266,6 @@ impl<'a> Work<'a> {
             _ => {}
         }
         Ok(())
-    }
-
-    /// Keeps two checkpoints that do not go together, each signed by the log's key, and the proof of it beside the larger one, so that a third
-    /// person can check.
-    fn keep_evidence(
-        &self,
-        head: &archive::Head,
-        held: &Held,
-        larger: &Checkpoint,
-        proof: Option<Fork>,
-    ) -> Result<String, Error> {
-        let folder = self.mirror.path(layout::EVIDENCE).display().to_string();
-        if self.options.dry_run {
-            return Ok(folder);
-        }
-        for (checkpoint, note) in [(&head.checkpoint, Some(&head.note)), (&held.checkpoint, held.note.as_ref())] {
-            let Some(note) = note else { continue };
-            self.mirror.put(&layout::evidence(checkpoint), note.to_string().as_bytes(), Write::Replace)?;
-        }
-        if let Some(proof) = proof {
-            let place = format!("{}.fork", layout::evidence(larger));
-            self.mirror.put(&place, proof.to_string().as_bytes(), Write::Replace)?;
-        }
-        Ok(folder)
     }
 
     /// Takes over what the newest checkpoint has that is not held.
@@ -313,8 +290,20 @@ impl<'a> Work<'a> {
         let aside = self.options.dry_run.then(tempfile::tempdir).transpose().map_err(staging)?;
         let staged = aside.as_ref().map_or_else(|| self.mirror.path(STAGED), |aside| aside.path().to_owned());
         let staged = Store::new(&staged);
-        self.stage(head, held, &staged)?;
-        let mut log = Log::over(self.mirror, &staged, new.size);
+        let mut other = head.other;
+        if !other {
+            match self.stage(head, held, &staged) {
+                Err(Error::Fork { .. }) if self.gives_way(head, held)? => other = true,
+                done => done?,
+            }
+        }
+        let none = Held::none(self.options.name);
+        let from = if other { &none } else { held };
+        if other {
+            self.stage(head, from, &staged)?;
+        }
+        let under = self.under(from, &staged);
+        let mut log = Log::over(&under, &staged, new.size);
         // What is held has gone on from the pinned policy already: an origin cannot take that back.
         let papers: [&Store; 2] = [self.mirror, head.store];
         let vouched =
@@ -331,6 +320,8 @@ impl<'a> Work<'a> {
             self.report.after = new.size;
             return Ok(());
         }
+        let forms = wanted.iter().flat_map(|logged| logged.forms.iter().map(|form| (logged.id, form.file)));
+        let fetched: Vec<_> = forms.map(|(id, file)| (file, layout::bundle(id, &file))).collect();
         let none = self.bundles(&wanted, heads, &vouched.history)?;
         for id in none {
             vouched.history.refuse(id);
@@ -342,7 +333,11 @@ impl<'a> Work<'a> {
                 other => drop(other?),
             }
         }
-        self.put((head, &vouched), held, files, &staged)?;
+        if other {
+            self.set_aside(head, held, &vouched.history)?;
+        }
+        self.put((head, &vouched), from, files, &staged)?;
+        self.note_checked(&fetched)?;
         self.put_aside(&vouched.history)?;
         for name in self.mirror.list(layout::INCOMING)? {
             self.mirror.remove_all(&format!("{}/{name}", layout::INCOMING))?;
@@ -350,7 +345,7 @@ impl<'a> Work<'a> {
         if self.options.delete {
             self.remove_strays(&vouched.history)?;
         }
-        let is_new = |(leaf, _): &&(LeafIndex, String)| leaf.0 >= held.checkpoint.size;
+        let is_new = |(leaf, _): &&(LeafIndex, String)| leaf.0 >= from.checkpoint.size;
         self.report.void = vouched.history.void.iter().filter(is_new).cloned().collect();
         self.report.after = new.size;
         Ok(())
@@ -359,6 +354,15 @@ impl<'a> Work<'a> {
     /// Returns the bundles of which a file must be there and none is.
     fn wanted<'h>(&self, history: &'h History) -> Vec<&'h LoggedBundle> {
         history.held().filter(|logged| form_in(self.mirror, logged).is_none()).collect()
+    }
+
+    /// Notes what has been read whole before it got its place.
+    fn note_checked(&self, fetched: &[(Digest, String)]) -> Result<(), Error> {
+        let (mut checked, now) = (Checked::read(self.mirror), self.options.moment.as_second());
+        for (file, place) in fetched {
+            checked.note(self.mirror, place, *file, u64::try_from(now).unwrap_or(0));
+        }
+        checked.keep(self.mirror)
     }
 
     /// Puts bundles aside whose places others have taken, and erases what was put aside long enough ago.
@@ -384,14 +388,20 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
+    /// Returns where the tiles lie over which new ones are staged: of a mirror that holds no log, or that gives its own up, nowhere.
+    fn under(&self, held: &Held, staged: &Store) -> Store {
+        if held.note.is_some() { self.mirror.clone() } else { Store::new(&staged.path("none")) }
+    }
+
     /// Reads the leaves that are not held, and lays the tiles that they make aside until everything else is there; they must lead to the root
     /// that was signed. Memory is a chunk's.
-    fn stage(&self, head: &Head<'_>, held: &Held, staged: &Store) -> Result<(), Error> {
+    pub(super) fn stage(&self, head: &Head<'_>, held: &Held, staged: &Store) -> Result<(), Error> {
         let (old, new) = (&held.checkpoint, &head.head.checkpoint);
+        let under = self.under(held, staged);
         fs::remove_dir_all(staged.path("")).or_else(absent).map_err(staging)?;
         let (mut size, mut root, mut chunk) = (old.size, old.root, Vec::new());
         let mut flush = |chunk: &mut Vec<Vec<u8>>| {
-            let appended = Log::over(self.mirror, staged, size).append(chunk)?;
+            let appended = Log::over(&under, staged, size).append(chunk)?;
             for (place, bytes) in &appended.tiles {
                 let path = staged.path(place);
                 let folder = path.parent().map_or(Ok(()), fs::create_dir_all);
@@ -418,25 +428,6 @@ impl<'a> Work<'a> {
             flush(&mut chunk)?;
         }
         if (size, root) == (new.size, new.root) { Ok(()) } else { Err(self.explain(head, held)?) }
-    }
-
-    /// Says why new leaves do not lead from what is held to the root that was signed: a fork, or tiles that are not the log's.
-    fn explain(&self, head: &Head<'_>, held: &Held) -> Result<Error, Error> {
-        let (old, new) = (&held.checkpoint, &head.head.checkpoint);
-        let origin = head.store.name();
-        let mut theirs = Log::new(head.store, new.size);
-        let at_old = theirs.root(old.size).and_then(|root| Ok((root, theirs.root(new.size)?)));
-        Ok(match at_old {
-            Ok((at_old, at_new)) if at_new == new.root && at_old != old.root => {
-                let proof = prove_fork(theirs, old.size)?;
-                let evidence = self.keep_evidence(&head.head, held, new, Some(proof))?;
-                Error::Fork { origin, detail: format!("they part before leaf {}", old.size), evidence }
-            }
-            _ => {
-                let detail = format!("{origin}: its leaves do not lead to the root in its checkpoint");
-                Error::Leaf { index: LeafIndex(old.size), detail }
-            }
-        })
     }
 
     /// Puts everything but the bundles in place, the checkpoint last.
@@ -529,15 +520,10 @@ fn finish(mirror: &Store, held: &Held) -> Result<(), Error> {
     Ok(())
 }
 
-/// Proves what a log's root was at a smaller size.
-fn prove_fork(mut log: Log<'_>, size: u64) -> Result<Fork, Error> {
-    Ok(Fork { size, root: log.root(size)?, hashes: log.consistency(size)? })
-}
-
 fn absent(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
-fn staging(source: io::Error) -> Error {
+pub(super) fn staging(source: io::Error) -> Error {
     Error::Write { place: STAGED.to_owned(), source }
 }

@@ -1,18 +1,17 @@
-//! Witnesses: a mirror cosigns the checkpoint that it wholly holds; a publisher gathers the cosignatures. (C2SP tlog-cosignature, tlog-mirror)
+//! Witnesses: a mirror cosigns the checkpoint of the log that it holds. (C2SP tlog-cosignature; FORMAT.md, "Mirrors")
 //!
-//! A cosignature says: this mirror holds all of it, durably, and has seen one history only. What was cosigned last is on disk before the
-//! cosignature leaves the process, and a witness never goes back.
+//! A cosignature says: this witness has seen one history only; and who holds a whole copy says that too, of bundles that it has read. What was
+//! cosigned last is on disk before the cosignature leaves the process, and belongs to the key, not to a folder: a witness never goes back.
 
-use crate::archive::{Archive, Head, Lock, Log, Pin, Vouched, layout};
+use crate::archive::{Archive, Lock, Pin, Vouched, layout};
 use crate::format::checkpoint::{self, Checkpoint, MAX_CHECKPOINT_BYTES};
-use crate::format::fork::Fork;
 use crate::keys::{Note, Signer, VerifierKey};
 use crate::run::Run;
-use crate::store::{Store, Write};
+use crate::store::{Hashed, Store, Write};
 
-use super::fetch::chain;
-use super::whole::lack;
-use super::{Dropped, Error};
+use super::checked::Checked;
+use super::whole::{form_in, lack};
+use super::{Error, bundle};
 
 /// A cosignature that was made.
 #[derive(Debug)]
@@ -23,154 +22,91 @@ pub struct Cosigned {
     pub witness: VerifierKey,
 }
 
-/// What came of gathering.
-#[derive(Debug, Default)]
-pub struct Collected {
-    /// Witnesses whose cosignatures are new.
-    pub new: Vec<String>,
-    /// Mirrors that gave none, and why.
-    pub without: Vec<Dropped>,
-    /// Mirrors whose checkpoint contradicts this archive's; both are kept.
-    pub forks: Vec<Dropped>,
+/// Who cosigns.
+pub struct Witness<'a> {
+    /// Its name for ever.
+    pub name: &'a str,
+    /// Its key.
+    pub signer: &'a dyn Signer,
+    /// A folder of this key's own, where it remembers what it cosigned of this log.
+    pub memory: &'a Store,
+    /// Now, in seconds since 1970.
+    pub time: u64,
+    /// After how many days a bundle is read again, although its file has not changed.
+    pub max_check_days: u32,
 }
 
-/// Cosigns, as the witness `name`, the checkpoint of a mirror, all of which must be there.
+/// What a witness cosigned last, in its memory.
+const LAST: &str = "cosigned";
+
+/// Cosigns the checkpoint of a mirror. All of its log must be there; unless the policy says of the witness that it keeps no whole copy, so must
+/// all of its bundles, which are read where they have changed or have not been read for long.
 ///
 /// # Errors
-/// [`Error::Incomplete`] where something is not there; [`Error::Backwards`] where something later or else was cosigned here before.
-pub fn cosign(
-    archive: &Archive,
-    pin: &Pin,
-    (name, signer): (&str, &dyn Signer),
-    time: u64,
-    who: &str,
-    run: Run<'_>,
-) -> Result<Cosigned, Error> {
+/// [`Error::Incomplete`] where something is not there; [`Error::BadBundle`] where a bundle is damaged; [`Error::Backwards`] where this key has
+/// cosigned something later, or something else.
+pub fn cosign(archive: &Archive, pin: &Pin, witness: &Witness<'_>, who: &str, run: Run<'_>) -> Result<Cosigned, Error> {
     let store = archive.store();
     let _lock = Lock::take(store, who, run.clock)?;
+    let _memory = Lock::take(witness.memory, who, run.clock)?;
     // Only now: a sync may have brought the mirror further before the lock was free.
     let vouched = archive.vouched(pin, run)?;
-    let witness = VerifierKey::of_witness(name, signer.public())?;
+    let key = VerifierKey::of_witness(witness.name, witness.signer.public())?;
     let (now, mut note) = (&vouched.checkpoint, vouched.note.clone());
     if archive.log(now).root(now.size)? != now.root {
         return Err(Error::Incomplete("its tiles do not lead to the root in the checkpoint".into()));
     }
-    if let Some(lack) = lack(archive, &vouched.history)? {
-        return Err(Error::Incomplete(lack));
+    let of_policy = vouched.authority().policy().map_or(&[][..], |policy| &policy.witnesses);
+    if of_policy.iter().find(|of_policy| of_policy.key == key).is_none_or(|of_policy| of_policy.holds) {
+        read_all(archive, &vouched, witness, run)?;
     }
-    if store.exists(layout::COSIGNED) {
-        let before = Note::parse(&store.read(layout::COSIGNED, MAX_CHECKPOINT_BYTES)?)?;
+    if witness.memory.exists(LAST) {
+        let before = Note::parse(&witness.memory.read(LAST, MAX_CHECKPOINT_BYTES)?)?;
         let before = crate::archive::read_checkpoint(before.text(), archive.origin())?;
         if before.size > now.size {
-            return Err(Error::Backwards(format!("{} leaves were cosigned here, these are {}", before.size, now.size)));
+            return Err(Error::Backwards(format!("this key cosigned {} leaves, these are {}", before.size, now.size)));
         }
         if archive.log(now).root(before.size)? != before.root {
-            return Err(Error::Backwards(format!("another history of {} leaves was cosigned here", before.size)));
+            return Err(Error::Backwards(format!("this key cosigned another history of {} leaves", before.size)));
         }
     }
-    note.cosign(name, signer, time)?;
+    note.cosign(witness.name, witness.signer, witness.time)?;
     let bytes = note.to_string().into_bytes();
-    store.put(layout::COSIGNED, &bytes, Write::Replace)?;
+    witness.memory.put(LAST, &bytes, Write::Replace)?;
     let mut places = vec![(checkpoint::NAME.to_owned(), bytes.clone())];
     if store.exists(layout::HELD) {
         places.insert(0, (layout::HELD.to_owned(), bytes));
     }
     store.put_all(&places)?;
-    Ok(Cosigned { checkpoint: now.clone(), witness })
+    Ok(Cosigned { checkpoint: now.clone(), witness: key })
 }
 
-/// Gathers cosignatures of this archive's checkpoint from mirrors, and adds those of the policy's witnesses and of `more`.
-///
-/// # Errors
-/// Where the archive's own checkpoint cannot be read or written.
-pub fn collect(
-    archive: &Archive,
-    pin: &Pin,
-    mirrors: &[Store],
-    more: &[VerifierKey],
-    who: &str,
-    run: Run<'_>,
-) -> Result<Collected, Error> {
+/// P6: a holder has every bundle, and reads those that have changed or were not read for long.
+fn read_all(archive: &Archive, vouched: &Vouched, witness: &Witness<'_>, run: Run<'_>) -> Result<(), Error> {
     let store = archive.store();
-    let _lock = Lock::take(store, who, run.clock)?;
-    // Only now: the checkpoint is written again with its cosignatures, and a publisher may have replaced it before the lock was free.
-    let vouched = archive.vouched(pin, run)?;
-    let of_policy = vouched.authority().policy().map_or(&[][..], |policy| &policy.witnesses);
-    let witnesses: Vec<&VerifierKey> = of_policy.iter().map(|witness| &witness.key).chain(more).collect();
-    let (own, mut note) = (&vouched.checkpoint, vouched.note.clone());
-    let mut collected = Collected::default();
-    for mirror in mirrors {
-        let without = |why: String| Dropped { origin: mirror.name(), why };
-        let theirs = match Head::read(mirror, archive.origin(), &pin_of(&vouched)) {
-            Ok(theirs) => theirs,
-            Err(error) => {
-                collected.without.push(without(chain(&error)));
-                continue;
-            }
-        };
-        let (size, root) = (theirs.checkpoint.size, theirs.checkpoint.root);
-        let fork = match size.cmp(&own.size) {
-            std::cmp::Ordering::Less => archive.log(own).root(size)? != root,
-            std::cmp::Ordering::Equal => root != own.root,
-            std::cmp::Ordering::Greater => !extends(mirror, own, &theirs.checkpoint),
-        };
-        if fork {
-            for (at, kept) in [(&theirs.checkpoint, &theirs.note), (own, &vouched.note)] {
-                store.put(&layout::evidence(at), kept.to_string().as_bytes(), Write::Replace)?;
-            }
-            // Either side's tiles may tell where they part; without them the two signatures alone do, where the sizes are equal.
-            let (smaller, larger, mut log) = match size < own.size {
-                true => (&theirs.checkpoint, own, archive.log(own)),
-                false => (own, &theirs.checkpoint, Log::new(mirror, size)),
-            };
-            if let (Ok(root), Ok(hashes)) = (log.root(smaller.size), log.consistency(smaller.size))
-                && smaller.size < larger.size
-            {
-                let proof = Fork { size: smaller.size, root, hashes };
-                store.put(
-                    &format!("{}.fork", layout::evidence(larger)),
-                    proof.to_string().as_bytes(),
-                    Write::Replace,
-                )?;
-            }
-            let evidence = store.path(layout::EVIDENCE);
-            let why =
-                format!("has another history, of {size} leaves; both checkpoints are kept in {}", evidence.display());
-            collected.forks.push(without(why));
-            continue;
-        }
-        if size > own.size {
-            collected.without.push(without(format!("is ahead, with {size} leaves; {} are here", own.size)));
-            continue;
-        }
-        if size < own.size {
-            collected.without.push(without(format!("is behind, with {size} of {} leaves", own.size)));
-            continue;
-        }
-        let mut any = false;
-        for witness in witnesses.iter().copied() {
-            any |= theirs.note.cosigned(witness).is_ok_and(|time| time.is_some());
-            if note.take_cosignature(&theirs.note, witness).unwrap_or(false) {
-                collected.new.push(witness.name().to_owned());
-            }
-        }
-        if !any {
-            collected.without.push(without("no cosignature by a known witness".into()));
-        }
+    if let Some(lack) = lack(archive, &vouched.history)? {
+        return Err(Error::Incomplete(lack));
     }
-    if !collected.new.is_empty() {
-        store.put(checkpoint::NAME, note.to_string().as_bytes(), Write::Replace)?;
-    }
-    Ok(collected)
-}
-
-/// Says whether a mirror's tiles lead from this archive's checkpoint to its own.
-fn extends(mirror: &Store, own: &Checkpoint, theirs: &Checkpoint) -> bool {
-    let mut log = Log::new(mirror, theirs.size);
-    log.root(theirs.size).is_ok_and(|root| root == theirs.root) && log.root(own.size).is_ok_and(|root| root == own.root)
-}
-
-/// What vouches for a mirror's checkpoint is what vouches for the archive's own.
-fn pin_of(vouched: &Vouched) -> Pin {
-    Pin::Keys { keys: Vec::new(), log: vouched.log_key.clone() }
+    let mut checked = Checked::read(store);
+    let outcome = vouched.history.held().try_for_each(|logged| {
+        let Some(form) = form_in(store, logged) else {
+            return Err(Error::Incomplete(format!("bundle {} is missing", logged.id)));
+        };
+        let place = layout::bundle(logged.id, &form.file);
+        if checked.holds(store, &place, form.file, (witness.time, witness.max_check_days)) {
+            return Ok(());
+        }
+        let file = store.open(&place)?;
+        let hashed = Hashed::new(&file);
+        bundle::verify(&hashed, &vouched.history, logged)?;
+        let digest = hashed.digest().map_err(|source| crate::format::bundle::Error::Io { doing: "reading", source })?;
+        if digest != form.file {
+            return Err(Error::BadBundle { id: logged.id, detail: "is not the file that was logged".into() });
+        }
+        checked.note(store, &place, form.file, witness.time);
+        if run.watch.cancelled() { Err(crate::format::bundle::Error::Cancelled.into()) } else { Ok(()) }
+    });
+    // What was read is not read again because of another one that is damaged.
+    checked.keep(store)?;
+    outcome
 }

@@ -40,12 +40,12 @@ impl Bucket {
         Ok(Self { server, prefix: prefix.to_owned(), credentials })
     }
 
-    /// Returns the URL for one request.
+    /// Returns the URL for one request; nothing is posted to a bucket.
     pub(super) fn url(&self, method: Method, place: &str) -> String {
         let key = if self.prefix.is_empty() { place.to_owned() } else { format!("{}/{place}", self.prefix) };
         let (server, credentials) = (&self.server, self.credentials.as_ref());
         let url = match method {
-            Method::Get => GetObject::new(server, credentials, &key).sign(SIGNATURE_LIFETIME),
+            Method::Get | Method::Post => GetObject::new(server, credentials, &key).sign(SIGNATURE_LIFETIME),
             Method::Head => HeadObject::new(server, credentials, &key).sign(SIGNATURE_LIFETIME),
             Method::Put => PutObject::new(server, credentials, &key).sign(SIGNATURE_LIFETIME),
             Method::Delete => DeleteObject::new(server, credentials, &key).sign(SIGNATURE_LIFETIME),

@@ -52,6 +52,7 @@ impl Http {
             Method::Head => http::Method::HEAD,
             Method::Put => http::Method::PUT,
             Method::Delete => http::Method::DELETE,
+            Method::Post => http::Method::POST,
         };
         let mut request = http::Request::builder().method(method).uri(asked.url);
         for (name, value) in asked.headers {

@@ -17,7 +17,7 @@ mod remote;
 
 pub use hashed::Hashed;
 pub use local::{Object, Store, Write};
-pub use remote::{Access, Arriving, Condition, Remote};
+pub use remote::{Access, Arriving, Condition, Posted, Remote};
 
 use std::io;
 

@@ -23,6 +23,10 @@ use super::{Error, Failed};
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How much longer than one silence a small file may take as a whole.
 const WHOLE_FACTOR: u32 = 10;
+/// How much longer than one silence the answer to what was posted may take as a whole.
+const POST_FACTOR: u32 = 2;
+/// The longest that a server may have us wait.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
 /// How often a small file is asked for, and the wait after the first time.
 const MAX_TRIALS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(50);
@@ -59,6 +63,20 @@ pub(super) enum Method {
     Head,
     Put,
     Delete,
+    Post,
+}
+
+/// What a server answered to something that was posted to it.
+#[derive(Debug)]
+pub struct Posted {
+    /// The status of HTTP.
+    pub status: u16,
+    /// The type of the body, as the server names it.
+    pub kind: Option<String>,
+    /// How long the server wants to be left alone before it is asked again.
+    pub retry_after: Duration,
+    /// The body.
+    pub body: Vec<u8>,
 }
 
 /// A request.
@@ -290,6 +308,25 @@ impl Remote {
             Err(error) if error.is_not_found() => Ok(()),
             other => other.map(drop),
         }
+    }
+
+    /// Posts a small body, and returns the answer whatever its status, of at most `limit` bytes; all of it must come within a limit of time.
+    ///
+    /// # Errors
+    /// Where there is no answer, or it is larger.
+    pub fn post(&self, place: &str, body: &[u8], limit: u64) -> Result<Posted, Error> {
+        let (url, length) = (self.url(Method::Post, place), body.len().to_string());
+        let headers = [("content-length", length.as_str()), ("content-type", "text/plain; charset=utf-8")];
+        let (mut body, within) = (body, Some(self.patience * POST_FACTOR));
+        let asked = Asked { method: Method::Post, url: &url, headers: &headers, body: Some(&mut body), within };
+        let answer = self.http.ask(asked).map_err(|source| self.error(place, "posted", source))?;
+        let seconds = answer.header("retry-after").and_then(|seconds| seconds.parse().ok());
+        Ok(Posted {
+            status: answer.status,
+            kind: answer.header("content-type").map(str::to_owned),
+            retry_after: seconds.map_or(PAUSE, Duration::from_secs).min(MAX_RETRY_AFTER),
+            body: Arriving { bytes: answer.body, from: 0, tag: None }.read(place, limit)?,
+        })
     }
 
     fn refuse_web(&self, place: &str, doing: &'static str) -> Result<(), Error> {

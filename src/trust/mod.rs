@@ -91,6 +91,12 @@ impl Judgement {
         self.findings.iter().filter(wrong)
     }
 
+    /// Says whether what the manifest names is believed: a trusted key has signed it, and it is of the archive asked for. Other signatures may
+    /// be wrong all the same.
+    pub fn counts(&self) -> bool {
+        self.authentic() && self.findings.iter().all(|finding| finding.code != Code::Archive)
+    }
+
     /// Says whether a trusted key has signed this very manifest.
     pub fn authentic(&self) -> bool {
         self.signatures.iter().any(|signature| signature.worth == Worth::Good)

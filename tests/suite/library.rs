@@ -104,6 +104,28 @@ fn a_reader_is_shown_no_older_log_than_it_has_seen_and_no_other_history() {
 }
 
 #[test]
+fn a_head_that_was_seen_gives_way_to_a_newer_policy_that_was_made_below_it() {
+    let scene = library();
+    scene.expect(0, &["pack", "--into", "library", "in"]);
+    crate::scene::tool(scene.folder.path(), "cp", &["-r", "library", "old"]);
+    scene.write("in/notes/new.txt", "new\n");
+    scene.expect(0, &["pack", "--into", "library", "in"]);
+    scene.expect(0, &["list", "library"]);
+    // The newest copy is lost; its publisher goes on from an older one, and signs that this is so.
+    scene.expect(0, &["trust", "propose", "--older", "old", "--add", "me", "--output", "policy.toml"]);
+    scene.expect(0, &["trust", "sign", "policy.toml"]);
+    scene.expect(0, &["trust", "apply", "old", "policy.toml"]);
+    scene.write("in/notes/new.txt", "written anew\n");
+    let said = scene.expect(0, &["pack", "--into", "old", "in"]);
+    assert!(!said.stderr.contains("histories"), "{}", said.stderr);
+    let said = scene.expect(0, &["cat", "old", "in/notes/new"]);
+    assert_eq!(said.stdout, "written anew\n");
+    // From here on the other one is refused.
+    let said = scene.expect(1, &["list", "library"]);
+    assert!(said.stderr.contains("it is behind what is known here"), "{}", said.stderr);
+}
+
+#[test]
 fn two_packs_at_once_both_end_well_or_one_names_the_other() {
     let scene = library();
     scene.write("more/a.txt", "A\n");

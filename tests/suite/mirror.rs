@@ -23,14 +23,14 @@ use vellum::format::withdrawal::{RemovedLeaf, Replaced, Withdrawal};
 use vellum::ids::BundleId;
 use vellum::keys::{Comment, Kind, SecretKey, Signature, Signer, VerifierKey};
 use vellum::mirror::{
-    Comparison, Error, Meter, Pace, SyncOptions, SyncReport, collect, compare, cosign, read_head, sync,
+    Comparison, Error, Meter, Pace, SyncOptions, SyncReport, Witness, collect, compare, cosign, read_head, sync,
 };
 use vellum::path::EntryPath;
 use vellum::store::{Access, Remote, Steps, Store};
 use vellum::trust::logged;
 use vellum::trust::policy::{self, Policy};
 
-const ORIGIN: &str = "example.org/library";
+pub(crate) const ORIGIN: &str = "example.org/library";
 const PATIENCE: Duration = Duration::from_millis(300);
 
 fn signer() -> SecretKey {
@@ -42,7 +42,7 @@ fn log_key() -> SecretKey {
 }
 
 /// Neither waits nor measures.
-struct NoTime;
+pub(crate) struct NoTime;
 
 impl Pace for NoTime {
     fn stream(&self) -> Meter<'_> {
@@ -197,7 +197,7 @@ impl Stage {
         let held = self.size(self.mirror());
         let server = Server::start(&self.path(), lie.clone());
         let error = self.synced(&[self.remote(&server)]).expect_err(why);
-        assert!(said(&error).contains(why), "expected {why:?}, found {:?}", said(&error));
+        assert!(chain(&error).contains(why), "expected {why:?}, found {:?}", chain(&error));
         self.sound(held);
         drop(server);
         let (server, honest) = (Server::start(&self.path(), lie), Server::honest(&self.path()));
@@ -208,7 +208,7 @@ impl Stage {
     }
 }
 
-fn said(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -310,6 +310,22 @@ fn killed_before_any_step_the_mirror_is_what_it_was_or_what_it_becomes() {
         assert_eq!(found.lines().count(), 2, "after {steps} steps: {found}");
         if done {
             assert!(steps > 20, "a sync takes more steps than {steps}");
+            break;
+        }
+    }
+}
+
+#[test]
+fn killed_before_any_step_a_first_sync_is_finished_by_the_next() {
+    let stage = Stage::new();
+    let leaves = stage.size(stage.origin());
+    for steps in 0.. {
+        tool(stage.scene.folder.path(), "rm", &["-rf", "mirror"]);
+        let mortal = stage.mirror().with_steps(Arc::new(Kill(AtomicI64::new(steps))));
+        let done = stage.synced_into(&mortal, &[stage.origin()], &stage.pin(), |options| options).is_ok();
+        stage.synced(&[stage.origin()]).unwrap_or_else(|error| panic!("after {steps} steps: {error}"));
+        stage.sound(leaves);
+        if done {
             break;
         }
     }
@@ -481,7 +497,7 @@ fn a_file_that_changes_while_it_is_fetched_is_never_joined() {
         _ => Answer::Honest,
     });
     let error = stage.synced(&[stage.remote(&server)]).expect_err("a lie");
-    assert!(said(&error).contains("gave other bytes"), "{}", said(&error));
+    assert!(chain(&error).contains("gave other bytes"), "{}", chain(&error));
     let report = stage.synced(&[stage.remote(&server)]).unwrap();
     stage.sound(report.after);
 }
@@ -766,25 +782,74 @@ fn a_witness_cosigns_what_it_wholly_holds_and_never_goes_back() {
     let secret = key(5);
     let by = VerifierKey::of_witness("w.example", secret.public()).unwrap();
     let archive = Archive::open(stage.mirror()).unwrap();
-    cosign(&archive, &stage.pin(), ("w.example", &secret), 1_772_323_200, "test", run()).unwrap();
+    cosigned(&stage, &stage.pin(), &secret, NOW).unwrap();
     let note = archive.vouched(&stage.pin(), run()).unwrap().note;
-    assert_eq!(note.cosigned(&by).unwrap(), Some(1_772_323_200));
-    // Back to what was before, as if the folder had been restored from a copy.
-    let cosigned = fs::read(stage.scene.path("mirror").join(layout::COSIGNED)).unwrap();
+    assert_eq!(note.cosigned(&by).unwrap(), Some(NOW));
+    // Back to what was before, as if the folder had been restored from a copy: what was cosigned the key remembers.
     tool(stage.scene.folder.path(), "sh", &["-c", "rm -r mirror; cp -r before mirror"]);
-    stage.scene.write(&format!("mirror/{}", layout::COSIGNED), cosigned);
-    let archive = Archive::open(stage.mirror()).unwrap();
-    let error =
-        cosign(&archive, &stage.pin(), ("w.example", &secret), 1_772_323_200, "test", run()).expect_err("backwards");
+    let error = cosigned(&stage, &stage.pin(), &secret, NOW).expect_err("backwards");
     assert!(matches!(error, Error::Backwards(_)), "{error}");
-    tool(
-        stage.scene.folder.path(),
-        "sh",
-        &["-c", "rm mirror/.vellum/state/cosigned; rm $(find mirror/bundles -name '*.zst')"],
-    );
-    let error =
-        cosign(&archive, &stage.pin(), ("w.example", &secret), 1_772_323_200, "test", run()).expect_err("incomplete");
+    // Another key has cosigned nothing.
+    cosigned(&stage, &stage.pin(), &key(6), NOW).unwrap();
+    tool(stage.scene.folder.path(), "sh", &["-c", "rm $(find mirror/bundles -name '*.zst')"]);
+    let error = cosigned(&stage, &stage.pin(), &key(7), NOW).expect_err("incomplete");
     assert!(matches!(error, Error::Incomplete(_)), "{error}");
+}
+
+const NOW: u64 = 1_772_323_200;
+const DAY: u64 = 86_400;
+
+/// Has the mirror cosigned by a key that remembers what it did.
+fn cosigned(stage: &Stage, pin: &Pin, secret: &SecretKey, time: u64) -> Result<(), Error> {
+    let memory = Store::new(&stage.scene.path(&format!("memory-{}", secret.public().id())));
+    let witness = Witness { name: "w.example", signer: secret, memory: &memory, time, max_check_days: 30 };
+    cosign(&Archive::open(stage.mirror()).unwrap(), pin, &witness, "test", run()).map(drop)
+}
+
+/// Changes a byte of a bundle's file and leaves its size and time as they were.
+fn rot(stage: &Stage) {
+    let path = stage.scene.path("mirror").join(only(&Archive::open(stage.mirror()).unwrap()));
+    let modified = fs::metadata(&path).unwrap().modified().unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+}
+
+#[test]
+fn a_holder_reads_what_it_cosigns_where_it_changed_or_was_not_read_for_long() {
+    let stage = Stage::new();
+    stage.synced(&[stage.origin()]).unwrap();
+    let (checked, first) = (stage.scene.path("mirror").join(layout::CHECKED), NOW + 5);
+    let of_sync = fs::read(&checked).unwrap();
+    cosigned(&stage, &stage.pin(), &key(5), first).unwrap();
+    assert_eq!(fs::read(&checked).unwrap(), of_sync, "what a sync has read is not read again");
+    cosigned(&stage, &stage.pin(), &key(5), NOW + 31 * DAY).unwrap();
+    assert_ne!(fs::read(&checked).unwrap(), of_sync, "after a month it is");
+    rot(&stage);
+    let error = cosigned(&stage, &stage.pin(), &key(5), NOW + 32 * DAY).expect_err("damaged");
+    assert!(matches!(error, Error::BadBundle { .. }), "{error}");
+}
+
+#[test]
+fn a_witness_that_keeps_no_copy_vouches_for_the_log_alone() {
+    let stage = Stage::new();
+    let one = in_force(&stage.archive, None, "");
+    stage.synced_by(&[stage.origin()], &pinned(&one), unwitnessed).unwrap();
+    let holder = cosigned(&stage, &pinned(&one), &key(5), NOW);
+    holder.unwrap();
+    tool(stage.scene.folder.path(), "sh", &["-c", "rm -r mirror/bundles"]);
+    let error = cosigned(&stage, &pinned(&one), &key(5), NOW).expect_err("a holder");
+    assert!(matches!(error, Error::Incomplete(_)), "{error}");
+    let text = fs::read_to_string(stage.path().join("trust/1.toml")).unwrap();
+    let stage = Stage::new();
+    let two = in_force_as(&stage.archive, None, "", "holds = false");
+    assert!(text.contains("holds = true"));
+    stage.synced_by(&[stage.origin()], &pinned(&two), unwitnessed).unwrap();
+    tool(stage.scene.folder.path(), "sh", &["-c", "rm -r mirror/bundles"]);
+    cosigned(&stage, &pinned(&two), &key(5), NOW).unwrap();
+    let seen = Archive::open(stage.mirror()).unwrap().vouched(&pinned(&two), run()).unwrap().witnessed;
+    assert_eq!((seen.by.len(), seen.held_by.len()), (1, 0));
 }
 
 fn only(archive: &Archive) -> String {
@@ -793,6 +858,10 @@ fn only(archive: &Archive) -> String {
 
 /// Publishes the next version of the policy: the key of `added` with these further lines, and a root key; returns it.
 fn in_force(archive: &Archive, before: Option<&Policy>, more: &str) -> Policy {
+    in_force_as(archive, before, more, "holds = true")
+}
+
+fn in_force_as(archive: &Archive, before: Option<&Policy>, more: &str, holds: &str) -> Policy {
     let version = before.map_or(1, |before| before.version + 1);
     let previous = before.map(|before| format!("previous = \"{}\"\n", before.digest.labelled())).unwrap_or_default();
     let (publisher, root) = (signer().public().to_line(), key(50).public().to_line());
@@ -804,7 +873,7 @@ fn in_force(archive: &Archive, before: Option<&Policy>, more: &str) -> Policy {
          [threshold]\nroot = 1\npublish = 1\nwithdraw = 1\nwitness = 1\n\
          [[key]]\nname = \"root\"\npublic = \"{root}\"\nroles = [\"root\", \"publish\", \"withdraw\"]\n\
          [[key]]\nname = \"publisher\"\npublic = \"{publisher}\"\nroles = [\"publish\", \"withdraw\"]\n{more}\n\
-         [[log_key]]\nvkey = \"{}\"\n[[witness]]\nvkey = \"{witness}\"\noperator = \"w\"\nholds = true\n",
+         [[log_key]]\nvkey = \"{}\"\n[[witness]]\nvkey = \"{witness}\"\noperator = \"w\"\n{holds}\n",
         head.size,
         head.root.labelled(),
         archive.log_key()
@@ -837,8 +906,7 @@ fn a_checkpoint_that_no_witness_has_seen_is_refused_until_one_has() {
     assert!(matches!(error, Error::NotVouched { what: "witnessed", .. }), "{error}");
     // The witness itself syncs without a quorum, and cosigns; the publisher gathers that.
     stage.synced_by(&[stage.origin()], &pin, unwitnessed).unwrap();
-    let mirror = Archive::open(stage.mirror()).unwrap();
-    cosign(&mirror, &pin, ("w.example", &key(5)), 1_772_323_200, "test", run()).unwrap();
+    cosigned(&stage, &pin, &key(5), NOW).unwrap();
     let witnesses = [VerifierKey::of_witness("w.example", key(5).public()).unwrap()];
     let found = collect(&stage.archive, &pin, &[stage.mirror()], &witnesses, "test", run()).unwrap();
     assert_eq!(found.new, ["w.example"]);
@@ -847,8 +915,8 @@ fn a_checkpoint_that_no_witness_has_seen_is_refused_until_one_has() {
     // A key that is not the policy's makes no quorum.
     stage.add("in/notes/new.txt", "new\n");
     stage.synced_by(&[stage.origin()], &pin, unwitnessed).unwrap();
+    cosigned(&stage, &pin, &key(6), NOW).unwrap();
     let mirror = Archive::open(stage.mirror()).unwrap();
-    cosign(&mirror, &pin, ("w.example", &key(6)), 1_772_323_200, "test", run()).unwrap();
     assert!(!mirror.vouched(&pin, run()).unwrap().witnessed.is_met());
 }
 
@@ -885,9 +953,9 @@ fn a_newer_policy_can_neither_be_hidden_nor_taken_back() {
     });
     let error = stage.synced_by(&[stage.remote(&server)], &pin, unwitnessed).expect_err("hidden");
     assert!(
-        said(&error).contains("version 2 of the policy was signed by who may, and is withheld"),
+        chain(&error).contains("version 2 of the policy was signed by who may, and is withheld"),
         "{}",
-        said(&error)
+        chain(&error)
     );
     stage.synced_by(&[stage.origin()], &pin, unwitnessed).unwrap();
     // What the mirror holds has version 2, whatever an origin says from then on.
@@ -920,4 +988,94 @@ fn a_policy_that_lies_there_and_is_not_logged_is_none_however_large() {
     stage.synced_by(&[stage.remote(&server)], &pin, unwitnessed).unwrap();
     let mirror = Archive::open(stage.mirror()).unwrap().vouched(&pin, run()).unwrap();
     assert_eq!(mirror.authority().policy().unwrap().version, 1);
+}
+
+/// An archive under a policy whose publisher's disk was lost: `mirror` has what came last, `older` a copy from before.
+fn lost() -> (Stage, Policy, Archive, u64) {
+    let stage = Stage::new();
+    let one = in_force(&stage.archive, None, "");
+    tool(stage.scene.folder.path(), "cp", &["-r", "origin", "older"]);
+    stage.add("in/notes/last.txt", "What came last\n");
+    let held = stage.synced_by(&[stage.origin()], &pinned(&one), unwitnessed).unwrap().after;
+    let older = Archive::open(Store::new(&stage.scene.path("older"))).unwrap();
+    (stage, one, older, held)
+}
+
+#[test]
+fn what_is_held_gives_way_to_a_newer_policy_that_was_made_on_a_head_of_both_and_to_nothing_else() {
+    let (stage, one, older, _) = lost();
+    let from_older = |change: fn(SyncOptions<'_>) -> SyncOptions<'_>| {
+        stage.synced_by(&[older.store().clone()], &pinned(&one), |options| change(unwitnessed(options)))
+    };
+    let list = || tool(&stage.scene.path("mirror"), "find", &["bundles", "-name", "*.zst"]);
+    let before = list();
+    // A publisher goes on from the older copy: that is a fork, whoever signs it.
+    stage.scene.write("in/notes/last.txt", "Written anew\n");
+    let nothing = tool(stage.scene.folder.path(), "sh", &["-c", "cp -r older plain"]);
+    assert!(nothing.is_empty());
+    let plain = Archive::open(Store::new(&stage.scene.path("plain"))).unwrap();
+    added(&plain, &stage.scene.path("in"));
+    // Nor does a policy help that was made on a head which only the other history has.
+    in_force(&plain, Some(&one), "");
+    let error = stage.synced_by(&[plain.store().clone()], &pinned(&one), unwitnessed).expect_err("a fork");
+    assert!(matches!(error, Error::Fork { .. }), "{error}");
+    // The root keys say so: a new version, made on the head that both have.
+    in_force(&older, Some(&one), "");
+    added(&older, &stage.scene.path("in"));
+    let dry = from_older(|options| SyncOptions { dry_run: true, ..options }).unwrap();
+    assert_eq!((dry.after, list() == before), (stage.size(older.store().clone()), true));
+    let report = from_older(|options| options).unwrap();
+    let (evidence, kept) = report.gave_way.clone().unwrap();
+    assert!(fs::read_dir(evidence).unwrap().count() >= 2);
+    let archive = Archive::open(stage.mirror()).unwrap();
+    let vouched = archive.vouched(&pinned(&one), run()).unwrap();
+    assert_eq!(vouched.authority().policy().unwrap().version, 2);
+    let found = audit(&archive, &vouched, run()).unwrap();
+    assert!(found.findings.iter().all(|finding| finding.severity() == Severity::Notice), "{found:?}");
+    // What came last is no part of the archive any more, and can be deposited.
+    let lost = tool(Path::new(&kept), "find", &["bundles", "-name", "*.zst"]);
+    assert_eq!(lost.lines().count(), 1, "{lost}");
+    assert!(before.contains(lost.trim()) && !list().contains(lost.trim()));
+    assert!(Path::new(&kept).join("tile").is_dir() && Path::new(&kept).join("checkpoint").is_file());
+    // From here on the old history is the other one.
+    let error = stage.synced_by(&[stage.origin()], &pinned(&one), unwitnessed).expect_err("the old history");
+    assert!(matches!(error, Error::Fork { .. }), "{error}");
+    added_more(&stage, &older);
+    assert!(from_older(|options| options).unwrap().gave_way.is_none());
+}
+
+fn added_more(stage: &Stage, archive: &Archive) {
+    stage.scene.write("in/notes/more.txt", "More\n");
+    added(archive, &stage.scene.path("in"));
+}
+
+#[test]
+fn killed_while_a_history_gives_way_the_mirror_goes_on_with_one_of_the_two() {
+    let (stage, one, older, held) = lost();
+    stage.scene.write("in/notes/last.txt", "Written anew\n");
+    in_force(&older, Some(&one), "");
+    added(&older, &stage.scene.path("in"));
+    let after = stage.size(older.store().clone());
+    tool(stage.scene.folder.path(), "mv", &["mirror", "kept"]);
+    for steps in 0.. {
+        tool(stage.scene.folder.path(), "sh", &["-c", "rm -rf mirror; cp -r kept mirror"]);
+        let mortal = stage.mirror().with_steps(Arc::new(Kill(AtomicI64::new(steps))));
+        let origins = [older.store().clone()];
+        let done = stage.synced_into(&mortal, &origins, &pinned(&one), unwitnessed).is_ok();
+        stage.synced_by(&origins, &pinned(&one), unwitnessed).unwrap_or_else(|error| panic!("{steps}: {error}"));
+        let archive = Archive::open(stage.mirror()).unwrap();
+        let vouched = archive.vouched(&pinned(&one), run()).unwrap();
+        let found = audit(&archive, &vouched, run()).unwrap();
+        assert!(found.findings.iter().all(|finding| finding.severity() == Severity::Notice), "{steps}: {found:?}");
+        assert_eq!(vouched.checkpoint.size, after, "{steps}");
+        let kept = tool(&stage.scene.path("mirror/.vellum/state/gave-way"), "find", &[".", "-name", "*.zst"]);
+        assert_eq!(kept.lines().count(), 1, "{steps}: {kept}");
+        let tiles =
+            tool(&stage.scene.path("mirror/.vellum/state/gave-way"), "find", &[".", "-name", &held.to_string()]);
+        assert!(!tiles.is_empty(), "{steps}: the old log's last tiles are kept");
+        if done {
+            assert!(steps > 20);
+            break;
+        }
+    }
 }

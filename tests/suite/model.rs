@@ -18,7 +18,7 @@ use vellum::format::manifest::Manifest;
 use vellum::format::tree;
 use vellum::format::withdrawal::{RemovedLeaf, Replaced, Withdrawal};
 use vellum::ids::{BundleId, LeafIndex, Origin};
-use vellum::keys::{Comment, Kind, PublicKey, Signature, Signer, VerifierKey};
+use vellum::keys::{Comment, Kind, Signature, Signer, VerifierKey};
 use vellum::run::Run;
 use vellum::store::Store;
 use vellum::trust::logged;
@@ -108,10 +108,6 @@ struct Shelf {
 impl Papers for Shelf {
     fn policy(&self, version: u64, digest: &Digest) -> Result<Option<Vec<u8>>, vellum::archive::Error> {
         Ok(self.policies.get(&(version, *digest)).cloned())
-    }
-
-    fn policy_signature(&self, _: u64, _: &PublicKey) -> Result<Option<Vec<u8>>, vellum::archive::Error> {
-        Ok(None)
     }
 
     fn statement(&self, digest: &Digest) -> Result<Option<Vec<u8>>, vellum::archive::Error> {

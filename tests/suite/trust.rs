@@ -631,6 +631,51 @@ fn a_key_of_the_log_that_takes_the_others_place_at_once_must_sign_then() {
     ok(&["verify", "library"]);
 }
 
+#[test]
+fn an_archive_whose_newest_copy_and_whose_logs_key_are_lost_goes_on_from_an_older_mirror() {
+    let scene = Scene::with_key();
+    scene.articles();
+    let ok = |args: &[&str]| scene.expect(0, args);
+    let reader = |args: &[&str]| {
+        let mut command = scene.command(args);
+        said(command.env("VELLUM_CONFIG", scene.path("reader")).output().unwrap())
+    };
+    ok(&["init", "--origin", ORIGIN, "--no-passphrase", "library"]);
+    ok(&["pack", "--into", "library", "in"]);
+    ok(&["trust", "propose", "library", "--add", "me", "-o", "1.toml"]);
+    ok(&["trust", "sign", "1.toml"]);
+    ok(&["trust", "apply", "library", "1.toml"]);
+    assert_eq!(reader(&["trust", "pin", "1.toml"]).code, 0);
+    assert_eq!(reader(&["sync", "library", "older"]).code, 0);
+    scene.write("in/notes/last.txt", "last\n");
+    ok(&["pack", "--into", "library", "in"]);
+    assert_eq!(reader(&["sync", "library", "newer"]).code, 0);
+    let old = std::fs::read_to_string(scene.path("library/archive.toml")).unwrap();
+    let old = old.lines().find_map(|line| line.strip_prefix("log = \"")).unwrap().trim_end_matches('"').to_owned();
+    // The disk is gone, and the log's key with it.
+    std::fs::remove_dir_all(scene.path("library")).unwrap();
+    std::fs::remove_dir_all(scene.path("config/logs")).unwrap();
+    crate::scene::tool(scene.folder.path(), "cp", &["-r", "older", "restored"]);
+    ok(&["log", "adopt", "--alone", "restored"]);
+    let new = ok(&["key", "new", "--log", ORIGIN, "--no-passphrase"]).stdout.trim().to_owned();
+    ok(&["trust", "propose", "--older", "restored", "--add-log", &new, "--retire-log", &old, "-o", "2.toml"]);
+    ok(&["trust", "sign", "2.toml"]);
+    ok(&["trust", "apply", "restored", "2.toml"]);
+    scene.write("in/notes/last.txt", "written anew\n");
+    ok(&["pack", "--into", "restored", "in"]);
+    ok(&["verify", "restored"]);
+    // The mirror that has what came last gives it up, and keeps it aside.
+    let synced = reader(&["sync", "restored", "newer"]);
+    assert!(synced.code == 0 && synced.stderr.contains("gave way to another one"), "{}", synced.stderr);
+    assert_eq!(reader(&["cat", "newer", "in/notes/last"]).stdout, "written anew\n");
+    assert_eq!(reader(&["verify", "newer"]).code, 0);
+    assert_eq!(reader(&["sync", "restored", "older"]).code, 0);
+    // Without the root's signature nobody would have followed.
+    crate::scene::tool(scene.folder.path(), "sh", &["-c", "rm restored/trust/2.toml"]);
+    let refused = reader(&["sync", "restored", "fresh"]);
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+}
+
 /// The id by which the files of a log's key are called.
 fn id_of(scene: &Scene, vkey: &str) -> String {
     let is_of = |path: &std::path::Path| std::fs::read_to_string(path).is_ok_and(|text| text.trim() == vkey);

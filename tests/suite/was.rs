@@ -207,18 +207,43 @@ fn taken_out(scene: &Scene, bundle: &Path, removed: &[usize]) -> PathBuf {
     new
 }
 
-#[test]
-fn names_that_a_packer_would_refuse_today_stay_as_they_are() {
-    let scene = Scene::new();
+/// A bundle of names that a packer would refuse today, and of the article `v`.
+fn odd(scene: &Scene) -> PathBuf {
     let odd = |name: &str| (name.to_owned(), name.as_bytes().to_vec());
     let mut articles = vec![article("v"), article("C"), article("e\u{301}"), article("e\u{e1000}")];
     articles[1].2 =
         ["e\u{301}.txt", "é.txt", "x%0Ay", "X", "x", "t.toml", ".DS_Store", ".git/config", "Thumbs.db", "con"]
             .map(odd)
             .to_vec();
-    let bundle = made(&scene.path("odd.tar.zst"), articles, 1 << 20, |_| ());
+    made(&scene.path("odd.tar.zst"), articles, 1 << 20, |_| ())
+}
+
+#[test]
+fn names_that_a_packer_would_refuse_today_stay_as_they_are() {
+    let scene = Scene::new();
+    let bundle = odd(&scene);
     let v = open(&bundle).1.list.number("v").unwrap();
     taken_out(&scene, &bundle, &[v]);
+}
+
+#[test]
+fn an_article_is_withdrawn_from_an_archive_beside_names_that_a_packer_would_refuse_today() {
+    let scene = Scene::with_key();
+    odd(&scene);
+    scene.expect(0, &["key", "trust", &publisher().public().to_line()]);
+    scene.expect(0, &["init", "--no-passphrase", "--origin", "example.org/library", "library"]);
+    scene.expect(0, &["deposit", "library", "odd.tar.zst"]);
+    scene.expect(0, &["verify", "library"]);
+    scene.expect(0, &["sync", "library", "mirror"]);
+    scene.expect(0, &["withdraw", "library", "v", "--reason", "not ours"]);
+    scene.expect(0, &["sync", "library", "mirror"]);
+    for archive in ["library", "mirror"] {
+        scene.expect(0, &["verify", archive]);
+        assert_eq!(scene.expect(0, &["list", archive]).stdout.lines().count(), 1 + 3, "{archive}");
+        assert_eq!(scene.expect(0, &["cat", archive, "C/x%0Ay"]).stdout, "x%0Ay");
+        scene.expect(1, &["cat", archive, "v"]);
+    }
+    assert!(scene.path("library/incoming").read_dir().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound));
 }
 
 #[test]

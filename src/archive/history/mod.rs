@@ -46,6 +46,8 @@ pub struct History {
     pub documents: BTreeMap<String, LoggedDocument>,
     /// The policies that were logged and count, by version, with the digests of their files.
     pub policies: BTreeMap<u64, (LeafIndex, Digest)>,
+    /// Versions of the policy that those signed who may, and that do not count all the same: each must be there, or could be one that does.
+    pub refused: BTreeMap<u64, Digest>,
     /// Leaves that do not count, and why.
     pub void: Vec<(LeafIndex, String)>,
     /// What the log has and the archive lacks, by place.

@@ -1,15 +1,11 @@
-//! The small files that leaves name by their digests: policies, their signatures, statements.
+//! The small files that leaves name by their digests: policies and statements.
 
 use crate::digest::Digest;
 use crate::format::withdrawal::MAX_WITHDRAWAL_BYTES;
-use crate::keys::PublicKey;
 use crate::store::{self, Failed, Store};
 use crate::trust::policy::{self, MAX_POLICY_BYTES};
 
 use super::super::{Error, layout};
-
-/// The longest signature file, in bytes.
-const MAX_SIGNATURE_BYTES: u64 = 16 << 10;
 
 /// Where the small files lie that leaves name by their digests.
 pub trait Papers: Sync {
@@ -18,12 +14,6 @@ pub trait Papers: Sync {
     /// # Errors
     /// Where it is there and cannot be read.
     fn policy(&self, version: u64, digest: &Digest) -> Result<Option<Vec<u8>>, Error>;
-
-    /// Returns the signature that lies beside a version of the policy under a key's id.
-    ///
-    /// # Errors
-    /// Where it is there and cannot be read.
-    fn policy_signature(&self, version: u64, key: &PublicKey) -> Result<Option<Vec<u8>>, Error>;
 
     /// Returns a statement of withdrawal, if the one of this digest is there.
     ///
@@ -37,10 +27,6 @@ impl Papers for Store {
         Ok(present(self.read(&policy::place(version), MAX_POLICY_BYTES))?.filter(|bytes| Digest::of(bytes) == *digest))
     }
 
-    fn policy_signature(&self, version: u64, key: &PublicKey) -> Result<Option<Vec<u8>>, Error> {
-        present(self.read(&policy::signature_place(version, &key.id().to_string()), MAX_SIGNATURE_BYTES))
-    }
-
     fn statement(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
         let bytes = present(self.read(&layout::statement(digest), MAX_WITHDRAWAL_BYTES))?;
         Ok(bytes.filter(|bytes| Digest::of(bytes) == *digest))
@@ -52,12 +38,6 @@ impl Papers for [&Store; 2] {
     fn policy(&self, version: u64, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
         let [held, origin] = self;
         held.policy(version, digest)?.map_or_else(|| origin.policy(version, digest), |bytes| Ok(Some(bytes)))
-    }
-
-    fn policy_signature(&self, version: u64, key: &PublicKey) -> Result<Option<Vec<u8>>, Error> {
-        let [held, origin] = self;
-        held.policy_signature(version, key)?
-            .map_or_else(|| origin.policy_signature(version, key), |bytes| Ok(Some(bytes)))
     }
 
     fn statement(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {

@@ -8,7 +8,7 @@ use crate::ids::{LeafIndex, Origin};
 use crate::keys::{Kind, PublicKey};
 use crate::trust::authority::Authority;
 use crate::trust::logged;
-use crate::trust::policy::{Policy, PolicyFault, PolicyKey, Role, is_signed};
+use crate::trust::policy::{Policy, PolicyFault};
 
 use super::super::{Error, Log, Pin};
 use super::{History, HistoryFault, Papers};
@@ -26,6 +26,7 @@ impl History {
         let mut newest: Option<(Policy, LeafIndex)> = None;
         let mut trusted = Vec::new();
         let mut taken = HashSet::new();
+        let mut withheld: Vec<(LeafIndex, u64)> = Vec::new();
         match pin {
             Pin::Anyone { .. } => {
                 self.authority = Authority::anyone();
@@ -62,66 +63,53 @@ impl History {
             let has_signed = |key: &PublicKey| {
                 signatures.iter().any(|signature| logged::is_by(signature, key, Kind::Policy, origin, file))
             };
-            let by_before = |policy: &Policy| policy.signs_next(|key| has_signed(&key.public));
+            let before = match &newest {
+                Some((before, _)) => before.signs_next(|key| has_signed(&key.public)),
+                // Version 0 is the reader's own: every key that a person trusts.
+                None if trusted.iter().any(|trusted| has_signed(&trusted.key)) => Ok(()),
+                None => Err(PolicyFault::Unsigned { version: *version, of: 0, expected: 1, found: 0 }),
+            };
             let Some(bytes) = papers.policy(*version, file)? else {
                 // A policy that nobody shows withholds nothing unless those have signed it who may.
-                let signed = match &newest {
-                    Some((policy, _)) => by_before(policy).is_ok(),
-                    None => trusted.iter().any(|trusted| has_signed(&trusted.key)),
-                };
-                if signed {
-                    return Err(HistoryFault::Withheld { leaf: *leaf, version: *version }.into());
+                match before {
+                    Ok(()) => {
+                        withheld.push((*leaf, *version));
+                        void("is of a policy that is not there, and that another one has replaced".into());
+                    }
+                    Err(_) => void("is of a policy that is not there, and not signed by who may".into()),
                 }
-                void("is of a policy that is not there, and not signed by who may".into());
                 continue;
             };
-            let policy = match Policy::pinned(&bytes, origin) {
+            let goes_on = |policy: &Policy| {
+                newest.as_ref().map_or(Ok(()), |(before, _)| before.goes_on(policy))?;
+                let made_before = policy.version == *version && policy.log.size <= leaf.0;
+                if made_before { Ok(()) } else { Err(PolicyFault::LaterLog) }
+            };
+            let read = Policy::pinned(&bytes, origin).and_then(|policy| goes_on(&policy).map(|()| policy));
+            let own = |policy: &Policy| policy.signed_by_own(|key| has_signed(&key.public));
+            if newest.is_none() && before.is_err() && read.as_ref().is_ok_and(|policy| own(policy).is_ok()) {
+                self.foreign_policy.get_or_insert(*leaf);
+            }
+            let may = before.is_ok();
+            let policy = match read.and_then(|policy| own(&policy).and(before).map(|()| policy)) {
                 Ok(policy) => policy,
                 Err(fault) => {
                     void(fault.to_string());
+                    if may {
+                        self.refused.insert(*version, *file);
+                    }
                     continue;
                 }
             };
-            if let Err(fault) = newest.as_ref().map_or(Ok(()), |(before, _)| before.goes_on(&policy)) {
-                void(fault.to_string());
-                continue;
-            }
-            if policy.version != *version || policy.log.size > leaf.0 {
-                void("is of a policy that was made on a later log".into());
-                continue;
-            }
-            let beside = |key: &PolicyKey| {
-                let signature = papers.policy_signature(*version, &key.public).ok().flatten();
-                signature.is_some_and(|bytes_of| is_signed(&bytes_of, &key.public, &bytes, Kind::Policy, origin))
-            };
-            let own = policy.signed_by_own(|key| has_signed(&key.public) || beside(key));
-            let before = match &newest {
-                Some((before, _)) => by_before(before),
-                // Version 0 is the reader's own: every key that a person trusts.
-                None => {
-                    let any = trusted.iter().any(|trusted| {
-                        has_signed(&trusted.key)
-                            || policy
-                                .keys
-                                .iter()
-                                .any(|key| key.public == trusted.key && key.roles.contains(&Role::Root) && beside(key))
-                    });
-                    let (version, expected) = (*version, 1);
-                    let unsigned = PolicyFault::Unsigned { version, of: 0, expected, found: 0 };
-                    if any { Ok(()) } else { Err(unsigned) }
-                }
-            };
-            if newest.is_none() && own.is_ok() && before.is_err() {
-                self.foreign_policy.get_or_insert(*leaf);
-            }
-            if let Err(fault) = own.and(before) {
-                self.void.push((*leaf, fault.to_string()));
-                continue;
-            }
             is_of_log(&policy, log)?;
+            // Who made this one on a log that has the other's leaf has seen that one, and that it does not count.
+            withheld.retain(|(leaf, other)| *other != *version || leaf.0 >= policy.log.size);
             self.policies.insert(*version, (*leaf, *file));
             self.authority.enact(policy.clone(), *leaf);
             newest = Some((policy, *leaf));
+        }
+        if let Some((leaf, version)) = withheld.first().copied() {
+            return Err(HistoryFault::Withheld { leaf, version }.into());
         }
         Ok(())
     }

@@ -66,10 +66,7 @@ impl<S: Source> Bundle<S> {
     /// # Errors
     /// Where what is read on the way does not lead to the manifest's root.
     pub fn article(&self, asked: &str) -> Result<Option<ProvedArticle>, Error> {
-        let roots: Vec<Digest> = self.head.blocks.iter().map(|block| block.hash).collect();
-        if tree::root(&roots) != self.manifest().root {
-            return Err(Finding::new(Code::Index, index::HEAD, "does not lead to the manifest's root").into());
-        }
+        self.prove_head()?;
         let mark = index::mark(asked);
         for n in (0..self.head.blocks.len()).filter(|&n| self.head.blocks[n].ids.contains(&mark)) {
             let piece = self.decoded_piece(n)?;
@@ -102,6 +99,24 @@ impl<S: Source> Bundle<S> {
     /// Where the content is not what its line says; `out` may have got some of it.
     pub fn read_article_file(&self, article: &ProvedArticle, line: usize, out: &mut dyn Write) -> Result<(), Error> {
         self.read_line(&article.lines, line, article.places[line], Some((&article.path, &article.id)), out)
+    }
+
+    /// Checks that the hashes of the blocks lead to the manifest's root.
+    pub(super) fn prove_head(&self) -> Result<(), Error> {
+        let roots: Vec<Digest> = self.head.blocks.iter().map(|block| block.hash).collect();
+        if tree::root(&roots) == self.manifest().root {
+            Ok(())
+        } else {
+            Err(Finding::new(Code::Index, index::HEAD, "does not lead to the manifest's root").into())
+        }
+    }
+
+    /// Reads the lines of block `n`, and proves them by a head that is proved itself.
+    ///
+    /// # Errors
+    /// Where piece and lines do not lead to the block's hash, or break a rule.
+    pub(super) fn proved_lines(&self, n: usize) -> Result<ChecksumList, Error> {
+        Ok(self.block(n, self.decoded_piece(n)?)?.list)
     }
 
     fn decoded_piece(&self, n: usize) -> Result<Piece, Error> {

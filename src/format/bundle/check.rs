@@ -2,7 +2,7 @@
 
 use crate::run::Run;
 
-use super::diagnose::{FileState, KeepNothing, Report, article_states, diagnose};
+use super::diagnose::{FileState, Report, article_states, diagnose};
 use super::prove::{Nobody, Scope, prove};
 use super::{Bundle, Error, Source};
 
@@ -20,11 +20,11 @@ pub fn check<S: Source>(source: &S, run: Run<'_>) -> Result<Report, Error> {
         let (tail, manifest) = (Some(bundle.tail().clone()), Some(bundle.manifest().clone()));
         let file_bytes = bundle.file_bytes();
         let (list, findings, times) = (Some(contents.list), Vec::new(), Vec::new());
-        Ok(Report { tail, manifest, findings, list, states, times, articles, file_bytes })
+        Ok(Report { tail, manifest, findings, counts: false, list, states, times, articles, file_bytes })
     });
     match proved {
         Err(Error::Damaged(first)) => {
-            let mut report = diagnose(source, &mut KeepNothing, run)?;
+            let mut report = diagnose(source, run)?;
             if report.findings.is_empty() {
                 report.findings.push(*first);
             }

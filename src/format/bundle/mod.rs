@@ -23,7 +23,7 @@ mod write;
 pub use article::ProvedArticle;
 pub use check::check;
 pub use contents::Contents;
-pub use diagnose::{ArticleState, FileState, KeepNothing, Report, Salvor, diagnose};
+pub use diagnose::{ArticleState, FileState, Judge, Judged, MAX_BUNDLES, Remains, Report, Salvor, diagnose};
 pub use open::Bundle;
 pub use prove::{Nobody, Piece, Receiver, Scope, prove, read_files, read_metadata};
 #[cfg(feature = "archive")]

@@ -53,23 +53,42 @@ pub struct Bundle<S> {
     last_read: Mutex<Option<(usize, Arc<Vec<u8>>)>>,
 }
 
-/// Reads the seek table from a source's end.
+/// What the seek table says, and what was read with it.
+pub(super) struct Table {
+    /// The sizes of the frames, as they are stated.
+    pub(super) sizes: Vec<FrameSize>,
+    /// The table's own length, in bytes.
+    bytes: u64,
+    file_bytes: u64,
+    /// The file's last bytes.
+    end: Vec<u8>,
+}
+
+impl Table {
+    /// Reads the table at a source's end.
+    pub(super) fn read<S: Source + ?Sized>(source: &S) -> Result<Self, Error> {
+        let file_bytes = source.size().map_err(Error::io("reading the bundle's size"))?;
+        let first = file_bytes.min(FIRST_READ_BYTES);
+        let mut end = vec![0; first as usize];
+        source.read_at(&mut end, file_bytes - first).map_err(Error::io("reading the bundle's end"))?;
+        let table_fault = |fault: seekable::TableFault| Finding::new(Code::Table, "seek table", fault);
+        let footer = end.last_chunk::<FOOTER_BYTES>().ok_or(table_fault(seekable::TableFault::Magic))?;
+        let bytes = FIXED_BYTES + seekable::decode_footer(footer).map_err(table_fault)? * ENTRY_BYTES;
+        if bytes as u64 > file_bytes {
+            return Err(table_fault(seekable::TableFault::Malformed("longer than the file")).into());
+        }
+        if bytes > end.len() {
+            end.resize(bytes, 0);
+            source.read_at(&mut end, file_bytes - bytes as u64).map_err(Error::io("reading the bundle's table"))?;
+        }
+        let sizes = seekable::decode(&end[end.len() - bytes..]).map_err(table_fault)?;
+        Ok(Self { sizes, bytes: bytes as u64, file_bytes, end })
+    }
+}
+
+/// Reads the places of the frames from a source's end; returns them with the file's size and its last bytes.
 pub(super) fn read_frames<S: Source + ?Sized>(source: &S) -> Result<(Vec<Frame>, u64, Vec<u8>), Error> {
-    let size = source.size().map_err(Error::io("reading the bundle's size"))?;
-    let first = size.min(FIRST_READ_BYTES);
-    let mut end = vec![0; first as usize];
-    source.read_at(&mut end, size - first).map_err(Error::io("reading the bundle's end"))?;
-    let table_fault = |fault: seekable::TableFault| Finding::new(Code::Table, "seek table", fault);
-    let footer = end.last_chunk::<FOOTER_BYTES>().ok_or(table_fault(seekable::TableFault::Magic))?;
-    let table_bytes = FIXED_BYTES + seekable::decode_footer(footer).map_err(table_fault)? * ENTRY_BYTES;
-    if table_bytes as u64 > size {
-        return Err(table_fault(seekable::TableFault::Malformed("longer than the file")).into());
-    }
-    if table_bytes > end.len() {
-        end.resize(table_bytes, 0);
-        source.read_at(&mut end, size - table_bytes as u64).map_err(Error::io("reading the bundle's table"))?;
-    }
-    let sizes = seekable::decode(&end[end.len() - table_bytes..]).map_err(table_fault)?;
+    let Table { sizes, bytes, file_bytes, end } = Table::read(source)?;
     let mut frames = Vec::with_capacity(sizes.len());
     let (mut packed_at, mut plain_at) = (0, 0);
     for size in sizes {
@@ -84,17 +103,21 @@ pub(super) fn read_frames<S: Source + ?Sized>(source: &S) -> Result<(Vec<Frame>,
         packed_at += u64::from(size.packed);
         plain_at += u64::from(size.plain);
     }
-    if packed_at + table_bytes as u64 != size {
-        let detail = format!("expected a file of {} bytes, found {size}", packed_at + table_bytes as u64);
+    if packed_at + bytes != file_bytes {
+        let detail = format!("expected a file of {} bytes, found {file_bytes}", packed_at + bytes);
         return Err(Finding::new(Code::Table, "seek table", detail).into());
     }
-    Ok((frames, size, end))
+    Ok((frames, file_bytes, end))
+}
+
+/// Says where in the file a frame lies.
+pub(super) fn frame_place(frame: &Frame) -> String {
+    format!("bytes {}..{}", frame.packed_at, frame.packed_at + u64::from(frame.size.packed))
 }
 
 /// Returns a frame's finding.
 pub(super) fn frame_finding(frame: &Frame, fault: impl std::fmt::Display) -> Finding {
-    let from = frame.packed_at;
-    Finding::new(Code::Frame, format!("bytes {from}..{}", from + u64::from(frame.size.packed)), fault)
+    Finding::new(Code::Frame, frame_place(frame), fault)
 }
 
 /// Reads and decodes one frame into `plain`; `packed` is room to work in.
@@ -138,6 +161,20 @@ impl<S: Source> Bundle<S> {
             return Err(finding.into());
         }
         let manifest = manifest.ok_or_else(|| Finding::new(Code::Manifest, "manifest.toml", "absent"))?;
+        Self::with_tail(source, frames, file_bytes, tail, manifest)
+    }
+
+    /// Makes a bundle of its frames and of what its last one holds.
+    ///
+    /// # Errors
+    /// Where the head of the index is malformed, or has another number of blocks than the manifest's articles make.
+    pub(super) fn with_tail(
+        source: S,
+        frames: Vec<Frame>,
+        file_bytes: u64,
+        tail: Tail,
+        manifest: Manifest,
+    ) -> Result<Self, Error> {
         let head = Head::decode(&tail.head).map_err(|fault| Finding::new(Code::Index, index::HEAD, fault))?;
         let (articles, blocks) = (manifest.articles.div_ceil(BLOCK_ARTICLES as u64), head.blocks.len() as u64);
         if articles != blocks || blocks == 0 {

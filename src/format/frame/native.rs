@@ -1,6 +1,6 @@
 //! Frames compressed and decoded by the zstd of C.
 
-use zstd::zstd_safe::{self, CCtx, CParameter, DCtx};
+use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, InBuffer, OutBuffer, ResetDirective};
 
 use super::FrameFault;
 
@@ -66,6 +66,23 @@ impl Decoder {
         // What is left from the frame before is overwritten whole, so it need not be zeroed.
         out.resize(plain, 0);
         self.0.decompress(&mut out[..], packed).map_err(fault)
+    }
+
+    /// Decodes the first bytes of a frame, so many as `out` has room for; returns how many there were.
+    pub(super) fn begin(&mut self, packed: &[u8], out: &mut [u8]) -> Result<usize, FrameFault> {
+        let mut input = InBuffer::around(packed);
+        let mut output = OutBuffer::around(out);
+        self.0.reset(ResetDirective::SessionOnly).map_err(fault)?;
+        loop {
+            let before = (input.pos(), output.pos());
+            let left = self.0.decompress_stream(&mut output, &mut input).map_err(fault)?;
+            if left == 0 || output.pos() == output.capacity() || before == (input.pos(), output.pos()) {
+                break;
+            }
+        }
+        let found = output.pos();
+        self.0.reset(ResetDirective::SessionOnly).map_err(fault)?;
+        Ok(found)
     }
 }
 

@@ -28,4 +28,17 @@ impl Decoder {
             Err(FrameFault::Decode("Restored data doesn't match checksum"))
         }
     }
+    /// Decodes the first bytes of a frame, so many as `out` has room for; returns how many there were.
+    pub(super) fn begin(&mut self, packed: &[u8], out: &mut [u8]) -> Result<usize, FrameFault> {
+        let corrupt = FrameFault::Decode("Data corruption detected");
+        let mut decoder = StreamingDecoder::new(packed).map_err(|_| corrupt.clone())?;
+        let mut found = 0;
+        while found < out.len() {
+            match decoder.read(&mut out[found..]).map_err(|_| corrupt.clone())? {
+                0 => break,
+                len => found += len,
+            }
+        }
+        Ok(found)
+    }
 }

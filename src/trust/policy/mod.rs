@@ -74,6 +74,9 @@ pub enum PolicyFault {
         /// The one it names.
         found: String,
     },
+    /// It states a head of the log that its leaf does not come after.
+    #[error("is of a policy that was made on a later log")]
+    LaterLog,
     /// It is not the version that comes next.
     #[error("is version {found}, expected {expected}")]
     Version {

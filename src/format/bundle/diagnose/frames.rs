@@ -1,12 +1,10 @@
 //! Finding the frames of a bundle that may be damaged: by their own headers, and by the table where those are lost.
 
 use crate::finding::{Code, Finding};
-use crate::format::bundle::open::{Frame, read_frames};
+use crate::format::bundle::open::{Frame, Table, read_frames};
 use crate::format::bundle::{Error, Source};
-use crate::format::frame::{self, MAX_FRAME_BYTES, max_packed};
-use crate::format::seekable::FrameSize;
-use crate::format::tar::{self, Entry};
-use crate::format::{bagit, seekable};
+use crate::format::frame::{self, FrameDecoder, MAX_FRAME_BYTES, max_packed};
+use crate::format::seekable::{self, FrameSize};
 use crate::run::Run;
 
 /// What the seek table begins with.
@@ -16,6 +14,8 @@ const WINDOW_BYTES: usize = max_packed(MAX_FRAME_BYTES) as usize;
 /// Headers of blocks that may be read in vain, for each byte of the file and in any case: against files full of false beginnings.
 const FALSE_BLOCKS_A_BYTE: u64 = 1;
 const FALSE_BLOCKS: u64 = 1 << 20;
+/// Bytes of content that cost as much to decode in vain as the header of a block to read.
+const BYTES_A_BLOCK: u64 = 64;
 
 /// Returns the frames to examine, in order; notes what is wrong with the table, and the bytes that belong to no frame.
 pub(super) fn find<S: Source>(source: &S, findings: &mut Vec<Finding>, run: Run<'_>) -> Result<Vec<Frame>, Error> {
@@ -35,13 +35,18 @@ pub(super) fn find<S: Source>(source: &S, findings: &mut Vec<Finding>, run: Run<
         window: Window { source, size, bytes: Vec::new(), at: 0 },
         table: table.as_deref(),
         end,
+        decoder: FrameDecoder::default(),
+        plain: Vec::new(),
         budget: FALSE_BLOCKS + size.saturating_mul(FALSE_BLOCKS_A_BYTE),
         frames: Vec::new(),
         gaps: Vec::new(),
         plain_at: 0,
     };
     walk.run(run)?;
-    let Walk { frames, gaps, .. } = walk;
+    let Walk { mut frames, gaps, .. } = walk;
+    if table.is_none() {
+        make_room(source, &mut frames)?;
+    }
     match &table {
         Some(table) if *table != frames => {
             findings.push(Finding::new(Code::Table, "seek table", "does not say where the frames are"));
@@ -58,12 +63,21 @@ pub(super) fn find<S: Source>(source: &S, findings: &mut Vec<Finding>, run: Run<
     Ok(frames)
 }
 
-/// Says whether a plain frame begins like a tail: with the header of `bagit.txt`.
-pub(super) fn begins_tail(plain: &[u8]) -> bool {
-    match tar::decode_header(plain) {
-        Ok(Entry::File { path, .. }) => path.split(|&b| b == b'/').nth(1) == Some(bagit::BAGIT.as_bytes()),
-        _ => false,
+/// Leaves room in the tar for frames that are lost: where a table that does not fit the file has just these frames and others in one place
+/// between them.
+fn make_room<S: Source>(source: &S, frames: &mut [Frame]) -> Result<(), Error> {
+    let stated = match Table::read(source) {
+        Ok(table) => table.sizes,
+        Err(Error::Damaged(_)) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let Some(lost) = stated.len().checked_sub(frames.len()) else { return Ok(()) };
+    let before = frames.iter().zip(&stated).take_while(|(frame, size)| frame.size == **size).count();
+    if frames[before..].iter().zip(&stated[before + lost..]).all(|(frame, size)| frame.size == *size) {
+        let room: u64 = stated[before..before + lost].iter().map(|size| u64::from(size.plain)).sum();
+        frames[before..].iter_mut().for_each(|frame| frame.plain_at += room);
     }
+    Ok(())
 }
 
 /// Says whether what begins at `from` looks like a damaged table.
@@ -99,6 +113,8 @@ struct Walk<'a, S> {
     table: Option<&'a [Frame]>,
     /// Where the frames end, by the table.
     end: u64,
+    decoder: FrameDecoder,
+    plain: Vec<u8>,
     budget: u64,
     frames: Vec<Frame>,
     /// Bytes that belong to no frame.
@@ -149,15 +165,27 @@ impl<S: Source> Walk<'_, S> {
             self.budget = self.budget.saturating_sub(blocks as u64 + 1);
         }
         let found = found.map(|(len, plain)| FrameSize { packed: len as u32, plain: plain as u32 });
-        match (found, stated) {
-            // A changed header of a block leads astray: the table is right if it leads to a frame and the header does not.
-            (Some(own), Some(stated)) if own != stated => {
-                let leads = |size: FrameSize| self.leads(at + u64::from(size.packed));
-                Ok(Some(if leads(stated) && !leads(own) { stated } else { own }))
-            }
-            (Some(own), _) => Ok(Some(own)),
-            (None, stated) => Ok(stated),
+        let Some(own) = found else { return Ok(stated) };
+        if stated == Some(own) || self.leads(at + u64::from(own.packed)) {
+            return Ok(Some(own));
         }
+        // A changed header of a block leads astray, and so do bytes that are lost: into the frame behind, which must not be lost with them.
+        match stated.filter(|size| self.leads(at + u64::from(size.packed))) {
+            Some(stated) => Ok(Some(stated)),
+            None => Ok(self.is_whole(at, own)?.then_some(own).or(stated)),
+        }
+    }
+
+    /// Says whether the frame at `at` decodes.
+    fn is_whole(&mut self, at: u64, size: FrameSize) -> Result<bool, Error> {
+        let cost = u64::from(size.plain) / BYTES_A_BLOCK;
+        if cost > self.budget {
+            self.budget = 0;
+            return Ok(false);
+        }
+        self.budget -= cost;
+        let packed = &self.window.from(at)?[..size.packed as usize];
+        Ok(self.decoder.decode(packed, u64::from(size.plain), &mut self.plain).is_ok())
     }
 
     /// Returns what the table says of the frame at `at`.
@@ -170,7 +198,8 @@ impl<S: Source> Walk<'_, S> {
     /// Says whether a frame begins at `at`, or the frames end there.
     fn leads(&self, at: u64) -> bool {
         let mut magic = [0; 4];
-        at == self.end || (self.window.source.read_at(&mut magic, at).is_ok() && magic == frame::MAGIC)
+        at == self.end
+            || (self.window.source.read_at(&mut magic, at).is_ok() && [frame::MAGIC, TABLE_MAGIC].contains(&magic))
     }
 
     /// Returns the next place after `at` where a frame may begin: by the bytes, or by the table.

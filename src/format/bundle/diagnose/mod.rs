@@ -1,10 +1,13 @@
 //! Saying of a damaged bundle everything that is wrong with it, and which articles are whole.
 //!
 //! Slower than [`super::prove`] and of one thread, but it never stops at the first fault. The frames are found once, by their own headers
-//! and the table; the tail is the last of them, and what it says of signatures and contents is all that is believed. The tar is walked
-//! header by header and taken up again after a gap. Time grows with the file, memory is bounded by a frame and the checksum list.
+//! and the table. Some of them are tails: what these say of signatures and contents is all that is believed, and a list that is damaged is
+//! believed block by block. The tar is walked header by header and taken up again after a gap. Time grows with the file, memory is bounded
+//! by a frame, the tails and the checksum lists.
 
 mod frames;
+mod list;
+mod tails;
 mod walk;
 
 use std::collections::HashMap;
@@ -14,17 +17,18 @@ use jiff::civil::DateTime;
 use crate::digest::Digest;
 use crate::finding::{Code, Finding};
 use crate::format::checksums::{self, ChecksumList};
-use crate::format::frame::FrameDecoder;
 use crate::format::index::{self, Head};
-use crate::format::manifest::{self, Manifest};
+use crate::format::manifest::Manifest;
 use crate::format::times;
 use crate::ids::BundleId;
 use crate::run::Run;
 
-use super::open::{Frame, frame_finding, read_frame};
+use super::open::{Frame, frame_finding};
 use super::read::{content_findings, list_findings};
 use super::{Contents, Error, Source, Tail};
 
+use tails::{Found, Tails};
+pub use tails::{Judge, Judged, MAX_BUNDLES};
 pub use walk::Salvor;
 use walk::{Walk, walk};
 
@@ -57,7 +61,9 @@ pub struct Report {
     pub manifest: Option<Manifest>,
     /// Everything wrong, in order of the checks.
     pub findings: Vec<Finding>,
-    /// The checksum list, if it is the one that the manifest names.
+    /// Whether the signatures count, where that was asked.
+    pub counts: bool,
+    /// The checksum list, if it is the one that the manifest names; else those of its lines that the manifest's root proves.
     pub list: Option<ChecksumList>,
     /// What is known of the file of each of its lines.
     pub states: Vec<FileState>,
@@ -75,82 +81,168 @@ impl Report {
         self.manifest.as_ref()?;
         self.tail.as_ref().map(|tail| BundleId(Digest::of(&tail.manifest)))
     }
+
+    /// Says whether the checksum list, or some of it, is lost.
+    pub fn is_partial(&self) -> bool {
+        match (&self.list, &self.manifest) {
+            (Some(list), Some(manifest)) => list.len() as u64 != manifest.files,
+            _ => true,
+        }
+    }
 }
 
 /// A salvor that keeps nothing.
-#[derive(Debug, Clone, Copy)]
-pub struct KeepNothing;
+struct KeepNothing;
 
 impl Salvor for KeepNothing {}
 
 /// Examines every byte of a bundle and reports all that is wrong with it.
 ///
 /// # Errors
-/// Only where the source cannot be read, the salvor fails, or the watch asks to stop: damage is in the report.
-pub fn diagnose<S: Source>(source: &S, salvor: &mut dyn Salvor, run: Run<'_>) -> Result<Report, Error> {
-    let mut report =
-        Report { file_bytes: source.size().map_err(Error::io("reading the bundle's size"))?, ..Report::default() };
-    let frames = frames::find(source, &mut report.findings, run)?;
-    let before_tail = find_tail(source, &frames, &mut report)?;
-    let walk = walk(source, before_tail, report.tail.as_ref(), report.manifest.as_ref(), salvor, run)?;
-    report.findings.extend(walk.findings.iter().cloned());
-    if let Some(list) = believed_list(report.manifest.as_ref(), walk.list.as_deref(), &mut report.findings) {
-        compare(list, &walk, &mut report);
-    }
-    report.findings.sort_by_key(|finding| finding.code);
-    report.findings.dedup();
-    Ok(report)
+/// Only where the source cannot be read, or the watch asks to stop: damage is in the report.
+pub fn diagnose<S: Source>(source: &S, run: Run<'_>) -> Result<Report, Error> {
+    let reports = Remains::of(source, |frames, findings| tails::last(source, frames, findings), run)?.reports(run)?;
+    Ok(reports.into_iter().next_back().unwrap_or_default())
 }
 
-/// Reads the tail, the last of the frames; returns the frames before it.
-fn find_tail<'a, S: Source>(source: &S, frames: &'a [Frame], report: &mut Report) -> Result<&'a [Frame], Error> {
-    let absent = |what: &str| Finding::new(Code::Manifest, manifest::NAME, what);
-    let Some((last, before)) = frames.split_last() else {
-        report.findings.push(absent("there is no frame to hold it"));
-        return Ok(frames);
-    };
-    let mut plain = Vec::new();
-    match read_frame(source, last, &mut FrameDecoder::default(), &mut Vec::new(), &mut plain) {
-        Ok(()) if frames::begins_tail(&plain) => {
-            let (tail, findings) = Tail::decode(&plain);
-            report.findings.extend(findings);
-            let (manifest, findings) = tail.manifest();
-            report.findings.extend(findings);
-            (report.tail, report.manifest) = (Some(tail), manifest);
-            Ok(before)
+/// What is left of a file that held a bundle, or several.
+pub struct Remains<'a, S> {
+    source: &'a S,
+    frames: Vec<Frame>,
+    tails: Tails,
+    findings: Vec<Finding>,
+    file_bytes: u64,
+}
+
+impl<'a, S: Source> Remains<'a, S> {
+    /// Finds frames and tails. The bundles are those whose signatures count; where there is none, the last one; with `unsigned`, all.
+    ///
+    /// # Errors
+    /// Only where the source cannot be read, or the watch asks to stop.
+    pub fn find(source: &'a S, judge: &Judge<'_>, unsigned: bool, run: Run<'_>) -> Result<Self, Error> {
+        Self::of(source, |frames, findings| tails::all(source, frames, judge, unsigned, findings, run), run)
+    }
+
+    fn of(
+        source: &'a S,
+        tails: impl FnOnce(&[Frame], &mut Vec<Finding>) -> Result<Tails, Error>,
+        run: Run<'_>,
+    ) -> Result<Self, Error> {
+        let file_bytes = source.size().map_err(Error::io("reading the bundle's size"))?;
+        let mut findings = Vec::new();
+        let frames = frames::find(source, &mut findings, run)?;
+        let tails = tails(&frames, &mut findings)?;
+        Ok(Self { source, frames, tails, findings, file_bytes })
+    }
+
+    /// Says whether the file is one bundle, however damaged: nothing of another was found in it.
+    pub fn is_one(&self) -> bool {
+        match (&self.tails.found[..], &self.tails.ends[..]) {
+            ([], []) => true,
+            ([found], [end]) => found.frame == *end && end + 1 == self.frames.len(),
+            _ => false,
         }
-        Ok(()) => {
-            report.findings.push(absent("the tail is absent"));
-            Ok(frames)
+    }
+
+    /// Reports on each bundle, in order of the file. There is at least one report, and the last one has what is wrong with the file.
+    ///
+    /// # Errors
+    /// Only where the source cannot be read, or the watch asks to stop.
+    pub fn reports(&self, run: Run<'_>) -> Result<Vec<Report>, Error> {
+        let mut walk = walk(self.source, &self.frames, &self.tails, self.file_bytes, &mut KeepNothing, run)?;
+        let mut reports = Vec::new();
+        for found in &self.tails.found {
+            let mut report = Report {
+                tail: Some(found.tail.clone()),
+                manifest: found.manifest.clone(),
+                findings: [&found.findings[..], &found.judged.findings].concat(),
+                counts: found.judged.counts,
+                file_bytes: self.file_bytes,
+                ..Report::default()
+            };
+            if let Some((list, is_whole)) = self.list(found, &mut walk, &mut report.findings)? {
+                compare(list, is_whole, &walk, self.is_one(), &mut report);
+            }
+            reports.push(report);
         }
-        Err(error) => {
-            report.findings.push(damaged(last, error)?);
-            report.findings.push(absent("the tail cannot be read"));
-            Ok(before)
+        if reports.is_empty() {
+            let mut report = Report { file_bytes: self.file_bytes, ..Report::default() };
+            report.findings.push(list_fault(if walk.has_list { "no manifest names it" } else { UNREADABLE }));
+            reports.push(report);
         }
+        if let Some(last) = reports.last_mut() {
+            last.findings.extend(self.findings.iter().cloned());
+            last.findings.append(&mut walk.findings);
+        }
+        for report in &mut reports {
+            report.findings.sort_by_key(|finding| finding.code);
+            report.findings.dedup();
+        }
+        Ok(reports)
+    }
+
+    /// Hands all files that are found to `salvor`.
+    ///
+    /// # Errors
+    /// Where the source cannot be read, the salvor fails, or the watch asks to stop.
+    pub fn walk(&self, salvor: &mut dyn Salvor, run: Run<'_>) -> Result<(), Error> {
+        walk(self.source, &self.frames, &self.tails, self.file_bytes, salvor, run).map(|_| ())
+    }
+
+    /// Returns the checksum list that a bundle's manifest names, and whether it is whole; where it is damaged, that made anew, or what the
+    /// manifest's root proves of it.
+    fn list(
+        &self,
+        found: &Found,
+        walk: &mut Walk,
+        findings: &mut Vec<Finding>,
+    ) -> Result<Option<(ChecksumList, bool)>, Error> {
+        let named = found.manifest.as_ref().map(|manifest| manifest.checksums);
+        let of_same = |other: &&Found| other.manifest.as_ref().map(|manifest| manifest.checksums) == named;
+        let bytes = match named {
+            Some(digest) if self.tails.found.iter().filter(of_same).count() > 1 => walk.named.get(&digest).cloned(),
+            Some(digest) => walk.named.remove(&digest),
+            None => None,
+        };
+        if let Some(bytes) = bytes {
+            return Ok(match ChecksumList::decode(bytes) {
+                Ok(list) => Some((list, true)),
+                Err(fault) => {
+                    findings.push(list_fault(fault));
+                    None
+                }
+            });
+        }
+        findings.push(list_fault(match (walk.has_list, named) {
+            (false, _) => UNREADABLE,
+            (true, None) => "no manifest names it",
+            (true, Some(_)) => "not the one that the manifest names",
+        }));
+        let tar = self.tails.ends.partition_point(|&end| end < found.frame);
+        let from = tar.checked_sub(1).map_or(0, |before| self.tails.ends[before] + 1);
+        let (frames, tail) = (&self.frames[from..found.frame], &self.frames[found.frame]);
+        let mut lost = Vec::new();
+        let proved = list::proved(self.source, frames, tail, found, &mut lost)?;
+        if let Some(remade) = named.and_then(|digest| list::remade(proved.as_ref(), &walk.seen, tar, &digest)) {
+            return Ok(Some((remade, true)));
+        }
+        findings.append(&mut lost);
+        Ok(proved.map(|list| (list, false)))
     }
 }
 
-/// Takes the checksum list that was found, if it is the one that the manifest names.
-fn believed_list(
-    manifest: Option<&Manifest>,
-    found: Option<&[u8]>,
-    findings: &mut Vec<Finding>,
-) -> Option<ChecksumList> {
-    let mut fault = |detail: String| {
-        findings.push(Finding::new(Code::Checksums, checksums::NAME, detail));
-        None
-    };
-    let Some(bytes) = found else { return fault("absent, or it cannot be read".into()) };
-    let Some(manifest) = manifest else { return fault("no manifest names it".into()) };
-    if Digest::of(bytes) != manifest.checksums {
-        return fault("not the one that the manifest names".into());
-    }
-    ChecksumList::decode(bytes.to_vec()).map_err(|error| fault(error.to_string())).ok()
+/// What is said of a checksum list of which no whole one was found.
+const UNREADABLE: &str = "absent, or it cannot be read";
+
+fn list_fault(detail: impl std::fmt::Display) -> Finding {
+    Finding::new(Code::Checksums, checksums::NAME, detail)
 }
 
 /// Holds what was seen against the list, and the list, the articles and the index against the manifest.
-fn compare(list: ChecksumList, walk: &Walk, report: &mut Report) {
+///
+/// Where the file `is_one` bundle, every file that was found must be one of the list, in its place. In a file of several bundles it may be
+/// another's; and of two files of one path it is the one whose bytes fit. A list that is not whole says nothing of files that it lacks.
+fn compare(list: ChecksumList, is_whole: bool, walk: &Walk, is_one: bool, report: &mut Report) {
     let lines: HashMap<&str, usize> = (0..list.len()).map(|line| (list.path(line), line)).collect();
     let mut states = vec![FileState::Missing; list.len()];
     let mut sizes: Vec<Option<u64>> = vec![None; list.len()];
@@ -158,31 +250,34 @@ fn compare(list: ChecksumList, walk: &Walk, report: &mut Report) {
     let mut before = None;
     for file in &walk.seen {
         let Some(&line) = lines.get(file.path.as_str()) else {
-            report.findings.push(Finding::new(Code::Extra, &file.path, "not in the checksum list"));
+            if is_one && is_whole {
+                report.findings.push(Finding::new(Code::Extra, &file.path, "not in the checksum list"));
+            }
             continue;
         };
-        if sizes[line].is_some() {
+        let is_second = sizes[line].is_some();
+        let place = (list.is_metadata(line), line);
+        if is_one && is_second {
             report.findings.push(Finding::new(Code::Tar, &file.path, "stands twice in the tar"));
-            continue;
+        } else if is_one && before.is_some_and(|before| before >= place) {
+            report.findings.push(Finding::new(Code::Tar, &file.path, "does not stand in its place in the tar"));
         }
-        sizes[line] = Some(file.size);
-        states[line] = match file.digest {
-            Some(digest) if digest == list.digest(line) => FileState::Whole,
-            found => {
-                let detail = match found {
+        if !is_second {
+            before = Some(place);
+        }
+        if file.digest != Some(list.digest(line)) {
+            if !is_second && (is_one || file.digest.is_none()) {
+                let detail = match file.digest {
                     Some(digest) => format!("expected sha256 {}, found {digest}", list.digest(line)),
                     None => "part of it could not be read".to_owned(),
                 };
                 report.findings.push(Finding::new(Code::Content, &file.path, detail));
-                FileState::Damaged
+                (states[line], sizes[line]) = (FileState::Damaged, Some(file.size));
             }
-        };
-        let place = (list.is_metadata(line), line);
-        if before.is_some_and(|before| before >= place) {
-            report.findings.push(Finding::new(Code::Tar, &file.path, "does not stand in its place in the tar"));
+            continue;
         }
-        before = Some(place);
-        if let (FileState::Whole, true, Some(article)) = (states[line], list.is_metadata(line), list.owner(line)) {
+        (states[line], sizes[line]) = (FileState::Whole, Some(file.size));
+        if let (true, Some(article)) = (list.is_metadata(line), list.owner(line)) {
             match &file.id {
                 Some(Ok(id)) => ids[article] = Some(id.as_deref()),
                 Some(Err(fault)) => {
@@ -197,12 +292,12 @@ fn compare(list: ChecksumList, walk: &Walk, report: &mut Report) {
         report.findings.push(Finding::new(Code::Missing, list.path(line), "in the checksum list, not in the bundle"));
     }
     if let Some(manifest) = report.manifest.clone() {
-        let of_list = list_findings(&list, &manifest);
-        let sound = of_list.is_empty();
+        let of_list = if is_whole { list_findings(&list, &manifest) } else { Vec::new() };
+        let sound = is_one && is_whole && of_list.is_empty();
         report.findings.extend(of_list);
         let sizes: Option<Vec<u64>> = sizes.into_iter().collect();
         let ids: Option<Vec<Option<Box<str>>>> = ids.into_iter().map(|id| id.map(|id| id.map(Box::from))).collect();
-        compare_times(&list, &manifest, walk, report);
+        compare_times(&list, is_whole, &manifest, walk, report);
         if let (true, Some(sizes), Some(ids)) = (sound, sizes, ids) {
             let ids = ids.into_iter().enumerate().map(|(n, id)| id.filter(|id| **id != *list.article(n))).collect();
             compare_index(list.clone(), &sizes, ids, &manifest, walk, report);
@@ -213,21 +308,36 @@ fn compare(list: ChecksumList, walk: &Walk, report: &mut Report) {
 }
 
 /// Holds the times that were found against the manifest.
-fn compare_times(list: &ChecksumList, manifest: &Manifest, walk: &Walk, report: &mut Report) {
-    let fault = match (&walk.times, manifest.times) {
+fn compare_times(list: &ChecksumList, is_whole: bool, manifest: &Manifest, walk: &Walk, report: &mut Report) {
+    let fault = match (manifest.times.map(|digest| walk.named.get(&digest)), &walk.times) {
         (None, None) => return,
-        (Some(_), None) => "the manifest does not name it".to_owned(),
-        (None, Some(_)) => "absent, or it cannot be read".to_owned(),
-        (Some(bytes), Some(expected)) if Digest::of(bytes) != expected => "not the one that the manifest names".into(),
-        (Some(bytes), Some(_)) => match times::decode(bytes, list) {
-            Ok(times) => {
-                report.times = times;
-                return;
+        (None, Some(_)) => "the manifest does not name it".to_owned(),
+        (Some(None), None) => UNREADABLE.to_owned(),
+        (Some(None), Some(_)) => "not the one that the manifest names".into(),
+        (Some(Some(bytes)), _) => {
+            let decoded = match is_whole {
+                true => times::decode(bytes, list),
+                false => times::decode(&times_of(bytes, list), list),
+            };
+            match decoded {
+                Ok(times) => {
+                    report.times = times;
+                    return;
+                }
+                Err(fault) => fault.to_string(),
             }
-            Err(fault) => fault.to_string(),
-        },
+        }
     };
     report.findings.push(Finding::new(Code::TagFile, times::NAME, fault));
+}
+
+/// Returns the lines of the times that speak of files of the list.
+fn times_of(times: &[u8], list: &ChecksumList) -> Vec<u8> {
+    let of_list = |line: &&[u8]| {
+        let path = memchr::memmem::find(line, b"  ").and_then(|at| std::str::from_utf8(&line[at + 2..]).ok());
+        path.and_then(|path| list.find(path.trim_end_matches('\n'))).is_some()
+    };
+    times.split_inclusive(|&byte| byte == b'\n').filter(of_list).collect::<Vec<_>>().concat()
 }
 
 /// Makes tree and index anew of what was found, and compares them.

@@ -1,0 +1,157 @@
+//! Two histories of one log: the evidence that is kept, and the one case in which the history that is held gives way. (FORMAT.md, "Mirrors"; P2)
+//!
+//! Where a newer policy counts, only what its head of the log covers binds: its root keys have said so. What was held above that gives way, and is
+//! kept aside whole, its bundles too: so the archive of a publisher who lost his disk, or his log key, goes on.
+
+use crate::archive::{self, History, Log, layout};
+use crate::format::checkpoint::{self, Checkpoint};
+use crate::format::fork::Fork;
+use crate::ids::LeafIndex;
+use crate::store::{Store, Write};
+
+use super::Error;
+use super::sync::{Head, Held, Work, staging};
+
+impl Work<'_> {
+    /// Judges an origin's checkpoint against what is held.
+    pub(super) fn admit(&self, store: &Store, head: &archive::Head, held: &Held) -> Result<(), Error> {
+        let (new, old) = (&head.checkpoint, &held.checkpoint);
+        let same_size_other_root = new.size == old.size && new.root != old.root;
+        if same_size_other_root || new.size < old.size {
+            // What is held may be held against it without asking the origin: its root must be ours at that size.
+            let fork = same_size_other_root || Log::new(self.mirror, old.size).root(new.size)? != new.root;
+            let proof = match fork && !same_size_other_root {
+                true => Some(prove_fork(Log::new(self.mirror, old.size), new.size)?),
+                false => None,
+            };
+            let evidence = self.keep_evidence(head, held, old, proof)?;
+            let origin = store.name();
+            return Err(if fork {
+                Error::Fork { origin, detail: format!("at {} leaves the roots differ", new.size), evidence }
+            } else {
+                Error::Rollback { origin, found: new.size, held: old.size, evidence }
+            });
+        }
+        Ok(())
+    }
+
+    /// Says why new leaves do not lead from what is held to the root that was signed: a fork, or tiles that are not the log's.
+    pub(super) fn explain(&self, head: &Head<'_>, held: &Held) -> Result<Error, Error> {
+        let (old, new) = (&held.checkpoint, &head.head.checkpoint);
+        let origin = head.store.name();
+        let mut theirs = Log::new(head.store, new.size);
+        let at_old = theirs.root(old.size).and_then(|root| Ok((root, theirs.root(new.size)?)));
+        Ok(match at_old {
+            Ok((at_old, at_new)) if at_new == new.root && at_old != old.root => {
+                let proof = prove_fork(theirs, old.size)?;
+                let evidence = self.keep_evidence(&head.head, held, new, Some(proof))?;
+                Error::Fork { origin, detail: format!("they part before leaf {}", old.size), evidence }
+            }
+            _ => {
+                let detail = format!("{origin}: its leaves do not lead to the root in its checkpoint");
+                Error::Leaf { index: LeafIndex(old.size), detail }
+            }
+        })
+    }
+
+    /// Keeps two checkpoints that do not go together, each signed by the log's key, and the proof of it beside the larger one, so that a third
+    /// person can check.
+    fn keep_evidence(
+        &self,
+        head: &archive::Head,
+        held: &Held,
+        larger: &Checkpoint,
+        proof: Option<Fork>,
+    ) -> Result<String, Error> {
+        let folder = self.mirror.path(layout::EVIDENCE).display().to_string();
+        if self.options.dry_run {
+            return Ok(folder);
+        }
+        for (checkpoint, note) in [(&head.checkpoint, Some(&head.note)), (&held.checkpoint, held.note.as_ref())] {
+            let Some(note) = note else { continue };
+            self.mirror.put(&layout::evidence(checkpoint), note.to_string().as_bytes(), Write::Replace)?;
+        }
+        if let Some(proof) = proof {
+            let place = format!("{}.fork", layout::evidence(larger));
+            self.mirror.put(&place, proof.to_string().as_bytes(), Write::Replace)?;
+        }
+        Ok(folder)
+    }
+
+    /// P2: says whether what is held gives way to another history: by a version of the policy that counts there, is newer than the one here, and
+    /// was made on a head that both have.
+    pub(super) fn gives_way(&self, head: &Head<'_>, held: &Held) -> Result<bool, Error> {
+        let (name, pin) = (self.options.name, self.options.pin);
+        let folder = tempfile::tempdir().map_err(staging)?;
+        let (staged, nothing) = (&Store::new(folder.path()), Store::new(&folder.path().join("nothing")));
+        let (old, new) = (&held.checkpoint, &head.head.checkpoint);
+        let ours = History::read(&mut Log::new(self.mirror, old.size), name, pin, self.mirror, self.run)?;
+        self.stage(head, &Held::none(name), staged)?;
+        let papers: [&Store; 2] = [self.mirror, head.store];
+        let mut log = Log::over(&nothing, staged, new.size);
+        let vouched =
+            head.head.clone().vouched(&mut log, name, pin, &papers as &dyn archive::history::Papers, self.run);
+        let Ok(theirs) = vouched else { return Ok(false) };
+        let Some(policy) = theirs.authority().policy() else { return Ok(false) };
+        let known = ours.authority.policy().map_or(0, |policy| policy.version);
+        let same = |version: &u64| {
+            ours.policies.get(version).map(|(_, digest)| digest)
+                == theirs.history.policies.get(version).map(|(_, digest)| digest)
+        };
+        let stated = &policy.log;
+        Ok(policy.version > known
+            && ours.policies.keys().all(same)
+            && stated.size <= old.size
+            && Log::new(self.mirror, old.size).root(stated.size)? == stated.root)
+    }
+
+    /// Puts the history that gives way aside: from here on the mirror is one whose first sync has begun.
+    pub(super) fn set_aside(&mut self, head: &Head<'_>, held: &Held, history: &History) -> Result<(), Error> {
+        let old = &held.checkpoint;
+        let evidence = self.keep_evidence(&head.head, held, old, None)?;
+        let ours = History::read(
+            &mut Log::new(self.mirror, old.size),
+            self.options.name,
+            self.options.pin,
+            self.mirror,
+            self.run,
+        )?;
+        let folder = layout::gave_way(old);
+        for logged in ours.bundles.iter().filter(|logged| history.bundle(logged.id).is_none()) {
+            let place = layout::bundle_folder(logged.id);
+            if self.mirror.path(&place).is_dir() {
+                self.mirror.adopt(&self.mirror.path(&place), &format!("{folder}/{place}"))?;
+            }
+        }
+        self.mirror.put(layout::BEGUN, format!("{}\n", self.options.name).as_bytes(), Write::Replace)?;
+        self.mirror.remove(layout::HEADER)?;
+        put_log_aside(self.mirror, old)?;
+        self.report.gave_way = Some((evidence, self.mirror.path(&folder).display().to_string()));
+        Ok(())
+    }
+}
+
+/// Finishes what a kill cut off after the history that is held began to give way: a mirror without its header and with a checkpoint of its own.
+pub(super) fn finish_giving_way(mirror: &Store, name: &crate::ids::Origin) -> Result<(), Error> {
+    if mirror.exists(layout::HEADER) || !mirror.exists(layout::HELD) {
+        return Ok(());
+    }
+    let note = crate::keys::Note::parse(&mirror.read(layout::HELD, checkpoint::MAX_CHECKPOINT_BYTES)?)?;
+    put_log_aside(mirror, &archive::read_checkpoint(note.text(), name)?)
+}
+
+/// Puts tiles and checkpoint of a log aside; the checkpoint that was held goes last, since it tells that this was begun.
+fn put_log_aside(mirror: &Store, old: &Checkpoint) -> Result<(), Error> {
+    let folder = layout::gave_way(old);
+    for place in [layout::TILES, checkpoint::NAME] {
+        if mirror.path(place).symlink_metadata().is_ok() {
+            mirror.adopt(&mirror.path(place), &format!("{folder}/{place}"))?;
+        }
+    }
+    Ok(mirror.remove(layout::HELD)?)
+}
+
+/// Proves what a log's root was at a smaller size.
+fn prove_fork(mut log: Log<'_>, size: u64) -> Result<Fork, Error> {
+    Ok(Fork { size, root: log.root(size)?, hashes: log.consistency(size)? })
+}
