@@ -55,14 +55,14 @@ def is_key(parse):
 
 
 class Trust:
-    """Whom to trust for an archive, as its trust.json states it; with no log key there, whom it names itself."""
+    """Whom to trust for an archive, as its trust.json states it; if that is nobody, whom it names itself."""
 
     def __init__(self, path):
         folder = os.path.dirname(os.path.abspath(path))
         stated = json.loads(archive_reader.read(path + ".trust.json", archive_reader.NOTE) or "{}")
         self.open, self.at = stated.get("open"), stated.get("at", int(time.time()))
         lines, self.log_lines = stated.get("keys", []), stated.get("log_keys", [])
-        if not self.log_lines:
+        if not any(map(stated.get, ("keys", "log_keys", "policies"))):
             lines, self.log_lines = ([line.decode() for line in each] for each in named_by(path))
         self.lines = lines + self.log_lines
         self.policies = [os.path.join(folder, name) for name in stated.get("policies", [])]
