@@ -561,7 +561,6 @@ OPEN = {
     "documents: named (README.txt|FORMAT.md)": "the binary takes a document of this name, of which no leaf is",
     "next_policies: byte order mark": "the binary passes over a byte order mark",
     "withdrawals: ids, another": "to the binary the whole statement is void, not only its pair",
-    "withdrawals: the rest is absent, the old one there": "the binary reads the old one; the text is silent",
     "witnesses: one, none needed.*": "the text does not say what a quorum is where none is needed",
 }
 
