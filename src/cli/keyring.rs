@@ -188,8 +188,10 @@ pub(super) fn read_policy(path: &Path) -> Result<Policy, Failure> {
 
 /// Returns the key to believe of the log that an archive calls its own: the one named, else one trusted by configuration.
 pub(super) fn log_key(args: &TrustArgs, claimed: &VerifierKey, ui: &Ui) -> Result<VerifierKey, Failure> {
-    let found = log_keys(args, claimed.name(), ui)?.into_iter().find(|key| args.log_key.is_some() || key == claimed);
-    found.ok_or_else(|| {
+    // What the archive says is a label: after its log's key has changed it may name the old one still.
+    let trusted = log_keys(args, claimed.name(), ui)?;
+    let found = trusted.iter().find(|key| args.log_key.is_some() || *key == claimed).or(trusted.last());
+    found.cloned().ok_or_else(|| {
         Failure::no(format!("the log of {} is not trusted here", claimed.name())).hint(format!(
             "it calls its key {claimed}: compare that with its owner, then trust it with `vellum key trust LINE`, or name it with `--log-key`"
         ))

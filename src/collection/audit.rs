@@ -122,10 +122,10 @@ struct Checked {
     bytes: u64,
 }
 
-/// Checks a bundle: the newest of its forms that is there and whole makes it complete, damage to others is reported all the same.
+/// Checks a bundle: any of its forms that is there and whole makes it complete, damage to others is reported all the same.
 fn check_bundle(archive: &Archive, history: &History, logged: &LoggedBundle, run: Run<'_>) -> Result<Checked, Error> {
     let mut checked = Checked { findings: Vec::new(), bytes: 0 };
-    let mut absent = None;
+    let (mut absent, mut complete, mut files) = (None, false, HashSet::new());
     for form in logged.credible() {
         let place = layout::bundle(logged.id, &form.file);
         let file = match archive.store().open(&place) {
@@ -135,15 +135,32 @@ fn check_bundle(archive: &Archive, history: &History, logged: &LoggedBundle, run
                 continue;
             }
         };
-        checked.bytes = file.size().map_err(|source| bundle::Error::Io { doing: "reading the bundle", source })?;
+        let size = file.size().map_err(|source| bundle::Error::Io { doing: "reading the bundle", source })?;
+        if size != form.size {
+            // A leaf that states another size of a file, beside one that states its own, says nothing; alone it keeps mirrors from the file.
+            if logged.forms.iter().any(|other| other.file == form.file && other.size == size) {
+                continue;
+            }
+            let detail = format!("has {size} bytes, its leaf says {}", form.size);
+            checked.findings.push(Finding::new(Code::BundleFile, &place, detail));
+            continue;
+        }
+        if !files.insert(form.file) {
+            continue;
+        }
+        checked.bytes += size;
         let findings = check_form(history, logged, (form, &place), file, run)?;
         let whole = findings.iter().all(|finding| finding.severity() == Severity::Notice);
         checked.findings.extend(findings);
-        if whole {
-            return Ok(checked);
-        }
+        complete |= whole;
     }
-    checked.findings.extend(absent);
+    if checked.findings.is_empty() && !complete {
+        let none = || {
+            let detail = "the sizes that its leaves state are more than its manifest allows";
+            Finding::new(Code::BundleMissing, layout::bundle_folder(logged.id), detail)
+        };
+        checked.findings.push(absent.unwrap_or_else(none));
+    }
     Ok(checked)
 }
 
@@ -237,8 +254,17 @@ impl Audit {
         let known: HashSet<String> =
             history.bundles.iter().filter(|bundle| bundle.replaced.is_none()).flat_map(of_bundle).collect();
         for shelf in store.list(layout::BUNDLES)? {
-            for folder in store.list(&format!("{}/{shelf}", layout::BUNDLES))? {
-                let folder = format!("{}/{shelf}/{folder}", layout::BUNDLES);
+            let shelf = format!("{}/{shelf}", layout::BUNDLES);
+            if !store.path(&shelf).is_dir() {
+                self.findings.push(Finding::new(Code::Stray, shelf, "the log does not have it"));
+                continue;
+            }
+            for folder in store.list(&shelf)? {
+                let folder = format!("{shelf}/{folder}");
+                if !store.path(&folder).is_dir() {
+                    self.findings.push(Finding::new(Code::Stray, folder, "the log does not have it"));
+                    continue;
+                }
                 for name in store.list(&folder)? {
                     let place = format!("{folder}/{name}");
                     if name.ends_with(BUNDLE_ENDING) && !known.contains(&place) {

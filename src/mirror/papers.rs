@@ -50,7 +50,8 @@ impl Work<'_> {
             let place = |key: &PublicKey| policy::signature_place(*version, &key.id().to_string());
             self.signatures(head, &keys, place, &mut files)?;
         }
-        for LoggedStatement { digest, .. } in &history.statements {
+        let counting = history.statements.iter().map(|LoggedStatement { digest, .. }| digest);
+        for digest in counting.chain(&history.refused_statements) {
             if self.mirror.statement(digest)?.is_some() {
                 continue;
             }

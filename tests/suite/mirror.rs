@@ -707,6 +707,22 @@ fn a_replacement_that_is_not_what_is_left_takes_no_place() {
 }
 
 #[test]
+fn a_statement_that_does_not_count_is_brought_along_since_it_could_be_one_that_does() {
+    let stage = Stage::gone_on();
+    let text = "format = \"vellum-withdrawal/1\"\nno = \"statement\"\n";
+    let digest = Digest::of(text.as_bytes());
+    let comment = Comment::new(Kind::Withdraw, Some(ORIGIN), digest, options().time).unwrap();
+    let signature = Signature::sign(&signer(), text.as_bytes(), &comment).unwrap();
+    let signatures = logged::keep(signer().public(), &signature).into_iter().collect();
+    let leaf = Leaf::Withdraw { statement: digest, signatures };
+    let files = vec![(layout::statement(&digest), text.as_bytes().to_vec())];
+    published(&stage.archive, Publication { leaves: vec![leaf], files, ..Publication::default() });
+    let report = stage.synced(&[stage.origin()]).unwrap();
+    assert_eq!(report.void.len(), 1, "{report:?}");
+    stage.sound(report.after);
+}
+
+#[test]
 fn what_a_withdrawal_replaced_is_kept_for_its_time_and_then_erased() {
     let stage = Stage::gone_on();
     stage.synced(&[stage.origin()]).unwrap();
@@ -1078,4 +1094,36 @@ fn killed_while_a_history_gives_way_the_mirror_goes_on_with_one_of_the_two() {
             break;
         }
     }
+}
+
+#[test]
+fn stray_files_among_the_bundles_are_a_notice_and_every_form_that_is_there_is_checked() {
+    let stage = Stage::new();
+    let place = only(&stage.archive);
+    let (shelf, folder) = (&place[..10], place.rsplit_once('/').unwrap().0);
+    assert!(shelf.starts_with("bundles/"));
+    for stray in ["bundles/.DS_Store".to_owned(), format!("{shelf}/.DS_Store"), format!("{folder}/.DS_Store")] {
+        stage.scene.write(&format!("origin/{stray}"), "x");
+    }
+    let judged = || audit(&stage.archive, &stage.archive.vouched(&stage.pin(), run()).unwrap(), run()).unwrap();
+    let found = judged();
+    assert!(found.findings.iter().all(|finding| finding.severity() == Severity::Notice), "{found:?}");
+    // The leaf of a file that has another size: no mirror would take the file.
+    let Leaf::Bundle { manifest, signatures, .. } =
+        vellum::archive::Log::new(stage.archive.store(), 1).leaf(0).unwrap()
+    else {
+        unreachable!()
+    };
+    let id = BundleId(Digest::of(manifest.to_string().as_bytes()));
+    let bytes = fs::read(stage.path().join(&place)).unwrap();
+    let bad = [&bytes[..1000], &[bytes[1000] ^ 1], &bytes[1001..]].concat();
+    let file = Digest::of(&bad);
+    let form = |size| Leaf::Bundle { manifest: manifest.clone(), size, file, signatures: signatures.clone() };
+    let files = vec![(layout::bundle(id, &file), bad.clone())];
+    published(&stage.archive, Publication { leaves: vec![form(bad.len() as u64)], files, ..Publication::default() });
+    let first = |found: vellum::collection::audit::Audit| {
+        found.findings.into_iter().find(|finding| finding.severity() == Severity::Damage).map(|f| f.to_string())
+    };
+    assert!(first(judged()).is_some(), "the newer form is damaged, the older one whole");
+    assert!(stage.synced(&[stage.origin()]).is_ok(), "any one form makes a mirror complete");
 }

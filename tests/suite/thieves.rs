@@ -308,6 +308,17 @@ const LOG_KEY: &[Row] = &[
         };
         play.in_vain(forms.map(form).to_vec(), Vec::new())
     }),
+    (7, "the log's key", "L3", "", |play| {
+        // The file that is there, of another size.
+        let Leaf::Bundle { manifest, signatures, size, file } = play.first_bundle() else { unreachable!() };
+        let (before, said) = (play.scene.run(&["verify", "--policy", "trusted.toml", "mirror"]).code, || {
+            play.scene.run(&["verify", "--policy", "trusted.toml", "mirror"])
+        });
+        let said_then = play.in_vain(vec![Leaf::Bundle { manifest, signatures, size: size + 1, file }], Vec::new());
+        let after = said();
+        assert_eq!((before, after.code), (0, 0), "{}", after.stdout);
+        said_then
+    }),
     (7, "the log's key", "L1", "no key that counts", |play| {
         let root = |manifest: &mut vellum::format::manifest::Manifest| manifest.root = Digest::of(b"another");
         play.in_vain(vec![forged(play, root, &[NOBODY])], Vec::new())

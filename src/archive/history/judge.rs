@@ -145,10 +145,12 @@ impl History {
                 Ok(statement) if statement.archive == *origin && statement.size <= leaf.0 => statement,
                 Ok(_) => {
                     void("is of a statement for another archive, or made on a later log".into());
+                    self.refused_statements.push(*digest);
                     continue;
                 }
                 Err(fault) => {
                     void(fault.to_string());
+                    self.refused_statements.push(*digest);
                     continue;
                 }
             };

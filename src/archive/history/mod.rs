@@ -48,6 +48,8 @@ pub struct History {
     pub policies: BTreeMap<u64, (LeafIndex, Digest)>,
     /// Versions of the policy that those signed who may, and that do not count all the same: each must be there, or could be one that does.
     pub refused: BTreeMap<u64, Digest>,
+    /// Statements that those signed who may, and that do not count all the same: each must be there, or could be one that does.
+    pub refused_statements: Vec<Digest>,
     /// Leaves that do not count, and why.
     pub void: Vec<(LeafIndex, String)>,
     /// What the log has and the archive lacks, by place.
