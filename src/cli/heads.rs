@@ -1,7 +1,7 @@
 //! The heads of logs that this person has seen: whoever shows an older one, or another history, is refused. (FORMAT.md, "Mirrors")
 //!
-//! `heads/<16 hex of the origin and log key>` in the configuration folder is the newest checkpoint of each log, and `.policy` beside it the version of
-//! the policy that counted then. A copy that is older on purpose is read with `--older`; two histories never are, and both checkpoints are kept. A
+//! `heads/<16 hex of the origin and log key>` in the configuration folder is the newest checkpoint of each log, under each key that the policy says
+//! it has or had, and `.policy` beside it the version of the policy that counted then. A copy that is older on purpose is read with `--older`; two histories never are, and both checkpoints are kept. A
 //! head gives way where a newer policy counts that was made below it: its root keys have said which history goes on. (P2)
 
 use std::fs;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::archive::{Archive, Vouched};
 use crate::digest::Digest;
 use crate::format::checkpoint::{Checkpoint, MAX_CHECKPOINT_BYTES};
-use crate::keys::Note;
+use crate::keys::{Note, VerifierKey};
 use crate::store::disk;
 
 use super::ui::Ui;
@@ -27,17 +27,18 @@ pub(super) fn check(archive: &Archive, vouched: &Vouched, older: bool, ui: &Ui) 
     // Who has no place for them has seen none.
     let Ok(folder) = keyring::folder(ui) else { return Ok(()) };
     let now = &vouched.checkpoint;
-    let place = folder.join("heads").join(name(vouched));
+    let places: Vec<PathBuf> = names(vouched).iter().map(|name| folder.join("heads").join(name)).collect();
     let name = archive.store().name();
-    let Some(seen) = read(&place, ui) else { return keep(&place, vouched, ui) };
+    let seen = places.iter().filter_map(|place| Some((place, read(place, ui)?))).max_by_key(|(_, seen)| seen.size);
+    let Some((place, seen)) = seen else { return keep(&places, vouched, ui) };
     let is_other = now.size < seen.size || archive.log(now).root(seen.size)? != seen.root;
-    if is_other && gives_way(&place, &seen, vouched, ui) {
-        let before = disk::read_small(&place, MAX_CHECKPOINT_BYTES, ui.run()).unwrap_or_default();
+    if is_other && gives_way(place, &seen, vouched, ui) {
+        let before = disk::read_small(place, MAX_CHECKPOINT_BYTES, ui.run()).unwrap_or_default();
         let _ = disk::put(&place.with_extension("before"), &before, ui.run());
         ui.say(format!(
             "warning: {name}: by a newer version of the policy its log has taken the place of one that was seen before"
         ));
-        return keep(&place, vouched, ui);
+        return keep(&places, vouched, ui);
     }
     if now.size < seen.size {
         if older {
@@ -60,7 +61,8 @@ pub(super) fn check(archive: &Archive, vouched: &Vouched, older: bool, ui: &Ui) 
         return Err(Failure::no(format!("{name}: its log and one that was seen here before are two histories"))
             .hint(format!("both checkpoints are kept: `vellum log compare {} {}`", place.display(), other.display())));
     }
-    if now.size > seen.size { keep(&place, vouched, ui) } else { Ok(()) }
+    let known = places.iter().all(|place| read(place, ui).is_some_and(|seen| seen == *now));
+    if known { Ok(()) } else { keep(&places, vouched, ui) }
 }
 
 /// P2: says whether the head that was seen gives way: only what the head of a newer policy covers binds.
@@ -70,9 +72,18 @@ fn gives_way(place: &Path, seen: &Checkpoint, vouched: &Vouched, ui: &Ui) -> boo
     vouched.authority().policy().is_some_and(|policy| policy.version > known && policy.log.size < seen.size)
 }
 
-/// Returns the file's name of a log's head.
-fn name(vouched: &Vouched) -> String {
-    let hex = Digest::of(vouched.log_key.to_string().as_bytes()).to_string();
+/// Returns the files' names of a log's head, one for each key that the log has or had: a copy of before its key changed is older all the same.
+fn names(vouched: &Vouched) -> Vec<String> {
+    let of_policy = vouched.authority().policy().map_or(&[][..], |policy| &policy.logs);
+    let mut names: Vec<String> =
+        std::iter::once(&vouched.log_key).chain(of_policy.iter().map(|log| &log.key)).map(name).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn name(log_key: &VerifierKey) -> String {
+    let hex = Digest::of(log_key.to_string().as_bytes()).to_string();
     hex[..16].to_owned()
 }
 
@@ -82,15 +93,17 @@ fn read(place: &Path, ui: &Ui) -> Option<Checkpoint> {
     Checkpoint::parse(Note::parse(&bytes).ok()?.text()).ok()
 }
 
-fn keep(place: &PathBuf, vouched: &Vouched, ui: &Ui) -> Result<(), Failure> {
-    let folder = place.parent().map_or(Ok(()), disk::make_private_folder);
-    // A configuration that cannot be written to, of a guest say, remembers nothing, and reads all the same.
-    if folder.is_err() || fs::metadata(place).is_ok_and(|found| found.permissions().readonly()) {
-        return Ok(());
-    }
+fn keep(places: &[PathBuf], vouched: &Vouched, ui: &Ui) -> Result<(), Failure> {
     let version = vouched.authority().policy().map_or(0, |policy| policy.version);
-    // The version first: a head of a newer one than it says could be made to give way.
-    let _ = disk::put(&place.with_extension(POLICY), format!("{version}\n").as_bytes(), ui.run());
-    let _ = disk::put(place, vouched.note.to_string().as_bytes(), ui.run());
+    for place in places {
+        let folder = place.parent().map_or(Ok(()), disk::make_private_folder);
+        // A configuration that cannot be written to, of a guest say, remembers nothing, and reads all the same.
+        if folder.is_err() || fs::metadata(place).is_ok_and(|found| found.permissions().readonly()) {
+            return Ok(());
+        }
+        // The version first: a head of a newer one than it says could be made to give way.
+        let _ = disk::put(&place.with_extension(POLICY), format!("{version}\n").as_bytes(), ui.run());
+        let _ = disk::put(place, vouched.note.to_string().as_bytes(), ui.run());
+    }
     Ok(())
 }

@@ -200,7 +200,12 @@ pub(super) fn log_key(args: &TrustArgs, claimed: &VerifierKey, ui: &Ui) -> Resul
 
 /// Returns the key to believe of the log with this name.
 pub(super) fn log_key_named(args: &TrustArgs, name: &str, ui: &Ui) -> Result<VerifierKey, Failure> {
-    log_keys(args, name, ui)?.pop().ok_or_else(|| {
+    let of_policy = || {
+        let pinned = pinned_policy(&name.parse().ok()?, ui).ok().filter(|_| args.log_key.is_none())?;
+        let policy = read_policy(&pinned).ok()?;
+        policy.logs.into_iter().rfind(|log| log.retired_at.is_none()).map(|log| log.key)
+    };
+    log_keys(args, name, ui)?.pop().or_else(of_policy).ok_or_else(|| {
         Failure::no(format!("no key of the log {name:?} is trusted here"))
             .hint("get it from its owner and trust it with `vellum key trust LINE`, or name it with `--log-key`")
     })

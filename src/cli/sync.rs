@@ -18,7 +18,7 @@ use super::input::ReadArgs;
 use super::pace::Clock;
 use super::pack::now;
 use super::ui::{self, Ui};
-use super::{Answer, Failure, keyring, place};
+use super::{Answer, Failure, heads, keyring, place};
 
 /// The leaves that are named of those that do not count.
 const MAX_SHOWN: usize = 20;
@@ -143,6 +143,12 @@ fn once(args: &SyncArgs, mirror: &Store, origins: &[Store], pace: &Clock, ui: &U
     let report = sync(mirror, &options, ui.run())?;
     ui.finish();
     print(&report, mirror, args.dry_run, ui)?;
+    if !args.dry_run && report.after != report.before {
+        // What was seen elsewhere is held against a mirror too, also one that is new.
+        let archive = Archive::open(mirror.clone())?;
+        let vouched = archive.vouched(&pin, ui.run())?;
+        heads::check(&archive, &vouched, args.read.older(), ui)?;
+    }
     Ok(Answer::Yes)
 }
 
@@ -193,6 +199,9 @@ fn print(report: &SyncReport, mirror: &Store, dry_run: bool, ui: &Ui) -> Result<
     }
     if let Some(warning) = &report.warning {
         ui.say(format!("warning: not fresh: {}", warning));
+    }
+    for name in &report.absent {
+        ui.say(format!("warning: the origin has no {name} as the log has it"));
     }
     for id in &report.missing {
         ui.say(format!("warning: no origin has bundle {id} any more, and what was to take its place does not"));

@@ -146,6 +146,9 @@ struct ProposeArgs {
     /// Close the archive: nothing is added any more
     #[arg(long)]
     close: bool,
+    /// Make it on the log's first N leaves, not on all: where another history has this version, what was held beyond them gives way to it
+    #[arg(long, value_name = "N")]
+    on: Option<u64>,
     /// How old the newest cosignatures may be, in days
     #[arg(long, value_name = "DAYS")]
     max_age: Option<u32>,
@@ -360,7 +363,14 @@ fn propose(args: &ProposeArgs, ui: &Ui) -> Result<(), Failure> {
         let on_stale = if matches!(args.on_stale, StaleName::Fail) { OnStale::Fail } else { OnStale::Warn };
         changes.freshness = Some(Freshness { max_age_days, on_stale });
     }
-    let head = (opened.archive.origin(), &opened.checkpoint, &opened.log_key);
+    let mut checkpoint = opened.checkpoint.clone();
+    if let Some(size) = args.on {
+        if size > checkpoint.size {
+            return Err(Failure::new(format!("the log has {} leaves, not {size}", checkpoint.size)));
+        }
+        (checkpoint.size, checkpoint.root) = (size, opened.archive.log(&opened.checkpoint).root(size)?);
+    }
+    let head = (opened.archive.origin(), &checkpoint, &opened.log_key);
     let next = next_version(opened.history(), head, &changes).map_err(|error| {
         Failure::new(format!("the proposal does not hold: {error}"))
             .hint("`--add NAME=FILE` adds a key, `--threshold ROLE=N` says how many it takes")
@@ -439,6 +449,18 @@ fn apply(
     let before = history.authority.policy();
     if before.is_none() && opened.archive.store().exists(&policy::place(1)) {
         return Err(no_policy(&opened.archive));
+    }
+    if before.is_some_and(|before| before.digest == proposed.digest) {
+        ui.say(format!("version {} of the policy is in force already", proposed.version));
+        return Ok(());
+    }
+    let since = writer.checkpoint().size.saturating_sub(proposed.log.size);
+    if since > 0 {
+        ui.say(format!(
+            "warning: it was made on {} leaves, and {since} came since: where another history has it, they give way to that; \
+             `vellum trust propose` makes it on all of them",
+            proposed.log.size
+        ));
     }
     let ids = proposed.key_ids().chain(before.into_iter().flat_map(Policy::key_ids));
     let mut signatures = Vec::new();

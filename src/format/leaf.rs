@@ -26,6 +26,8 @@ use super::manifest::{MAX_MANIFEST_BYTES, Manifest};
 /// What lies at the top of an archive and is no document.
 const RESERVED: [&str; 8] =
     ["archive.toml", "bundles", "checkpoint", "claim", "incoming", "tile", "trust", "withdrawn"];
+/// What the names of files end with that are being written.
+const UNFINISHED: &str = ".unfinished";
 /// How each leaf begins.
 const VERSION: &str = "vellum-leaf/1";
 /// The longest leaf, in bytes: a manifest and some sixteen signatures.
@@ -256,6 +258,7 @@ fn exact<const N: usize>(text: &str) -> Option<[u8; N]> {
 fn is_document_name(name: &str) -> bool {
     let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
     !RESERVED.contains(&name)
+        && !name.ends_with(UNFINISHED)
         && name.len() <= MAX_DOCUMENT_NAME_BYTES
         && !name.starts_with('.')
         && !name.is_empty()

@@ -3,7 +3,8 @@
 //! Where a newer policy counts, only what its head of the log covers binds: its root keys have said so. What was held above that gives way, and is
 //! kept aside whole, its bundles too: so the archive of a publisher who lost his disk, or his log key, goes on.
 
-use crate::archive::{self, History, Log, layout};
+use crate::archive::history::{HistoryFault, Papers};
+use crate::archive::{self, History, Log, Pin, Vouched, layout};
 use crate::format::checkpoint::{self, Checkpoint};
 use crate::format::fork::Fork;
 use crate::ids::LeafIndex;
@@ -84,14 +85,15 @@ impl Work<'_> {
         let (name, pin) = (self.options.name, self.options.pin);
         let folder = tempfile::tempdir().map_err(staging)?;
         let (staged, nothing) = (&Store::new(folder.path()), Store::new(&folder.path().join("nothing")));
-        let (old, new) = (&held.checkpoint, &head.head.checkpoint);
-        let ours = History::read(&mut Log::new(self.mirror, old.size), name, pin, self.mirror, self.run)?;
-        self.stage(head, &Held::none(name), staged)?;
-        let papers: [&Store; 2] = [self.mirror, head.store];
-        let mut log = Log::over(&nothing, staged, new.size);
-        let vouched =
-            head.head.clone().vouched(&mut log, name, pin, &papers as &dyn archive::history::Papers, self.run);
-        let Ok(theirs) = vouched else { return Ok(false) };
+        let old = &held.checkpoint;
+        // A history that is not the one which a person vouches for binds nobody.
+        let ours = match History::read(&mut Log::new(self.mirror, old.size), name, pin, self.mirror, self.run) {
+            Err(archive::Error::History(
+                HistoryFault::OtherLog { .. } | HistoryFault::Behind { .. } | HistoryFault::Earlier { .. },
+            )) => return Ok(self.would_take(head, staged, &nothing)?.is_some()),
+            other => other?,
+        };
+        let Some(theirs) = self.would_take(head, staged, &nothing)? else { return Ok(false) };
         let Some(policy) = theirs.authority().policy() else { return Ok(false) };
         let known = ours.authority.policy().map_or(0, |policy| policy.version);
         let same = |version: &u64| {
@@ -105,19 +107,24 @@ impl Work<'_> {
             && Log::new(self.mirror, old.size).root(stated.size)? == stated.root)
     }
 
+    /// Folds the whole log of a head beside what is held; none where it is not believed.
+    fn would_take(&self, head: &Head<'_>, staged: &Store, nothing: &Store) -> Result<Option<Vouched>, Error> {
+        let (name, pin) = (self.options.name, self.options.pin);
+        self.stage(head, &Held::none(name), staged)?;
+        let papers: [&Store; 2] = [self.mirror, head.store];
+        let mut log = Log::over(nothing, staged, head.head.checkpoint.size);
+        Ok(head.head.clone().vouched(&mut log, name, pin, &papers as &dyn Papers, self.run).ok())
+    }
+
     /// Puts the history that gives way aside: from here on the mirror is one whose first sync has begun.
-    pub(super) fn set_aside(&mut self, head: &Head<'_>, held: &Held, history: &History) -> Result<(), Error> {
+    pub(super) fn set_aside(&mut self, head: &Head<'_>, held: &Held, vouched: &Vouched) -> Result<(), Error> {
         let old = &held.checkpoint;
         let evidence = self.keep_evidence(&head.head, held, old, None)?;
-        let ours = History::read(
-            &mut Log::new(self.mirror, old.size),
-            self.options.name,
-            self.options.pin,
-            self.mirror,
-            self.run,
-        )?;
+        let anyone = Pin::Anyone { log: vouched.log_key.clone() };
+        let mut log = Log::new(self.mirror, old.size);
+        let ours = History::read(&mut log, self.options.name, &anyone, self.mirror, self.run)?;
         let folder = layout::gave_way(old);
-        for logged in ours.bundles.iter().filter(|logged| history.bundle(logged.id).is_none()) {
+        for logged in ours.bundles.iter().filter(|logged| vouched.history.bundle(logged.id).is_none()) {
             let place = layout::bundle_folder(logged.id);
             if self.mirror.path(&place).is_dir() {
                 self.mirror.adopt(&self.mirror.path(&place), &format!("{folder}/{place}"))?;

@@ -4,6 +4,7 @@ use crate::archive::history::{LoggedStatement, Papers};
 use crate::archive::{DOCUMENTS, History, layout};
 use crate::digest::Digest;
 use crate::keys::PublicKey;
+use crate::store::Failed;
 use crate::trust::policy;
 
 use super::Error;
@@ -16,7 +17,7 @@ const MAX_SIGNATURE_BYTES: u64 = 16 << 10;
 
 impl Work<'_> {
     /// Reads from an origin what the mirror lacks: places and bytes.
-    pub(super) fn small_files(&self, head: &Head<'_>, history: &History) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    pub(super) fn small_files(&mut self, head: &Head<'_>, history: &History) -> Result<Vec<(String, Vec<u8>)>, Error> {
         let mut files = Vec::new();
         // What is for whoever finds the archive is ours, and never put over what is there.
         for (name, text) in DOCUMENTS {
@@ -29,12 +30,12 @@ impl Work<'_> {
             if held.is_some_and(|bytes| Digest::of(&bytes) == document.file) {
                 continue;
             }
-            let bytes = head.store.read(name, MAX_DOCUMENT_BYTES)?;
-            if Digest::of(&bytes) != document.file {
-                let detail = format!("{name} is not the document that was logged");
-                return Err(Error::Leaf { index: document.leaf, detail });
+            // A document that nobody has keeps no bundle from anybody; `verify` names it as damage.
+            match head.store.read(name, MAX_DOCUMENT_BYTES) {
+                Ok(bytes) if Digest::of(&bytes) == document.file => files.push((name.clone(), bytes)),
+                Err(error) if error.failed == Failed::Broken => return Err(error.into()),
+                _ => self.report.absent.push(name.clone()),
             }
-            files.push((name.clone(), bytes));
         }
         let keys: Vec<PublicKey> = history.authority.keys().into_iter().map(|trusted| trusted.key).collect();
         // One that does not count must be there too: what nobody shows could be one that does.

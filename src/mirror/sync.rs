@@ -94,6 +94,8 @@ pub struct SyncReport {
     pub withdrawn: Vec<BundleId>,
     /// Bundles that count and that no origin has.
     pub missing: Vec<BundleId>,
+    /// Documents that count and that the origin does not have.
+    pub absent: Vec<String>,
     /// New leaves that do not count, and why.
     pub void: Vec<(LeafIndex, String)>,
     /// Files removed that the log does not have.
@@ -313,6 +315,11 @@ impl<'a> Work<'a> {
             other => other.into(),
         })?;
         self.witnessed(head.store, &vouched)?;
+        // What those have withdrawn who may, an origin cannot bring back by hiding that.
+        if let Some(place) = vouched.history.missing.first() {
+            let faults = vec![format!("{}: it is not there", head.store.name())];
+            return Err(Error::Unobtainable { what: place.clone(), faults });
+        }
         let files = self.small_files(head, &vouched.history)?;
         let wanted = self.wanted(&vouched.history);
         self.report.bundles = (wanted.len() as u64, wanted.iter().map(|logged| logged.newest().size).sum());
@@ -334,7 +341,7 @@ impl<'a> Work<'a> {
             }
         }
         if other {
-            self.set_aside(head, held, &vouched.history)?;
+            self.set_aside(head, held, &vouched)?;
         }
         self.put((head, &vouched), from, files, &staged)?;
         self.note_checked(&fetched)?;

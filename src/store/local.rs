@@ -135,7 +135,11 @@ impl Store {
     }
 
     fn file(&self, place: &str) -> Result<File, Error> {
-        let open = File::open(self.path(place)).and_then(|file| match file.metadata()?.is_file() {
+        // Asked beforehand: who opens a pipe waits for somebody to write to it.
+        let path = self.path(place);
+        let is_file = |found: fs::Metadata| if found.is_file() { Ok(()) } else { Err(io::Error::other("is no file")) };
+        let open = fs::metadata(&path).and_then(is_file).and_then(|()| File::open(&path));
+        let open = open.and_then(|file| match file.metadata()?.is_file() {
             true => Ok(file),
             false => Err(io::Error::other("is no file")),
         });

@@ -1127,3 +1127,62 @@ fn stray_files_among_the_bundles_are_a_notice_and_every_form_that_is_there_is_ch
     assert!(first(judged()).is_some(), "the newer form is damaged, the older one whole");
     assert!(stage.synced(&[stage.origin()]).is_ok(), "any one form makes a mirror complete");
 }
+
+#[test]
+fn an_origin_that_hides_a_statement_does_not_bring_back_what_was_withdrawn() {
+    let stage = Stage::gone_on();
+    withdrawn(&stage.archive, "letter-1");
+    let held = stage.size(stage.mirror());
+    let server = Server::start(&stage.path(), |asked| match asked.path.starts_with("withdrawn/") {
+        true => Answer::Status(404, "X: y".into()),
+        false => Answer::Honest,
+    });
+    let error = stage.synced(&[stage.remote(&server)]).expect_err("hidden");
+    assert!(chain(&error).contains("withdrawn/"), "{}", chain(&error));
+    assert_eq!(stage.size(stage.mirror()), held);
+    stage.sound(held);
+    stage.synced(&[stage.origin()]).unwrap();
+    stage.sound(stage.size(stage.origin()));
+}
+
+#[test]
+fn a_document_that_nobody_has_keeps_no_bundle_from_a_mirror() {
+    let stage = Stage::gone_on();
+    let digest = Digest::of(b"gone");
+    let comment = Comment::new(Kind::Document, Some(ORIGIN), digest, options().time).unwrap();
+    let signature = Signature::sign(&signer(), b"gone", &comment).unwrap();
+    let signatures = logged::keep(signer().public(), &signature).into_iter().collect();
+    let leaf = Leaf::Document { name: "gone.txt".into(), file: digest, signatures };
+    published(&stage.archive, Publication { leaves: vec![leaf], ..Publication::default() });
+    let report = stage.synced(&[stage.origin()]).unwrap();
+    assert_eq!((report.bundles.0, report.absent), (1, vec!["gone.txt".to_owned()]));
+    let mirror = Archive::open(stage.mirror()).unwrap();
+    let found = audit(&mirror, &mirror.vouched(&stage.pin(), run()).unwrap(), run()).unwrap();
+    let damage: Vec<_> = found.findings.iter().filter(|f| f.severity() == Severity::Damage).collect();
+    assert!(damage.len() == 1 && damage[0].to_string().contains("gone.txt"), "{found:?}");
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_no_file() {
+    let stage = Stage::gone_on();
+    tool(stage.scene.folder.path(), "sh", &["-c", "cp -r origin piped; rm piped/checkpoint; mkfifo piped/checkpoint"]);
+    let error = stage.synced(&[Store::new(&stage.scene.path("piped"))]).expect_err("a pipe");
+    assert!(chain(&error).contains("is no file"), "{}", chain(&error));
+}
+
+#[test]
+fn a_history_that_is_not_the_one_vouched_for_gives_way_to_the_one_that_is() {
+    // A thief of the log's key had a version logged, signed but not put into force, in a history of his own.
+    let (stage, one, older, _) = lost();
+    let two = in_force(&older, Some(&one), "");
+    stage.synced_by(&[older.store().clone()], &pinned(&one), unwitnessed).unwrap();
+    // The honest archive has another version 2: to who holds the thief's, that is a fork, until he vouches for it.
+    let honest = in_force(&stage.archive, Some(&one), "");
+    assert_ne!(honest.digest, two.digest);
+    let error = stage.synced_by(&[stage.origin()], &pinned(&one), unwitnessed).expect_err("a fork");
+    assert!(matches!(error, Error::Fork { .. }), "{error}");
+    let report = stage.synced_by(&[stage.origin()], &pinned(&honest), unwitnessed).unwrap();
+    assert!(report.gave_way.is_some(), "{report:?}");
+    let mirror = Archive::open(stage.mirror()).unwrap().vouched(&pinned(&honest), run()).unwrap();
+    assert_eq!(mirror.authority().policy().unwrap().digest, honest.digest);
+}

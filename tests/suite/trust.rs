@@ -581,6 +581,10 @@ fn the_logs_key_changes_and_those_who_follow_it_need_do_nothing() {
     };
     reader(&["trust", "pin", "library", "--sha256", &digest]);
     reader(&["sync", "library", "mirror"]);
+    crate::scene::tool(scene.folder.path(), "cp", &["-r", "mirror", "before"]);
+    // A proof is checked by the log's key that the pinned policy has.
+    reader(&["prove", "-o", "tides.proof", "mirror", "in/essays/tides"]);
+    reader(&["verify", "--proof", "tides.proof", "in/essays/tides.md"]);
     // The new key signs beside the old one from the next publication on.
     let old = std::fs::read_to_string(scene.path("library/archive.toml")).unwrap();
     let old = old.lines().find_map(|line| line.strip_prefix("log = \"")).unwrap().trim_end_matches('"').to_owned();
@@ -589,6 +593,8 @@ fn the_logs_key_changes_and_those_who_follow_it_need_do_nothing() {
     ok(&["trust", "apply", "library", "2.toml"]);
     scene.write("in/notes/new.txt", "new\n");
     ok(&["pack", "--into", "library", "in"]);
+    let again = ok(&["trust", "apply", "library", "2.toml"]);
+    assert!(again.stderr.contains("in force already"), "{}", again.stderr);
     let lines = std::fs::read_to_string(scene.path("library/checkpoint")).unwrap().matches("\u{2014}").count();
     assert_eq!(lines, 2, "both keys have signed");
     // Its eight digits name the old one.
@@ -601,6 +607,12 @@ fn the_logs_key_changes_and_those_who_follow_it_need_do_nothing() {
     // Who holds a copy of before, and who comes new, both follow.
     reader(&["sync", "library", "mirror"]);
     assert_eq!(reader(&["cat", "mirror", "in/notes/newer/newer.txt"]), "newer\n");
+    // A copy of before the key changed is an older copy, whoever signed it, and also for a mirror that begins now.
+    for args in [&["list", "before"][..], &["sync", "before", "other"]] {
+        let mut command = scene.command(args);
+        let refused = said(command.env("VELLUM_CONFIG", scene.path("reader")).output().unwrap());
+        assert!(refused.code == 1 && refused.stderr.contains("seen here before"), "{args:?}: {}", refused.stderr);
+    }
     reader(&["sync", "library", "fresh"]);
     reader(&["verify", "fresh"]);
 }
@@ -764,6 +776,38 @@ fn a_bundle_waits_until_enough_have_signed_it_and_is_logged_then() {
     assert_eq!(ok(&["cat", "library", "in/notes/newer/newer.txt"]).stdout, "newer\n");
     assert!(ok(&["verify", "library"]).stdout.contains("library: OK"));
     assert!(ok(&["deposit", "library"]).stderr.contains("no bundle waits"));
+}
+
+#[test]
+fn what_lies_in_incoming_and_is_no_bundle_keeps_none_from_being_signed() {
+    let scene = Scene::with_key();
+    scene.articles();
+    let ok = |args: &[&str]| scene.expect(0, args);
+    ok(&["key", "new", "--no-passphrase", "--output", "alice"]);
+    ok(&["init", "--origin", ORIGIN, "--no-passphrase", "library"]);
+    ok(&[
+        "trust",
+        "propose",
+        "library",
+        "--add",
+        "me",
+        "--add",
+        "alice=alice.pub",
+        "--threshold",
+        "publish=2",
+        "-o",
+        "1.toml",
+    ]);
+    ok(&["trust", "sign", "1.toml"]);
+    ok(&["trust", "apply", "library", "1.toml"]);
+    ok(&["pack", "--into", "library", "in"]);
+    scene.write(&format!("library/incoming/{}.tar.zst", "0".repeat(64)), "junk");
+    std::os::unix::fs::symlink("/etc/hostname", scene.path(&format!("library/incoming/{}.tar.zst", "1".repeat(64))))
+        .unwrap();
+    let said = ok(&["sign", "--key", "alice.key", "library"]);
+    assert!(said.stderr.matches("is no bundle of its name").count() == 2, "{}", said.stderr);
+    ok(&["deposit", "library"]);
+    assert!(ok(&["list", "library"]).stdout.contains("in/essays/tides"));
 }
 
 #[test]

@@ -365,6 +365,10 @@ impl History {
             hasher.update(bundle.id.0.as_bytes());
             hasher.update(&[u8::from(bundle.counts())]);
         }
+        // One that was not there was not heeded.
+        for logged in self.statements.iter().filter(|logged| logged.leaf.0 < size && logged.statement.is_none()) {
+            hasher.update(logged.digest.as_bytes());
+        }
         hasher.finish()
     }
 
