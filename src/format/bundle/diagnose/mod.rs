@@ -3,8 +3,9 @@
 //! Slower than [`super::prove`] and of one thread, but it never stops at the first fault. The frames are found once, by their own headers
 //! and the table. Some of them are tails: what these say of signatures and contents is all that is believed, and a list that is damaged is
 //! believed block by block. The tar is walked header by header and taken up again after a gap. Time grows with the file, memory is bounded
-//! by a frame, the tails and the checksum lists.
+//! by a frame, the tails and the checksum lists; what is wrong in too many places is counted.
 
+mod faults;
 mod frames;
 mod list;
 mod tails;
