@@ -150,7 +150,8 @@ impl<'a, S: Source> Remains<'a, S> {
     /// # Errors
     /// Only where the source cannot be read, or the watch asks to stop.
     pub fn reports(&self, run: Run<'_>) -> Result<Vec<Report>, Error> {
-        let mut walk = walk(self.source, &self.frames, &self.tails, self.file_bytes, &mut KeepNothing, run)?;
+        let wanted = walk::named(&self.tails);
+        let mut walk = walk(self.source, &self.frames, &self.tails, wanted, self.file_bytes, &mut KeepNothing, run)?;
         let mut reports = Vec::new();
         for found in &self.tails.found {
             let mut report = Report {
@@ -187,7 +188,7 @@ impl<'a, S: Source> Remains<'a, S> {
     /// # Errors
     /// Where the source cannot be read, the salvor fails, or the watch asks to stop.
     pub fn walk(&self, salvor: &mut dyn Salvor, run: Run<'_>) -> Result<(), Error> {
-        walk(self.source, &self.frames, &self.tails, self.file_bytes, salvor, run).map(|_| ())
+        walk(self.source, &self.frames, &self.tails, HashMap::new(), self.file_bytes, salvor, run).map(|_| ())
     }
 
     /// Returns the checksum list that a bundle's manifest names, and whether it is whole; where it is damaged, that made anew, or what the

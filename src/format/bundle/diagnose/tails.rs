@@ -2,8 +2,8 @@
 //!
 //! A bundle ends with its tail, and a file should hold one bundle. A damaged one may hold several, or one and part of another: joined by a
 //! download that began anew, or by somebody who wants to hide what is signed. So every frame that begins like a tail is one, each is judged by
-//! its own signatures, and where some count no other is believed unless that is asked for. Signed tails are at hand for whoever has another
-//! bundle of the same key, so that one without files before it takes the place of none that has them.
+//! its own signatures, and where some count no other is believed unless that is asked for. Anyone who has
+//! another bundle of the same key can copy its signed tail, so a tail never displaces one that more of the file stands before.
 
 use crate::finding::{Code, Finding};
 use crate::format::bundle::open::{Frame, frame_place, read_frame};
@@ -169,8 +169,8 @@ pub(super) fn all<S: Source>(
 
 /// Keeps a tail, within what is held, and returns how many are left out then, itself perhaps among them.
 ///
-/// Of two that name one list, and of too many, that one goes before which less of the file stands: a tail that somebody added without its
-/// bundle takes the place of none that has its files. Of equals the later one stays.
+/// Of two that name one list, and of too many, the one with the least of the file before it goes: a tail that somebody added without its
+/// bundle displaces none that has its files. Of equals the later one stays.
 fn keep(found: Found, held: &mut Vec<Found>) -> usize {
     if let Some(n) = held.iter().position(|other| other.is_of(&found)) {
         if held[n].before_bytes > found.before_bytes {

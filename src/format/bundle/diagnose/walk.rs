@@ -93,15 +93,8 @@ fn salvage(source: std::io::Error) -> Error {
     Error::Io { doing: "writing what was salvaged", source }
 }
 
-/// Walks the tars in these frames: each ends with a tail, and another one may begin after it.
-pub(super) fn walk<S: Source>(
-    source: &S,
-    frames: &[Frame],
-    tails: &Tails,
-    file_bytes: u64,
-    salvor: &mut dyn Salvor,
-    run: Run<'_>,
-) -> Result<Walk, Error> {
+/// Returns the checksum lists and times that manifests name, by their digests: how long they may be, in bytes.
+pub(super) fn named(tails: &Tails) -> HashMap<Digest, u64> {
     let mut wanted = HashMap::new();
     for found in &tails.found {
         let Some(manifest) = &found.manifest else { continue };
@@ -113,6 +106,19 @@ pub(super) fn walk<S: Source>(
             *held = most.max(*held);
         }
     }
+    wanted
+}
+
+/// Walks the tars in these frames: each ends with a tail, and another one may begin after it. Lists and times are held that are `wanted`.
+pub(super) fn walk<S: Source>(
+    source: &S,
+    frames: &[Frame],
+    tails: &Tails,
+    wanted: HashMap<Digest, u64>,
+    file_bytes: u64,
+    salvor: &mut dyn Salvor,
+    run: Run<'_>,
+) -> Result<Walk, Error> {
     let mut walker = Walker::new(salvor, wanted);
     let mut strange = Allowance {
         bytes: file_bytes.saturating_mul(STRANGE_BYTES_A_BYTE),
