@@ -7,7 +7,12 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use vellum::format::bundle::{Bundle, Tail};
+use vellum::digest::Digest;
+use vellum::format::bundle::{Bundle, MAX_BUNDLES, Tail};
+use vellum::format::index::Head;
+use vellum::format::manifest::Manifest;
+use vellum::format::signatures::SignatureFile;
+use vellum::keys::{Comment, Kind, SecretKey, Signature, Signer};
 
 use crate::scene::{Said, Scene, noise};
 
@@ -38,13 +43,18 @@ fn places(bundle: &[u8]) -> Vec<Range<usize>> {
     (0..count).map(place).collect()
 }
 
+/// A frame that holds these bytes.
+fn frame(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = zstd::bulk::Compressor::new(3).unwrap();
+    encoder.include_checksum(true).unwrap();
+    encoder.compress(plain).unwrap()
+}
+
 /// A bundle of these stretches of a tar, each a frame of its own.
 fn framed(stretches: &[Vec<u8>]) -> Vec<u8> {
     let (mut file, mut entries) = (Vec::new(), Vec::new());
     for stretch in stretches {
-        let mut encoder = zstd::bulk::Compressor::new(3).unwrap();
-        encoder.include_checksum(true).unwrap();
-        let frame = encoder.compress(stretch).unwrap();
+        let frame = frame(stretch);
         entries.extend((frame.len() as u32).to_le_bytes());
         entries.extend((stretch.len() as u32).to_le_bytes());
         file.extend(frame);
@@ -380,6 +390,83 @@ fn damage_is_told_exactly_where_frames_are_cut_within_members() {
             assert_eq!(written.len(), 2 * (40 - hit.len()));
         }
     }
+}
+
+impl Scene {
+    /// The frames of tails, signed by the key of the configuration, whose manifests are like this bundle's but for a change.
+    fn tails(&self, bundle: &[u8], count: usize, change: impl Fn(usize, &mut Manifest)) -> Vec<u8> {
+        let own = fs::read_dir(self.path("config/keys")).unwrap().map(|entry| entry.unwrap().path());
+        let secret = own.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "key")).unwrap();
+        let key = SecretKey::open(&fs::read(secret).unwrap(), None).unwrap();
+        let opened = Bundle::open(bundle.to_vec()).unwrap();
+        let head = Head::decode(&opened.tail().head).unwrap();
+        let tail = |n: usize| {
+            let mut manifest = opened.manifest().clone();
+            change(n, &mut manifest);
+            let text = manifest.to_string();
+            let time = "2026-03-01T00:00:00Z".parse().unwrap();
+            let comment = Comment::new(Kind::Manifest, None, Digest::of(text.as_bytes()), time).unwrap();
+            let bytes = Signature::sign(&key, text.as_bytes(), &comment).unwrap().to_string().into();
+            let signature = SignatureFile { key_id: key.public().id().to_string(), bytes };
+            frame(&Tail::new(&manifest, vec![signature], &head).encode())
+        };
+        (0..count).flat_map(tail).collect()
+    }
+}
+
+#[test]
+fn a_signed_tail_without_its_bundle_takes_the_place_of_none_that_has_one() {
+    let scene = Scene::with_key();
+    let documents = three(0);
+    let whole = scene.bundle("one", &shown(&documents), &[]);
+    let own_tail = &whole[places(&whole).last().unwrap().clone()];
+    let retitled = scene.tails(&whole, 30, |n, manifest| manifest.title = format!("Title {n}"));
+    let [(_, damaged), ..] = damaged_at(&whole, &places(&whole)[2]);
+    for (what, file) in [
+        ("its own tail behind", [&damaged[..], own_tail].concat()),
+        ("its own tail before", [own_tail, &damaged].concat()),
+        ("tails that name the same list behind", [&damaged[..], &retitled].concat()),
+    ] {
+        let (said, written) = scene.salvaged(&file, &["--json"]);
+        assert_eq!(said.code, 1, "{what}: {}{}", said.stdout, said.stderr);
+        assert!(said.stdout.contains("\"vouched\":true"), "{what}: {}{}", said.stdout, said.stderr);
+        assert!(said.stdout.contains("\"lost\":[]"), "{what}: {}", said.stdout);
+        assert_holds(&written, &shown(&documents), what);
+    }
+}
+
+#[test]
+fn more_signed_tails_than_bundles_are_salvaged_push_out_none_whose_files_are_there_and_are_counted() {
+    let scene = Scene::with_key();
+    let documents = three(0);
+    let whole = scene.bundle("one", &shown(&documents), &[]);
+    let left_out = 10;
+    let others = scene.tails(&whole, MAX_BUNDLES + left_out - 1, |n, manifest| {
+        manifest.checksums = Digest::of(&n.to_le_bytes());
+    });
+    for (what, file) in [("behind", [&whole[..], &others].concat()), ("before", [&others[..], &whole].concat())] {
+        let (said, written) = scene.salvaged(&file, &["--json"]);
+        assert_eq!(said.code, 1, "{what}: {}{}", said.stdout, said.stderr);
+        assert_holds(&written, &shown(&documents), what);
+        let counted = format!("{left_out} signed tails are left out: {MAX_BUNDLES} bundles are salvaged from one file");
+        assert!(said.stdout.contains(&counted), "{what}: {counted}: {}", said.stdout);
+    }
+}
+
+#[test]
+fn what_is_wrong_with_the_tar_is_counted_where_it_is_too_much_to_be_named() {
+    let scene = Scene::with_key();
+    let documents = three(0);
+    let whole = scene.bundle("one", &shown(&documents), &[]);
+    let mut members = Vec::new();
+    for n in 0..6_000 {
+        vellum::format::tar::encode_file(&format!("strange/n{n:04}"), b"", &mut members);
+    }
+    let (said, written) = scene.salvaged(&[&frame(&members)[..], &whole].concat(), &["--json"]);
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    assert_holds(&written, &shown(&documents), "strange members before");
+    assert!(said.stdout.lines().count() < 5_000, "{} lines", said.stdout.lines().count());
+    assert!(said.stdout.contains("more things wrong with the tar, not named"), "{}", said.stderr);
 }
 
 /// The same bundle with other signatures in its tail.

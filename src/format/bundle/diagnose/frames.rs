@@ -7,6 +7,8 @@ use crate::format::frame::{self, FrameDecoder, MAX_FRAME_BYTES, max_packed};
 use crate::format::seekable::{self, FrameSize};
 use crate::run::Run;
 
+use super::faults::Faults;
+
 /// What the seek table begins with.
 const TABLE_MAGIC: [u8; 4] = [0x5e, 0x2a, 0x4d, 0x18];
 /// More than the longest packed frame, in bytes.
@@ -57,9 +59,16 @@ pub(super) fn find<S: Source>(source: &S, findings: &mut Vec<Finding>, run: Run<
         }
         None => {}
     }
-    for (from, to) in gaps.into_iter().filter(|&(from, to)| to < size || !is_table(source, from)) {
-        findings.push(Finding::new(Code::Frame, format!("bytes {from}..{to}"), "belong to no whole frame"));
+    let unread = frames.last().map_or(0, |last| last.packed_at + u64::from(last.size.packed));
+    if frames.len() == seekable::MAX_FRAMES && unread < end {
+        let detail = format!("stand behind {} frames, the most of a bundle, and were not read", seekable::MAX_FRAMES);
+        findings.push(Finding::new(Code::OverLimit, format!("bytes {unread}..{end}"), detail));
     }
+    let mut faults = Faults::default();
+    for (from, to) in gaps.into_iter().filter(|&(from, to)| to < size || !is_table(source, from)) {
+        faults.push(Finding::new(Code::Frame, format!("bytes {from}..{to}"), "belong to no whole frame"));
+    }
+    findings.append(&mut faults.into_findings(Code::Frame, "file"));
     Ok(frames)
 }
 
@@ -214,5 +223,26 @@ impl<S: Source> Walk<'_, S> {
         // The last bytes may be the beginning of a magic number.
         let found = found.unwrap_or_else(|| at + (bytes.len() as u64).saturating_sub(3).max(1));
         Ok(found.min(by_table).min(end))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::frame::FrameEncoder;
+
+    #[test]
+    fn more_frames_than_a_bundle_has_are_named_as_unread() {
+        let mut frame = Vec::new();
+        FrameEncoder::new(1).encode(b"a", &mut frame).unwrap();
+        let file = frame.repeat(seekable::MAX_FRAMES + 1);
+        let mut findings = Vec::new();
+        let frames = find(&file, &mut findings, Run::alone()).unwrap();
+        assert_eq!(frames.len(), seekable::MAX_FRAMES);
+        let unread = format!("bytes {}..{}", file.len() - frame.len(), file.len());
+        assert!(
+            findings.iter().any(|finding| finding.code == Code::OverLimit && finding.place == unread),
+            "{findings:?}"
+        );
     }
 }

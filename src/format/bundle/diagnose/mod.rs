@@ -3,8 +3,9 @@
 //! Slower than [`super::prove`] and of one thread, but it never stops at the first fault. The frames are found once, by their own headers
 //! and the table. Some of them are tails: what these say of signatures and contents is all that is believed, and a list that is damaged is
 //! believed block by block. The tar is walked header by header and taken up again after a gap. Time grows with the file, memory is bounded
-//! by a frame, the tails and the checksum lists.
+//! by a frame, the tails and the checksum lists; what is wrong in too many places is counted.
 
+mod faults;
 mod frames;
 mod list;
 mod tails;
@@ -149,7 +150,8 @@ impl<'a, S: Source> Remains<'a, S> {
     /// # Errors
     /// Only where the source cannot be read, or the watch asks to stop.
     pub fn reports(&self, run: Run<'_>) -> Result<Vec<Report>, Error> {
-        let mut walk = walk(self.source, &self.frames, &self.tails, self.file_bytes, &mut KeepNothing, run)?;
+        let wanted = walk::named(&self.tails);
+        let mut walk = walk(self.source, &self.frames, &self.tails, wanted, self.file_bytes, &mut KeepNothing, run)?;
         let mut reports = Vec::new();
         for found in &self.tails.found {
             let mut report = Report {
@@ -186,7 +188,7 @@ impl<'a, S: Source> Remains<'a, S> {
     /// # Errors
     /// Where the source cannot be read, the salvor fails, or the watch asks to stop.
     pub fn walk(&self, salvor: &mut dyn Salvor, run: Run<'_>) -> Result<(), Error> {
-        walk(self.source, &self.frames, &self.tails, self.file_bytes, salvor, run).map(|_| ())
+        walk(self.source, &self.frames, &self.tails, HashMap::new(), self.file_bytes, salvor, run).map(|_| ())
     }
 
     /// Returns the checksum list that a bundle's manifest names, and whether it is whole; where it is damaged, that made anew, or what the

@@ -2,7 +2,8 @@
 //!
 //! A bundle ends with its tail, and a file should hold one bundle. A damaged one may hold several, or one and part of another: joined by a
 //! download that began anew, or by somebody who wants to hide what is signed. So every frame that begins like a tail is one, each is judged by
-//! its own signatures, and where some count no other is believed unless that is asked for.
+//! its own signatures, and where some count no other is believed unless that is asked for. Anyone who has
+//! another bundle of the same key can copy its signed tail, so a tail never displaces one that more of the file stands before.
 
 use crate::finding::{Code, Finding};
 use crate::format::bundle::open::{Frame, frame_place, read_frame};
@@ -16,10 +17,12 @@ use crate::run::Run;
 
 use super::damaged;
 
-/// The most bundles that are salvaged from one file, of those that count, and as many of others; more tails are named in one line.
-pub const MAX_BUNDLES: usize = 16;
-/// The most bytes of tails that do not count which are held, by their frames' content.
-const MAX_STRANGE_TAIL_BYTES: u64 = 16 << 20;
+/// The most bundles that are salvaged from one file, of those that count, and as many of others.
+pub const MAX_BUNDLES: usize = 64;
+/// The most bytes of tails that are held, of those that count and of others, by their frames' content.
+const MAX_TAIL_BYTES: u64 = 16 << 20;
+/// The most tails that are named where a file has several; more are counted.
+const MAX_NAMED_TAILS: usize = 16;
 
 /// What a judge says of a tail's signatures.
 #[derive(Debug, Clone, Default)]
@@ -43,25 +46,32 @@ pub(super) struct Found {
     /// What is wrong with the tail itself.
     pub(super) findings: Vec<Finding>,
     plain_bytes: u64,
+    /// Bytes of the file between the tail before, or the file's beginning, and this one.
+    before_bytes: u64,
 }
 
 impl Found {
-    fn read(frame: usize, plain: &[u8]) -> Self {
+    fn read(frame: usize, plain: &[u8], before_bytes: u64) -> Self {
         let (tail, mut findings) = Tail::decode(plain);
         let (manifest, more) = tail.manifest();
         findings.extend(more);
-        Self { frame, tail, manifest, judged: Judged::default(), findings, plain_bytes: plain.len() as u64 }
+        let plain_bytes = plain.len() as u64;
+        Self { frame, tail, manifest, judged: Judged::default(), findings, plain_bytes, before_bytes }
     }
 
+    /// Says whether both name one checksum list, so that the one vouches for the files that the other does.
     fn is_of(&self, other: &Self) -> bool {
-        self.tail.manifest == other.tail.manifest
+        match (&self.manifest, &other.manifest) {
+            (Some(one), Some(other)) => one.checksums == other.checksums,
+            _ => self.tail.manifest == other.tail.manifest,
+        }
     }
 }
 
 /// The tails of a file.
 #[derive(Default)]
 pub(super) struct Tails {
-    /// Those to go by, in order of the file, one a bundle.
+    /// Those to go by, in order of the file, one a checksum list.
     pub(super) found: Vec<Found>,
     /// The number of each frame that is a tail.
     pub(super) ends: Vec<usize>,
@@ -77,7 +87,7 @@ pub(super) fn last<S: Source>(source: &S, frames: &[Frame], findings: &mut Vec<F
     match read_frame(source, last, &mut FrameDecoder::default(), &mut Vec::new(), &mut plain) {
         Ok(()) if begins(&plain) => {
             let number = frames.len() - 1;
-            Ok(Tails { found: vec![Found::read(number, &plain)], ends: vec![number] })
+            Ok(Tails { found: vec![Found::read(number, &plain, last.packed_at)], ends: vec![number] })
         }
         Ok(()) => {
             findings.push(absent("the tail is absent"));
@@ -103,6 +113,7 @@ pub(super) fn all<S: Source>(
     let mut ends = Vec::new();
     let (mut counting, mut strange) = (Vec::new(), Vec::new());
     let mut notes = Vec::new();
+    let (mut left_out, mut behind) = (0, 0);
     let (mut decoder, mut packed, mut plain) = (FrameDecoder::default(), Vec::new(), Vec::new());
     let mut beginning = [0; BLOCK_BYTES as usize];
     for (number, frame) in frames.iter().enumerate() {
@@ -117,12 +128,17 @@ pub(super) fn all<S: Source>(
             continue;
         }
         ends.push(number);
-        let mut found = Found::read(number, &plain);
+        let mut found = Found::read(number, &plain, frame.packed_at - behind);
+        behind = frame.packed_at + u64::from(frame.size.packed);
         found.judged = found.manifest.as_ref().map_or_else(Judged::default, |manifest| judge(&found.tail, manifest));
-        if notes.len() < MAX_BUNDLES {
+        if notes.len() < MAX_NAMED_TAILS {
             notes.push(note(frame, &found));
         }
-        take(found, unsigned, &mut counting, &mut strange);
+        match (found.judged.counts, unsigned) {
+            (true, _) => left_out += keep(found, &mut counting),
+            (false, true) => _ = keep(found, &mut strange),
+            (false, false) => strange = vec![found],
+        }
     }
     match ends.last() {
         None => findings.push(absent("the tail is absent")),
@@ -139,6 +155,10 @@ pub(super) fn all<S: Source>(
             findings.push(Finding::new(Code::OverLimit, "tails", format!("{more} more tails in the file")));
         }
     }
+    if left_out > 0 {
+        let detail = format!("{left_out} signed tails are left out: {MAX_BUNDLES} bundles are salvaged from one file");
+        findings.push(Finding::new(Code::OverLimit, "tails", detail));
+    }
     if counting.is_empty() || unsigned {
         strange.retain(|one: &Found| !counting.iter().any(|other: &Found| other.is_of(one)));
         counting.append(&mut strange);
@@ -147,20 +167,25 @@ pub(super) fn all<S: Source>(
     Ok(Tails { found: counting, ends })
 }
 
-/// Keeps a tail: of each bundle the last, and within what is held.
-fn take(found: Found, unsigned: bool, counting: &mut Vec<Found>, strange: &mut Vec<Found>) {
-    let held = if found.judged.counts { counting } else { &mut *strange };
-    held.retain(|other| !other.is_of(&found));
-    if held.len() == MAX_BUNDLES {
-        held.remove(0);
+/// Keeps a tail, within what is held, and returns how many are left out then, itself perhaps among them.
+///
+/// Of two that name one list, and of too many, the one with the least of the file before it goes: a tail that somebody added without its
+/// bundle displaces none that has its files. Of equals the later one stays.
+fn keep(found: Found, held: &mut Vec<Found>) -> usize {
+    if let Some(n) = held.iter().position(|other| other.is_of(&found)) {
+        if held[n].before_bytes > found.before_bytes {
+            return 0;
+        }
+        held.remove(n);
     }
     held.push(found);
-    if !unsigned && strange.len() > 1 {
-        strange.remove(0);
+    let mut left_out = 0;
+    while held.len() > MAX_BUNDLES || held.iter().map(|found| found.plain_bytes).sum::<u64>() > MAX_TAIL_BYTES {
+        let Some(least) = (0..held.len()).min_by_key(|&n| held[n].before_bytes) else { break };
+        held.remove(least);
+        left_out += 1;
     }
-    while strange.len() > 1 && strange.iter().map(|other| other.plain_bytes).sum::<u64>() > MAX_STRANGE_TAIL_BYTES {
-        strange.remove(0);
-    }
+    left_out
 }
 
 /// Says which bundle ends here, where more than one does.

@@ -16,6 +16,7 @@ use crate::format::times::{self, MAX_TIMES_BYTES};
 use crate::run::Run;
 
 use super::damaged;
+use super::faults::Faults;
 use super::tails::{Found, Tails};
 
 /// What a walk reads and takes note of beside what the manifests state: files, bytes of their paths, and bytes of tar for each byte of the file,
@@ -92,15 +93,8 @@ fn salvage(source: std::io::Error) -> Error {
     Error::Io { doing: "writing what was salvaged", source }
 }
 
-/// Walks the tars in these frames: each ends with a tail, and another one may begin after it.
-pub(super) fn walk<S: Source>(
-    source: &S,
-    frames: &[Frame],
-    tails: &Tails,
-    file_bytes: u64,
-    salvor: &mut dyn Salvor,
-    run: Run<'_>,
-) -> Result<Walk, Error> {
+/// Returns the checksum lists and times that manifests name, by their digests: how long they may be, in bytes.
+pub(super) fn named(tails: &Tails) -> HashMap<Digest, u64> {
     let mut wanted = HashMap::new();
     for found in &tails.found {
         let Some(manifest) = &found.manifest else { continue };
@@ -112,6 +106,19 @@ pub(super) fn walk<S: Source>(
             *held = most.max(*held);
         }
     }
+    wanted
+}
+
+/// Walks the tars in these frames: each ends with a tail, and another one may begin after it. Lists and times are held that are `wanted`.
+pub(super) fn walk<S: Source>(
+    source: &S,
+    frames: &[Frame],
+    tails: &Tails,
+    wanted: HashMap<Digest, u64>,
+    file_bytes: u64,
+    salvor: &mut dyn Salvor,
+    run: Run<'_>,
+) -> Result<Walk, Error> {
     let mut walker = Walker::new(salvor, wanted);
     let mut strange = Allowance {
         bytes: file_bytes.saturating_mul(STRANGE_BYTES_A_BYTE),
@@ -151,7 +158,7 @@ pub(super) fn walk<S: Source>(
             match read_frame(source, frame, &mut decoder, &mut packed, &mut plain) {
                 Ok(()) => walker.take(&plain)?,
                 Err(error) => {
-                    walker.walk.findings.push(damaged(frame, error)?);
+                    walker.faults.push(damaged(frame, error)?);
                     walker.gap(u64::from(frame.size.plain))?;
                 }
             }
@@ -169,7 +176,7 @@ pub(super) fn walk<S: Source>(
         walker.end_tar()?;
         from = end + 1;
     }
-    Ok(walker.walk)
+    Ok(walker.finish())
 }
 
 /// How much more is walked.
@@ -256,6 +263,10 @@ struct Walker<'a> {
     path_bytes: u64,
     /// Number of tars that have ended.
     tar: usize,
+    /// What is wrong with the tars.
+    faults: Faults,
+    /// Whether there was more than is read.
+    has_unread: bool,
 }
 
 impl<'a> Walker<'a> {
@@ -273,7 +284,19 @@ impl<'a> Walker<'a> {
             wanted,
             path_bytes: 0,
             tar: 0,
+            faults: Faults::default(),
+            has_unread: false,
         }
+    }
+
+    /// Returns what was come upon, with what is wrong.
+    fn finish(mut self) -> Walk {
+        self.walk.findings = self.faults.into_findings(Code::Tar, "tar");
+        if self.has_unread {
+            let detail = "more than the manifest's counts allow; not all of it was read";
+            self.walk.findings.push(Finding::new(Code::OverLimit, "tar", detail));
+        }
+        self.walk
     }
 
     /// Begins a tar; `found` is the tail that it ends with, if it is to be gone by.
@@ -287,7 +310,7 @@ impl<'a> Walker<'a> {
     fn end_tar(&mut self) -> Result<(), Error> {
         self.end()?;
         if !self.rest.is_empty() && !self.lost {
-            self.walk.findings.push(Finding::new(Code::Tar, "tar", "ends inside a header"));
+            self.faults.push(Finding::new(Code::Tar, "tar", "ends inside a header"));
         }
         self.rest.clear();
         self.tar += 1;
@@ -296,11 +319,7 @@ impl<'a> Walker<'a> {
 
     /// Takes note that a frame is not read.
     fn pass_over(&mut self) -> Result<(), Error> {
-        let detail = "more than the manifest's counts allow; not all of it was read";
-        let finding = Finding::new(Code::OverLimit, "tar", detail);
-        if self.walk.findings.last() != Some(&finding) {
-            self.walk.findings.push(finding);
-        }
+        self.has_unread = true;
         self.break_off()
     }
 
@@ -381,7 +400,7 @@ impl<'a> Walker<'a> {
             (times::NAME, _) => 2,
             (_, Some(n)) => 3 + n,
             _ => {
-                self.walk.findings.push(Finding::new(Code::Extra, path, "no member of a bundle"));
+                self.faults.push(Finding::new(Code::Extra, path, "no member of a bundle"));
                 return;
             }
         };
@@ -392,7 +411,7 @@ impl<'a> Walker<'a> {
             self.walk.named.entry(digest).or_insert_with(|| bytes.clone());
         }
         if !self.tag_files.insert(path.to_owned()) || stage <= self.stage {
-            self.walk.findings.push(Finding::new(Code::Tar, path, "stands twice, or not in its place"));
+            self.faults.push(Finding::new(Code::Tar, path, "stands twice, or not in its place"));
             return;
         }
         self.stage = stage;
@@ -449,7 +468,7 @@ impl<'a> Walker<'a> {
                 let (zeros, after) = bytes.split_at(bytes.len().min(self.padding as usize));
                 if !tar::is_zero(zeros) {
                     let place = self.last_path();
-                    self.walk.findings.push(Finding::new(Code::Tar, place, "is not padded with zeros"));
+                    self.faults.push(Finding::new(Code::Tar, place, "is not padded with zeros"));
                 }
                 self.padding -= zeros.len() as u64;
                 bytes = after;
@@ -460,16 +479,12 @@ impl<'a> Walker<'a> {
                         self.padding = tar::padding(size);
                         let path = self.below_top(&path);
                         if path.starts_with(DATA) && self.stage > 0 {
-                            self.walk.findings.push(Finding::new(
-                                Code::Tar,
-                                &path,
-                                "does not stand in its place in the tar",
-                            ));
+                            self.faults.push(Finding::new(Code::Tar, &path, "does not stand in its place in the tar"));
                         }
                         self.begin(path, size)?;
                     }
                     Ok(Entry::End) => {
-                        self.walk.findings.push(Finding::new(Code::Tar, "tar", "ends before its tail"));
+                        self.faults.push(Finding::new(Code::Tar, "tar", "ends before its tail"));
                         self.go_on_after(&mut bytes);
                     }
                     Err(HeaderFault::Short) if (bytes.len() as u64) < MAX_HEADER_BYTES => {
@@ -478,7 +493,7 @@ impl<'a> Walker<'a> {
                     }
                     Err(fault) => {
                         let place = format!("after {}", self.last_path());
-                        self.walk.findings.push(Finding::new(Code::Tar, place, fault));
+                        self.faults.push(Finding::new(Code::Tar, place, fault));
                         self.go_on_after(&mut bytes);
                     }
                 }
@@ -503,7 +518,7 @@ impl<'a> Walker<'a> {
         match &self.top {
             Some(expected) if expected != top => {
                 let detail = format!("outside the top folder {expected:?}");
-                self.walk.findings.push(Finding::new(Code::TopFolder, &path, detail));
+                self.faults.push(Finding::new(Code::TopFolder, &path, detail));
             }
             Some(_) => {}
             None => self.top = Some(top.to_owned()),
