@@ -554,10 +554,7 @@ OPEN = {
     "log_keys: by the second; then (both|the second); .* and a policy; no files beside": "the binary follows the "
     "log's keys only by signatures beside the policies, not by those in the leaves",
     "checkpoints: label, another order": "the binary reads archive.toml as TOML, not as three lines in order",
-    "documents: named (README.txt|FORMAT.md)": "the binary takes a document of this name, of which no leaf is",
-    "next_policies: byte order mark": "the binary passes over a byte order mark",
     "withdrawals: ids, another": "to the binary the whole statement is void, not only its pair",
-    "witnesses: one, none needed.*": "the text does not say what a quorum is where none is needed",
 }
 
 

@@ -827,7 +827,7 @@ def check_checkpoint(checkpoint, trust, history, now, found):
         fresh = "yes" if quorum and now - sorted(known)[-least] < policy.max_age * 86400 else "no"
     if fresh == "no" and policy.on_stale == "fail":
         found.add("refused", "too old")
-    return "yes" if quorum else "no", fresh
+    return ("yes" if quorum else "no") if least else "unknown", fresh
 
 
 def check_documents(folder, history, found):

@@ -787,12 +787,9 @@ def witness_of(a, row):
 OPEN = {
     "the binary still lists what lies in a file of another size than its leaf's": (
         "form-size-0", "form-size-off-by-one"),
-    "the binary takes these two for names of documents": ("document-called-FORMAT.md", "document-called-README.txt"),
     "the binary finds another log key only by a policy whose signatures lie beside it": (
         "first-policy-two-log-keys-other-signed", "second-policy-log-key-retired", "witness-log-key-retired-second-signed"),
-    "the binary passes over a byte order mark": ("second-policy-byte-order-mark",),
     "the binary takes for malformed what W1 says voids a pair": ("withdrawal-id-not-named",),
-    "FORMAT.md does not say what a quorum of 0 is": ("witness-not-asked-for", "witness-age-with-one-not-asked-for"),
     "the binary reports a bundle that does not count at its place alone": ("first-policy-by-nobody-here",),
 }  # fmt: skip
 

@@ -222,8 +222,9 @@ impl From<mirror::Error> for Failure {
             E::Keys(error) => Self { code: 1, ..error.into() },
             E::Bundle(error) => error.into(),
             E::Cancelled => Self { code: INTERRUPTED, ..Self::of(&error) },
-            E::Fork { .. } => Self { code: 1, ..Self::of(&error) }
-                .hint("keep the evidence and tell others: `vellum log compare A B` shows it to anyone"),
+            E::Fork { .. } => Self { code: 1, ..Self::of(&error) }.hint(
+                "keep the evidence and tell others: `vellum log compare A B` shows it to anyone; where the archive's owner says which one goes on, `vellum trust pin` his policy",
+            ),
             E::Rollback { .. } => {
                 Self { code: 1, ..Self::of(&error) }.hint("it may only be a mirror that is behind; name another origin")
             }

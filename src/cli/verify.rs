@@ -230,7 +230,9 @@ impl<'a> Verdicts<'a> {
                 }
                 let fresh = Fresh::of(seen, policy, at);
                 let fresh = Word { is: fresh.word(), reason: fresh.reason().to_owned() };
-                (word(seen.is_met() && !seen.by.is_empty(), reason), fresh)
+                let asked = policy.threshold.witness > 0;
+                let none = || Word { is: "unknown", reason: "the policy asks for no witness".into() };
+                (if asked { word(seen.is_met(), reason) } else { none() }, fresh)
             }
         };
         let stale = policy.is_some_and(|policy| matches!(Fresh::of(seen, policy, at), Fresh::No(_)));

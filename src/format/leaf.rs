@@ -24,8 +24,18 @@ use crate::ids::{BundleId, KEY_ID_BYTES, KeyId};
 use super::manifest::{MAX_MANIFEST_BYTES, Manifest};
 
 /// What lies at the top of an archive and is no document.
-const RESERVED: [&str; 8] =
-    ["archive.toml", "bundles", "checkpoint", "claim", "incoming", "tile", "trust", "withdrawn"];
+const RESERVED: [&str; 10] = [
+    "FORMAT.md",
+    "README.txt",
+    "archive.toml",
+    "bundles",
+    "checkpoint",
+    "claim",
+    "incoming",
+    "tile",
+    "trust",
+    "withdrawn",
+];
 /// What the names of files end with that are being written.
 const UNFINISHED: &str = ".unfinished";
 /// How each leaf begins.
@@ -348,7 +358,7 @@ mod tests {
                 signatures
             }),
             (digest(), signatures()).prop_map(|(file, signatures)| Leaf::Document {
-                name: "README.txt".into(),
+                name: "NOTES.txt".into(),
                 file,
                 signatures
             }),

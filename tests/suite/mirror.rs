@@ -637,7 +637,7 @@ fn the_log_key_alone_makes_no_mirror_delete_anything() {
     // Words that mean nothing, and a version of a policy that nobody has signed.
     let leaves = vec![
         Leaf::Policy { version: 1, file: Digest::of(b"nothing"), signatures: Vec::new() },
-        Leaf::Document { name: "README.txt".into(), file: Digest::of(b"lies"), signatures: Vec::new() },
+        Leaf::Document { name: "NOTES.txt".into(), file: Digest::of(b"lies"), signatures: Vec::new() },
         Leaf::Signature { bundle: BundleId(Digest::of(b"none")), signatures: vec![thiefs()] },
     ];
     published(&stage.archive, Publication { leaves, ..Publication::default() });

@@ -328,7 +328,7 @@ const LOG_KEY: &[Row] = &[
         play.in_vain(vec![forged(play, count, &[])], Vec::new())
     }),
     (7, "the log's key", "L1", "a document that does not count", |play| {
-        let leaf = Leaf::Document { name: "README.txt".into(), file: Digest::of(b"lies"), signatures: Vec::new() };
+        let leaf = Leaf::Document { name: "NOTES.txt".into(), file: Digest::of(b"lies"), signatures: Vec::new() };
         play.in_vain(vec![leaf], vec![("NOTICE.txt".into(), b"lies".to_vec())])
     }),
     (7, "the log's key", "L1", "a withdrawal that does not count", |play| {

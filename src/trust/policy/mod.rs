@@ -332,6 +332,9 @@ impl Policy {
             return Err(fault(format!("longer than {MAX_POLICY_BYTES} bytes")));
         }
         let text = std::str::from_utf8(bytes).map_err(|_| fault("not UTF-8".into()))?;
+        if text.starts_with('\u{feff}') {
+            return Err(fault("begins with a byte order mark".into()));
+        }
         let raw: Raw = toml::from_str(text).map_err(|error| fault(error.message().to_owned()))?;
         if raw.format != FORMAT {
             return Err(fault(format!("expected format {FORMAT:?}, found {:?}", raw.format)));
