@@ -216,7 +216,7 @@ class Leaf:
             self.digest = self.fields["bundle"]
         else:
             self.digest = self.fields.get("statement", self.fields.get("file"))[7:]
-        if self.kind == "document" and self.fields["name"] in NAMES:
+        if self.kind == "document" and (self.fields["name"] in NAMES or self.fields["name"].endswith(".unfinished")):
             raise ValueError("a name of the archive's own")
 
     def signers(self, origin):
