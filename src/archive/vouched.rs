@@ -12,7 +12,7 @@ use crate::run::Run;
 use crate::store::Store;
 use crate::trust::TrustedKey;
 use crate::trust::authority::{Authority, Witnessed};
-use crate::trust::policy::{self, LogKey, MAX_POLICY_BYTES, MAX_VERSIONS, Policy, PolicyKey, is_signed};
+use crate::trust::policy::{self, LogKey, MAX_POLICY_BYTES, MAX_VERSIONS, Policy, PolicyKey, Witness, is_signed};
 
 use super::history::{History, Papers, present};
 use super::{Archive, Error, Log, read_checkpoint};
@@ -204,6 +204,11 @@ impl Vouched {
         let head = Head::read(store, origin, pin)?;
         let mut log = Log::new(store, head.checkpoint.size);
         head.vouched(&mut log, origin, pin, store, run)
+    }
+
+    /// Returns the witnesses that the policy names.
+    pub fn witnesses(&self) -> &[Witness] {
+        self.authority().policy().map_or(&[], |policy| &policy.witnesses)
     }
 
     /// Returns whom to believe.

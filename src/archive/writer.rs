@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use crate::format::checkpoint::{self, Checkpoint, MAX_CHECKPOINT_BYTES};
-use crate::format::leaf::{Leaf, MAX_LEAF_BYTES};
+use crate::format::leaf::{Leaf, MAX_LEAF_BYTES, UNFINISHED};
 use crate::format::tile::Tile;
 use crate::format::withdrawal::{MAX_WITHDRAWAL_BYTES, Withdrawal};
 use crate::keys::{self, Note, Signer, VerifierKey};
@@ -270,7 +270,7 @@ impl<'a> Writer<'a> {
             let places = store.read(layout::INTENT, MAX_INTENT_BYTES)?;
             for place in String::from_utf8_lossy(&places).lines() {
                 store.remove(place)?;
-                store.remove(&format!("{place}.unfinished"))?;
+                store.remove(&format!("{place}{UNFINISHED}"))?;
             }
             store.remove(layout::INTENT)?;
         }

@@ -104,7 +104,7 @@ fn submit(args: &CosignArgs, ui: &Ui) -> Result<Answer, Failure> {
     let keys = args.vkeys.iter().map(|named| keyring::verifier(named)).collect::<Result<Vec<_>, _>>()?;
     let remotes = args.witnesses.iter().map(|url| place::remote(url)).collect::<Result<Vec<_>, _>>()?;
     let opened = open(&args.library, &args.read, ui)?;
-    if keys.is_empty() && opened.vouched.authority().policy().is_none_or(|policy| policy.witnesses.is_empty()) {
+    if keys.is_empty() && opened.vouched.witnesses().is_empty() {
         return Err(
             Failure::new("no witness is known").hint("name its key with `--vkey KEY`, or put it into the policy")
         );

@@ -29,10 +29,11 @@ pub(super) fn check(archive: &Archive, vouched: &Vouched, older: bool, ui: &Ui) 
     let now = &vouched.checkpoint;
     let places: Vec<PathBuf> = names(vouched).iter().map(|name| folder.join("heads").join(name)).collect();
     let name = archive.store().name();
-    let seen = places.iter().filter_map(|place| Some((place, read(place, ui)?))).max_by_key(|(_, seen)| seen.size);
-    let Some((place, seen)) = seen else { return keep(&places, vouched, ui) };
+    let heads: Vec<Option<Checkpoint>> = places.iter().map(|place| read(place, ui)).collect();
+    let seen = places.iter().zip(&heads).filter_map(|(place, seen)| Some((place, seen.as_ref()?)));
+    let Some((place, seen)) = seen.max_by_key(|(_, seen)| seen.size) else { return keep(&places, vouched, ui) };
     let is_other = now.size < seen.size || archive.log(now).root(seen.size)? != seen.root;
-    if is_other && gives_way(place, &seen, vouched, ui) {
+    if is_other && gives_way(place, seen, vouched, ui) {
         let before = disk::read_small(place, MAX_CHECKPOINT_BYTES, ui.run()).unwrap_or_default();
         let _ = disk::put(&place.with_extension("before"), &before, ui.run());
         ui.say(format!(
@@ -61,8 +62,7 @@ pub(super) fn check(archive: &Archive, vouched: &Vouched, older: bool, ui: &Ui) 
         return Err(Failure::no(format!("{name}: its log and one that was seen here before are two histories"))
             .hint(format!("both checkpoints are kept: `vellum log compare {} {}`", place.display(), other.display())));
     }
-    let known = places.iter().all(|place| read(place, ui).is_some_and(|seen| seen == *now));
-    if known { Ok(()) } else { keep(&places, vouched, ui) }
+    if heads.iter().all(|seen| seen.as_ref() == Some(now)) { Ok(()) } else { keep(&places, vouched, ui) }
 }
 
 /// P2: says whether the head that was seen gives way: only what the head of a newer policy covers binds.

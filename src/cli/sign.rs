@@ -6,6 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::archive::{Archive, layout};
+use crate::collection::Incoming;
 use crate::digest::Digest;
 use crate::folder::BUNDLE_ENDING;
 use crate::folder::rewrite::{self, Target};
@@ -115,19 +116,12 @@ fn waiting_in(named: &[PathBuf], ui: &Ui) -> Result<Vec<PathBuf>, Failure> {
     if !ids.is_empty() {
         return ids.iter().map(there).collect();
     }
-    let (mut files, mut others) = (Vec::new(), Vec::new());
-    for name in archive.store().list(layout::WAITING)? {
-        let file = archive.store().path(&format!("{}/{name}", layout::WAITING));
-        let is_own = |bundle: Bundle<std::fs::File>| layout::incoming_bundle(bundle.id()).ends_with(&name);
-        let plain = file.symlink_metadata().is_ok_and(|found| found.is_file());
-        let bundle = Some(&file).filter(|_| plain).and_then(|file| Bundle::open(std::fs::File::open(file).ok()?).ok());
-        if bundle.is_some_and(is_own) { files.push(file) } else { others.push(name) }
-    }
+    let Incoming { bundles, others } = Incoming::of(&archive)?;
     for name in others.iter().filter(|name| name.ends_with(BUNDLE_ENDING)) {
         ui.say(format!("warning: {}/{name}: is no bundle of its name, left out", layout::WAITING));
     }
-    if files.is_empty() {
+    if bundles.is_empty() {
         ui.say(format!("{}: no bundle waits", first.display()));
     }
-    Ok(files)
+    Ok(bundles.into_iter().map(|(_, file, _)| file).collect())
 }

@@ -12,7 +12,7 @@ pub mod withdraw;
 
 pub use deposit::{Deposited, deposit};
 pub use follow::{follow, open_holder};
-pub use waiting::{Waiting, waiting};
+pub use waiting::{Incoming, Waiting, waiting};
 
 use std::io;
 use std::path::PathBuf;

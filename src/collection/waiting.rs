@@ -38,7 +38,7 @@ pub struct Waiting {
 /// Where the folder cannot be read.
 pub fn waiting(archive: &Archive, history: &History) -> Result<Vec<Waiting>, Error> {
     let mut found = Vec::new();
-    for (id, file, bundle) in bundles(archive)? {
+    for (id, file, bundle) in Incoming::of(archive)?.bundles {
         let changed = file.metadata().and_then(|metadata| metadata.modified()).ok();
         let since = changed.and_then(|time| Timestamp::try_from(time).ok());
         let (part, met) = (bundle.manifest().part.map_or(1, |part| part.number), met(archive, history, &bundle));
@@ -64,17 +64,35 @@ fn met(archive: &Archive, history: &History, bundle: &Bundle<File>) -> Met {
     history.authority.judge(Role::Publish, leaf, &signed)
 }
 
-/// Opens the bundles that lie in `incoming/`, each under its id.
-fn bundles(archive: &Archive) -> Result<Vec<(BundleId, PathBuf, Bundle<File>)>, Error> {
-    let mut found = Vec::new();
-    for name in archive.store().list(layout::WAITING)? {
-        let file = archive.store().path(&format!("{}/{name}", layout::WAITING));
-        let bundle = File::open(&file).ok().and_then(|open| Bundle::open(open).ok());
-        if let Some(bundle) = bundle.filter(|bundle| layout::incoming_bundle(bundle.id()).ends_with(&name)) {
-            found.push((bundle.id(), file, bundle));
+/// What lies in `incoming/`.
+#[derive(Default)]
+pub struct Incoming {
+    /// The bundles, each in a plain file under its own id.
+    pub bundles: Vec<(BundleId, PathBuf, Bundle<File>)>,
+    /// The names of what is none.
+    pub others: Vec<String>,
+}
+
+impl Incoming {
+    /// Opens the bundles that lie in an archive's `incoming/`.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read.
+    pub fn of(archive: &Archive) -> Result<Self, Error> {
+        let mut found = Self::default();
+        for name in archive.store().list(layout::WAITING)? {
+            let file = archive.store().path(&format!("{}/{name}", layout::WAITING));
+            // Not what a link or a pipe leads to: anybody may have put it there.
+            let is_plain = file.symlink_metadata().is_ok_and(|found| found.is_file());
+            let open = is_plain.then(|| File::open(&file).ok()).flatten();
+            let bundle = open.and_then(|open| Bundle::open(open).ok());
+            match bundle.filter(|bundle| layout::incoming_bundle(bundle.id()).ends_with(&name)) {
+                Some(bundle) => found.bundles.push((bundle.id(), file, bundle)),
+                None => found.others.push(name),
+            }
         }
+        Ok(found)
     }
-    Ok(found)
 }
 
 /// Lets the bundles of a pack wait. They take the place of what waited of the same source, but for one of the same id, which keeps its signatures.
@@ -84,7 +102,7 @@ pub(super) fn keep_waiting(
     source: &EntryPath,
 ) -> Result<Vec<PathBuf>, Error> {
     let store = archive.store();
-    for (id, _, bundle) in bundles(archive)? {
+    for (id, _, bundle) in Incoming::of(archive)?.bundles {
         let Ok(contents) = bundle.contents() else { continue };
         let first = contents.list.article(0);
         let is_of_source = first.strip_prefix(source.as_str()).is_some_and(|rest| rest.starts_with('/'));

@@ -36,8 +36,8 @@ const RESERVED: [&str; 10] = [
     "trust",
     "withdrawn",
 ];
-/// What the names of files end with that are being written.
-const UNFINISHED: &str = ".unfinished";
+/// How the names of files end that are being written; whoever finds one with no writer at work may remove it.
+pub const UNFINISHED: &str = ".unfinished";
 /// How each leaf begins.
 const VERSION: &str = "vellum-leaf/1";
 /// The longest leaf, in bytes: a manifest and some sixteen signatures.

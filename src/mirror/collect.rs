@@ -1,13 +1,13 @@
 //! A publisher gathers what witnesses say of its checkpoint, from the mirrors that they keep. (C2SP tlog-cosignature)
 
-use crate::archive::{Archive, Head, Lock, Log, Pin, Vouched, layout};
+use crate::archive::{Archive, Head, Lock, Log, Pin, Vouched};
 use crate::format::checkpoint::{self, Checkpoint};
-use crate::format::fork::Fork;
 use crate::keys::VerifierKey;
 use crate::run::Run;
 use crate::store::{Store, Write};
 
 use super::fetch::chain;
+use super::fork::{keep_evidence, prove_fork};
 use super::{Dropped, Error};
 
 /// What came of gathering.
@@ -37,8 +37,7 @@ pub fn collect(
     let _lock = Lock::take(store, who, run.clock)?;
     // Only now: the checkpoint is written again with its cosignatures, and a publisher may have replaced it before the lock was free.
     let vouched = archive.vouched(pin, run)?;
-    let of_policy = vouched.authority().policy().map_or(&[][..], |policy| &policy.witnesses);
-    let witnesses: Vec<&VerifierKey> = of_policy.iter().map(|witness| &witness.key).chain(more).collect();
+    let witnesses: Vec<&VerifierKey> = vouched.witnesses().iter().map(|witness| &witness.key).chain(more).collect();
     let (own, mut note) = (&vouched.checkpoint, vouched.note.clone());
     let mut collected = Collected::default();
     for mirror in mirrors {
@@ -57,27 +56,15 @@ pub fn collect(
             std::cmp::Ordering::Greater => !extends(mirror, own, &theirs.checkpoint),
         };
         if fork {
-            for (at, kept) in [(&theirs.checkpoint, &theirs.note), (own, &vouched.note)] {
-                store.put(&layout::evidence(at), kept.to_string().as_bytes(), Write::Replace)?;
-            }
             // Either side's tiles may tell where they part; without them the two signatures alone do, where the sizes are equal.
-            let (smaller, larger, mut log) = match size < own.size {
+            let (smaller, larger, log) = match size < own.size {
                 true => (&theirs.checkpoint, own, archive.log(own)),
                 false => (own, &theirs.checkpoint, Log::new(mirror, size)),
             };
-            if let (Ok(root), Ok(hashes)) = (log.root(smaller.size), log.consistency(smaller.size))
-                && smaller.size < larger.size
-            {
-                let proof = Fork { size: smaller.size, root, hashes };
-                store.put(
-                    &format!("{}.fork", layout::evidence(larger)),
-                    proof.to_string().as_bytes(),
-                    Write::Replace,
-                )?;
-            }
-            let evidence = store.path(layout::EVIDENCE);
-            let why =
-                format!("has another history, of {size} leaves; both checkpoints are kept in {}", evidence.display());
+            let proof = (smaller.size < larger.size).then(|| prove_fork(log, smaller.size).ok()).flatten();
+            let heads = [(&theirs.checkpoint, &theirs.note), (own, &vouched.note)];
+            let evidence = keep_evidence(store, heads, larger, proof)?;
+            let why = format!("has another history, of {size} leaves; both checkpoints are kept in {evidence}");
             collected.forks.push(without(why));
             continue;
         }

@@ -3,11 +3,12 @@
 //! Where a newer policy counts, only what its head of the log covers binds: its root keys have said so. What was held above that gives way, and is
 //! kept aside whole, its bundles too: so the archive of a publisher who lost his disk, or his log key, goes on.
 
-use crate::archive::history::{HistoryFault, Papers};
+use crate::archive::history::HistoryFault;
 use crate::archive::{self, History, Log, Pin, Vouched, layout};
 use crate::format::checkpoint::{self, Checkpoint};
 use crate::format::fork::Fork;
-use crate::ids::LeafIndex;
+use crate::ids::{LeafIndex, Origin};
+use crate::keys::Note;
 use crate::store::{Store, Write};
 
 use super::Error;
@@ -55,8 +56,7 @@ impl Work<'_> {
         })
     }
 
-    /// Keeps two checkpoints that do not go together, each signed by the log's key, and the proof of it beside the larger one, so that a third
-    /// person can check.
+    /// Keeps an origin's checkpoint and the one held, unless this is a trial run.
     fn keep_evidence(
         &self,
         head: &archive::Head,
@@ -64,19 +64,11 @@ impl Work<'_> {
         larger: &Checkpoint,
         proof: Option<Fork>,
     ) -> Result<String, Error> {
-        let folder = self.mirror.path(layout::EVIDENCE).display().to_string();
         if self.options.dry_run {
-            return Ok(folder);
+            return Ok(self.mirror.path(layout::EVIDENCE).display().to_string());
         }
-        for (checkpoint, note) in [(&head.checkpoint, Some(&head.note)), (&held.checkpoint, held.note.as_ref())] {
-            let Some(note) = note else { continue };
-            self.mirror.put(&layout::evidence(checkpoint), note.to_string().as_bytes(), Write::Replace)?;
-        }
-        if let Some(proof) = proof {
-            let place = format!("{}.fork", layout::evidence(larger));
-            self.mirror.put(&place, proof.to_string().as_bytes(), Write::Replace)?;
-        }
-        Ok(folder)
+        let ours = held.note.as_ref().map(|note| (&held.checkpoint, note));
+        keep_evidence(self.mirror, [(&head.checkpoint, &head.note)].into_iter().chain(ours), larger, proof)
     }
 
     /// P2: says whether what is held gives way to another history: by a version of the policy that counts there, is newer than the one here, and
@@ -84,16 +76,16 @@ impl Work<'_> {
     pub(super) fn gives_way(&self, head: &Head<'_>, held: &Held) -> Result<bool, Error> {
         let (name, pin) = (self.options.name, self.options.pin);
         let folder = tempfile::tempdir().map_err(staging)?;
-        let (staged, nothing) = (&Store::new(folder.path()), Store::new(&folder.path().join("nothing")));
+        let staged = &Store::new(folder.path());
         let old = &held.checkpoint;
         // A history that is not the one which a person vouches for binds nobody.
         let ours = match History::read(&mut Log::new(self.mirror, old.size), name, pin, self.mirror, self.run) {
             Err(archive::Error::History(
                 HistoryFault::OtherLog { .. } | HistoryFault::Behind { .. } | HistoryFault::Earlier { .. },
-            )) => return Ok(self.would_take(head, staged, &nothing)?.is_some()),
+            )) => return Ok(self.would_take(head, staged)?.is_some()),
             other => other?,
         };
-        let Some(theirs) = self.would_take(head, staged, &nothing)? else { return Ok(false) };
+        let Some(theirs) = self.would_take(head, staged)? else { return Ok(false) };
         let Some(policy) = theirs.authority().policy() else { return Ok(false) };
         let known = ours.authority.policy().map_or(0, |policy| policy.version);
         let same = |version: &u64| {
@@ -108,12 +100,10 @@ impl Work<'_> {
     }
 
     /// Folds the whole log of a head beside what is held; none where it is not believed.
-    fn would_take(&self, head: &Head<'_>, staged: &Store, nothing: &Store) -> Result<Option<Vouched>, Error> {
-        let (name, pin) = (self.options.name, self.options.pin);
-        self.stage(head, &Held::none(name), staged)?;
-        let papers: [&Store; 2] = [self.mirror, head.store];
-        let mut log = Log::over(nothing, staged, head.head.checkpoint.size);
-        Ok(head.head.clone().vouched(&mut log, name, pin, &papers as &dyn Papers, self.run).ok())
+    fn would_take(&self, head: &Head<'_>, staged: &Store) -> Result<Option<Vouched>, Error> {
+        let none = Held::none(self.options.name);
+        self.stage(head, &none, staged)?;
+        Ok(self.vouched(head, &none, staged).ok())
     }
 
     /// Puts the history that gives way aside: from here on the mirror is one whose first sync has begun.
@@ -138,12 +128,30 @@ impl Work<'_> {
     }
 }
 
+/// Keeps two checkpoints that do not go together, each signed by the log's key, and the proof of it beside the larger one, so that a third
+/// person can check; returns the folder.
+pub(super) fn keep_evidence<'a>(
+    store: &Store,
+    heads: impl IntoIterator<Item = (&'a Checkpoint, &'a Note)>,
+    larger: &Checkpoint,
+    proof: Option<Fork>,
+) -> Result<String, Error> {
+    for (checkpoint, note) in heads {
+        store.put(&layout::evidence(checkpoint), note.to_string().as_bytes(), Write::Replace)?;
+    }
+    if let Some(proof) = proof {
+        let place = format!("{}.fork", layout::evidence(larger));
+        store.put(&place, proof.to_string().as_bytes(), Write::Replace)?;
+    }
+    Ok(store.path(layout::EVIDENCE).display().to_string())
+}
+
 /// Finishes what a kill cut off after the history that is held began to give way: a mirror without its header and with a checkpoint of its own.
-pub(super) fn finish_giving_way(mirror: &Store, name: &crate::ids::Origin) -> Result<(), Error> {
+pub(super) fn finish_giving_way(mirror: &Store, name: &Origin) -> Result<(), Error> {
     if mirror.exists(layout::HEADER) || !mirror.exists(layout::HELD) {
         return Ok(());
     }
-    let note = crate::keys::Note::parse(&mirror.read(layout::HELD, checkpoint::MAX_CHECKPOINT_BYTES)?)?;
+    let note = Note::parse(&mirror.read(layout::HELD, checkpoint::MAX_CHECKPOINT_BYTES)?)?;
     put_log_aside(mirror, &archive::read_checkpoint(note.text(), name)?)
 }
 
@@ -159,6 +167,6 @@ fn put_log_aside(mirror: &Store, old: &Checkpoint) -> Result<(), Error> {
 }
 
 /// Proves what a log's root was at a smaller size.
-fn prove_fork(mut log: Log<'_>, size: u64) -> Result<Fork, Error> {
+pub(super) fn prove_fork(mut log: Log<'_>, size: u64) -> Result<Fork, Error> {
     Ok(Fork { size, root: log.root(size)?, hashes: log.consistency(size)? })
 }

@@ -40,9 +40,8 @@ pub fn submit(
     let lines = ask(archive, now, &note, witness, run)?;
     let answered = Note::parse(format!("{}\n{lines}", note.text()).as_bytes());
     let answered = answered.map_err(|error| refused(format!("answers with no cosignature: {error}")))?;
-    let of_policy = vouched.authority().policy().map_or(&[][..], |policy| &policy.witnesses);
     let (mut known, mut new) = (false, Vec::new());
-    for key in of_policy.iter().map(|of_policy| &of_policy.key).chain(more) {
+    for key in vouched.witnesses().iter().map(|of_policy| &of_policy.key).chain(more) {
         let time = answered.cosigned(key);
         known |= time.map_err(|error| refused(format!("its cosignature is wrong: {error}")))?.is_some();
         if note.take_cosignature(&answered, key)? {

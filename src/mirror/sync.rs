@@ -104,6 +104,8 @@ pub struct SyncReport {
     pub dropped: Vec<Dropped>,
     /// Where the history that was held gave way to another one, by a newer policy: the folders of the evidence, and of what was held alone.
     pub gave_way: Option<(String, String)>,
+    /// The log that the mirror holds now, where it took something in.
+    pub vouched: Option<Vouched>,
     /// What is not as fresh as the policy wants, where it only warns.
     pub warning: Option<String>,
 }
@@ -304,13 +306,7 @@ impl<'a> Work<'a> {
         if other {
             self.stage(head, from, &staged)?;
         }
-        let under = self.under(from, &staged);
-        let mut log = Log::over(&under, &staged, new.size);
-        // What is held has gone on from the pinned policy already: an origin cannot take that back.
-        let papers: [&Store; 2] = [self.mirror, head.store];
-        let vouched =
-            head.head.clone().vouched(&mut log, self.options.name, self.options.pin, &papers as &dyn Papers, self.run);
-        let mut vouched = vouched.map_err(|error| match error {
+        let mut vouched = self.vouched(head, from, &staged).map_err(|error| match error {
             archive::Error::History(fault) => Error::History { origin: head.store.name(), fault },
             other => other.into(),
         })?;
@@ -355,6 +351,7 @@ impl<'a> Work<'a> {
         let is_new = |(leaf, _): &&(LeafIndex, String)| leaf.0 >= from.checkpoint.size;
         self.report.void = vouched.history.void.iter().filter(is_new).cloned().collect();
         self.report.after = new.size;
+        self.report.vouched = Some(vouched);
         Ok(())
     }
 
@@ -393,6 +390,15 @@ impl<'a> Work<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Folds the log of a head, whose new tiles are staged over those of what is held.
+    pub(super) fn vouched(&self, head: &Head<'_>, held: &Held, staged: &Store) -> Result<Vouched, archive::Error> {
+        let under = self.under(held, staged);
+        let mut log = Log::over(&under, staged, head.head.checkpoint.size);
+        // What is held has gone on from the pinned policy already: an origin cannot take that back.
+        let papers: [&Store; 2] = [self.mirror, head.store];
+        head.head.clone().vouched(&mut log, self.options.name, self.options.pin, &papers as &dyn Papers, self.run)
     }
 
     /// Returns where the tiles lie over which new ones are staged: of a mirror that holds no log, or that gives its own up, nowhere.
@@ -451,7 +457,7 @@ impl<'a> Work<'a> {
         if let (Some(old), true) = (&held.note, held.checkpoint == vouched.checkpoint) {
             note = old.clone();
             // Newer cosignatures are taken over.
-            for witness in vouched.authority().policy().map_or(&[][..], |policy| &policy.witnesses) {
+            for witness in vouched.witnesses() {
                 note.take_cosignature(&vouched.note, &witness.key)?;
             }
         }

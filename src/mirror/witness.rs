@@ -56,8 +56,7 @@ pub fn cosign(archive: &Archive, pin: &Pin, witness: &Witness<'_>, who: &str, ru
     if archive.log(now).root(now.size)? != now.root {
         return Err(Error::Incomplete("its tiles do not lead to the root in the checkpoint".into()));
     }
-    let of_policy = vouched.authority().policy().map_or(&[][..], |policy| &policy.witnesses);
-    if of_policy.iter().find(|of_policy| of_policy.key == key).is_none_or(|of_policy| of_policy.holds) {
+    if vouched.witnesses().iter().find(|of_policy| of_policy.key == key).is_none_or(|of_policy| of_policy.holds) {
         read_all(archive, &vouched, witness, run)?;
     }
     if witness.memory.exists(LAST) {

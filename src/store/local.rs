@@ -8,12 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::format::bundle::Source;
+use crate::format::leaf::UNFINISHED;
 
 use super::remote::{Arriving, Remote};
 use super::{Error, Steps, disk};
-
-/// How the names of unfinished files end; whoever finds one with no writer at work may remove it.
-const UNFINISHED: &str = ".unfinished";
 
 /// Where an archive lies: a folder; or a remote place, and a folder for what is kept of it here.
 #[derive(Clone)]

@@ -77,14 +77,20 @@ fn an_older_checkpoint_is_extended_and_a_forked_one_is_not() {
     scene.expect(1, &["log", "--extends", "new", "library"]);
 }
 
-#[test]
-fn a_reader_is_shown_no_older_log_than_it_has_seen_and_no_other_history() {
+/// An archive whose reader has seen all of it, and `old`, a copy of before its last bundle.
+fn seen_with_an_older_copy() -> Scene {
     let scene = library();
     scene.expect(0, &["pack", "--into", "library", "in"]);
     crate::scene::tool(scene.folder.path(), "cp", &["-r", "library", "old"]);
     scene.write("in/notes/new.txt", "new\n");
     scene.expect(0, &["pack", "--into", "library", "in"]);
     scene.expect(0, &["list", "library"]);
+    scene
+}
+
+#[test]
+fn a_reader_is_shown_no_older_log_than_it_has_seen_and_no_other_history() {
+    let scene = seen_with_an_older_copy();
     for verb in
         [&["list", "old"][..], &["cat", "old", "in/essays/tides"], &["verify", "old"], &["search", "old", "tides"]]
     {
@@ -105,12 +111,7 @@ fn a_reader_is_shown_no_older_log_than_it_has_seen_and_no_other_history() {
 
 #[test]
 fn a_head_that_was_seen_gives_way_to_a_newer_policy_that_was_made_below_it() {
-    let scene = library();
-    scene.expect(0, &["pack", "--into", "library", "in"]);
-    crate::scene::tool(scene.folder.path(), "cp", &["-r", "library", "old"]);
-    scene.write("in/notes/new.txt", "new\n");
-    scene.expect(0, &["pack", "--into", "library", "in"]);
-    scene.expect(0, &["list", "library"]);
+    let scene = seen_with_an_older_copy();
     // The newest copy is lost; its publisher goes on from an older one, and signs that this is so.
     scene.expect(0, &["trust", "propose", "--older", "old", "--add", "me", "--output", "policy.toml"]);
     scene.expect(0, &["trust", "sign", "policy.toml"]);
