@@ -469,6 +469,17 @@ fn what_is_wrong_with_the_tar_is_counted_where_it_is_too_much_to_be_named() {
     assert!(said.stdout.contains("more things wrong with the tar, not named"), "{}", said.stderr);
 }
 
+#[test]
+fn of_a_manifest_that_names_one_list_and_the_root_of_another_nothing_is_believed() {
+    let scene = Scene::with_key();
+    let whole = scene.bundle("one", &shown(&three(0)), &[]);
+    let contradicts = scene.tails(&whole, 1, |_, manifest| manifest.checksums = Digest::of(b"another"));
+    let file = [&whole[..places(&whole).last().unwrap().start], &contradicts].concat();
+    let (said, written) = scene.salvaged(&file, &["--json"]);
+    assert_eq!((said.code, written.len()), (1, 0), "{}{}", said.stdout, said.stderr);
+    assert!(said.stdout.contains("proves another list than the one that it names"), "{}", said.stdout);
+}
+
 /// The same bundle with other signatures in its tail.
 fn resigned(bundle: &[u8], change: impl FnOnce(&mut Tail)) -> Vec<u8> {
     let mut tail = Bundle::open(bundle.to_vec()).unwrap().tail().clone();

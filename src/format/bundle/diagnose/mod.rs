@@ -228,6 +228,11 @@ impl<'a, S: Source> Remains<'a, S> {
         if let Some(remade) = named.and_then(|digest| list::remade(proved.as_ref(), &walk.seen, tar, &digest)) {
             return Ok(Some((remade, true)));
         }
+        // All of it proved, and still another: the manifest contradicts itself, and neither of the two is to be believed.
+        if proved.is_some() && lost.is_empty() {
+            findings.push(list_fault("the manifest's root proves another list than the one that it names"));
+            return Ok(None);
+        }
         findings.append(&mut lost);
         Ok(proved.map(|list| (list, false)))
     }
