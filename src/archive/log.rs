@@ -1,7 +1,7 @@
 //! The log: tiles and entries read from the store, proofs reckoned from them, and the tiles that new leaves make. (FORMAT.md, "The log")
 //!
 //! A tile that is not there in the width asked for is looked for full, since partial ones may be removed then. Nothing read here is
-//! believed: it leads to the checkpoint's root or it does not.
+//! believed: of a log whose head somebody has signed, each root and each leaf is proved to lead to it before it is handed out.
 
 use std::collections::HashMap;
 
@@ -22,6 +22,8 @@ pub struct Log<'a> {
     /// Where newer tiles lie that have no place in the store yet.
     newer: Option<&'a Store>,
     size: u64,
+    /// The root that was signed.
+    signed: Option<Digest>,
     tiles: HashMap<Tile, Vec<Digest>>,
     entries: Option<(u64, Vec<Vec<u8>>)>,
 }
@@ -54,9 +56,15 @@ impl Nodes for Log<'_> {
 }
 
 impl<'a> Log<'a> {
-    /// Looks at the first `size` leaves of the log in `store`.
+    /// Looks at the first `size` leaves of the log in `store`, as its files have them.
     pub fn new(store: &'a Store, size: u64) -> Self {
-        Self { store, newer: None, size, tiles: HashMap::new(), entries: None }
+        Self { store, newer: None, size, signed: None, tiles: HashMap::new(), entries: None }
+    }
+
+    /// Holds what is read against the root that was signed: what does not lead to it is an error.
+    #[must_use]
+    pub fn signed(self, root: Digest) -> Self {
+        Self { signed: Some(root), ..self }
     }
 
     /// Looks at the first `size` leaves of the log in `store`, whose newer tiles lie in another one.
@@ -72,16 +80,46 @@ impl<'a> Log<'a> {
     /// Returns the root that the tiles give for the first `size` leaves.
     ///
     /// # Errors
-    /// Where a tile cannot be read.
+    /// Where a tile cannot be read, or what the tiles give is not what was signed.
     pub fn root(&mut self, size: u64) -> Result<Digest, Error> {
-        merkle::root(self, size)
+        let root = merkle::root(self, size)?;
+        let Some(signed) = self.signed.filter(|_| size > 0) else { return Ok(root) };
+        // The tiles of each level are files of their own: what one says of a part, another may not say of the whole.
+        let proof = merkle::prove_consistency(self, size, self.size)?;
+        match merkle::verify_consistency(size, self.size, &root, &signed, &proof) {
+            Ok(()) => Ok(root),
+            Err(_) => Err(broken("its tiles do not lead to the root in the checkpoint")),
+        }
+    }
+
+    /// Checks that all leaves lead to what was signed; `root` is what they lead to.
+    ///
+    /// # Errors
+    /// Where they do not.
+    pub(super) fn leads_to(&self, root: &Digest) -> Result<(), Error> {
+        match &self.signed {
+            Some(signed) if signed != root => Err(broken("its leaves do not lead to the root in the checkpoint")),
+            _ => Ok(()),
+        }
     }
 
     /// Returns the bytes of leaf `index`.
     ///
     /// # Errors
-    /// Where its bundle of entries cannot be read.
+    /// Where its bundle of entries cannot be read, or it does not lead to the root that was signed.
     pub fn entry(&mut self, index: u64) -> Result<Vec<u8>, Error> {
+        let entry = self.read_entry(index)?;
+        if let Some(signed) = self.signed {
+            let proof = self.inclusion(index)?;
+            let leaf = merkle::leaf_hash(&entry);
+            if merkle::verify_inclusion(&leaf, index, self.size, &proof, &signed).is_err() {
+                return Err(Error::Log(format!("leaf {index} does not lead to the root in the checkpoint")));
+            }
+        }
+        Ok(entry)
+    }
+
+    fn read_entry(&mut self, index: u64) -> Result<Vec<u8>, Error> {
         let number = index / TILE_WIDTH;
         if self.entries.as_ref().is_none_or(|(at, _)| *at != number) {
             self.entries = Some((number, self.read_entries(number)?));

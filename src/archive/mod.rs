@@ -207,9 +207,7 @@ impl Archive {
         if self.store.exists(layout::SIGNED) {
             return Err(Error::Refused("what was signed last is known here; there is nothing to adopt".into()));
         }
-        if self.log(checkpoint).root(checkpoint.size)? != checkpoint.root {
-            return Err(Error::Log("its tiles do not lead to the root in the checkpoint".into()));
-        }
+        self.log(checkpoint).root(checkpoint.size)?;
         self.store.put(layout::SIGNED, note.to_string().as_bytes(), Write::Replace)?;
         if self.store.exists(layout::HELD) {
             self.store.remove(layout::HELD)?;
@@ -237,9 +235,9 @@ impl Archive {
         &self.log_key
     }
 
-    /// Returns the log as of a checkpoint.
+    /// Returns the log under a checkpoint: what is read of it leads to its root.
     pub fn log(&self, checkpoint: &Checkpoint) -> Log<'_> {
-        Log::new(&self.store, checkpoint.size)
+        Log::new(&self.store, checkpoint.size).signed(checkpoint.root)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::format::bundle::{Bundle, Contents};
 use crate::format::checkpoint::Checkpoint;
 use crate::format::order;
 use crate::keys::{SecretKey, Signer, VerifierKey};
+use crate::run::Run;
 use crate::store::{Object, Store};
 use crate::trust::policy::{self, MAX_POLICY_BYTES, Policy};
 
@@ -41,14 +42,30 @@ pub(super) fn open(path: &Path, read: &ReadArgs, ui: &Ui) -> Result<Opened, Fail
     Ok(opened)
 }
 
+/// Opens an archive whose log may be damaged, for an audit that reports it.
+pub(super) fn open_damaged(path: &Path, read: &ReadArgs, ui: &Ui) -> Result<Opened, Failure> {
+    let opened = open_with(path, read, Archive::as_it_lies, ui)?;
+    // What does not lead to its own checkpoint says nothing of those that were seen before.
+    if opened.archive.log(&opened.checkpoint).root(opened.checkpoint.size).is_ok() {
+        heads::check(&opened.archive, &opened.vouched, read.older(), ui)?;
+    }
+    Ok(opened)
+}
+
 /// Opens an archive, however old its checkpoint is.
 pub(super) fn open_any(path: &Path, read: &ReadArgs, ui: &Ui) -> Result<Opened, Failure> {
+    open_with(path, read, Archive::vouched, ui)
+}
+
+type Vouching = fn(&Archive, &Pin, Run<'_>) -> Result<Vouched, crate::archive::Error>;
+
+fn open_with(path: &Path, read: &ReadArgs, vouch: Vouching, ui: &Ui) -> Result<Opened, Failure> {
     let archive = Archive::open(place::store(path)?)?;
     if let Some(asked) = read.archive().filter(|asked| *asked != archive.origin()) {
         return Err(Failure::no(format!("{}: is the archive {}, not {asked}", path.display(), archive.origin())));
     }
     let pin = keyring::pin(read.trust(), read.unsigned(), archive.origin(), archive.log_key(), ui)?;
-    let vouched = archive.vouched(&pin, ui.run()).map_err(|error| Failure::no_from(error).about(path.display()))?;
+    let vouched = vouch(&archive, &pin, ui.run()).map_err(|error| Failure::no_from(error).about(path.display()))?;
     let (log_key, checkpoint, note) = (vouched.log_key.clone(), vouched.checkpoint.clone(), vouched.note.to_string());
     Ok(Opened { archive, vouched, pin, log_key, checkpoint, note })
 }

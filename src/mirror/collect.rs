@@ -1,7 +1,7 @@
 //! A publisher gathers what witnesses say of its checkpoint, from the mirrors that they keep. (C2SP tlog-cosignature)
 
 use crate::archive::{Archive, Head, Lock, Log, Pin, Vouched};
-use crate::format::checkpoint::{self, Checkpoint};
+use crate::format::checkpoint;
 use crate::keys::VerifierKey;
 use crate::run::Run;
 use crate::store::{Store, Write};
@@ -53,7 +53,13 @@ pub fn collect(
         let fork = match size.cmp(&own.size) {
             std::cmp::Ordering::Less => archive.log(own).root(size)? != root,
             std::cmp::Ordering::Equal => root != own.root,
-            std::cmp::Ordering::Greater => !extends(mirror, own, &theirs.checkpoint),
+            std::cmp::Ordering::Greater => match Log::new(mirror, size).signed(root).root(own.size) {
+                Ok(at_own) => at_own != own.root,
+                Err(error) => {
+                    collected.without.push(without(chain(&error)));
+                    continue;
+                }
+            },
         };
         if fork {
             // Either side's tiles may tell where they part; without them the two signatures alone do, where the sizes are equal.
@@ -91,12 +97,6 @@ pub fn collect(
         store.put(checkpoint::NAME, note.to_string().as_bytes(), Write::Replace)?;
     }
     Ok(collected)
-}
-
-/// Says whether a mirror's tiles lead from this archive's checkpoint to its own.
-fn extends(mirror: &Store, own: &Checkpoint, theirs: &Checkpoint) -> bool {
-    let mut log = Log::new(mirror, theirs.size);
-    log.root(theirs.size).is_ok_and(|root| root == theirs.root) && log.root(own.size).is_ok_and(|root| root == own.root)
 }
 
 /// What vouches for a mirror's checkpoint is what vouches for the archive's own.

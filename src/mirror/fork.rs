@@ -5,6 +5,7 @@
 
 use crate::archive::history::HistoryFault;
 use crate::archive::{self, History, Log, Pin, Vouched, layout};
+use crate::digest::Digest;
 use crate::format::checkpoint::{self, Checkpoint};
 use crate::format::fork::Fork;
 use crate::ids::{LeafIndex, Origin};
@@ -21,9 +22,10 @@ impl Work<'_> {
         let same_size_other_root = new.size == old.size && new.root != old.root;
         if same_size_other_root || new.size < old.size {
             // What is held may be held against it without asking the origin: its root must be ours at that size.
-            let fork = same_size_other_root || Log::new(self.mirror, old.size).root(new.size)? != new.root;
+            let parts = |root: Digest| root != new.root;
+            let fork = same_size_other_root || held.log(self.mirror).root(new.size).is_ok_and(parts);
             let proof = match fork && !same_size_other_root {
-                true => Some(prove_fork(Log::new(self.mirror, old.size), new.size)?),
+                true => Some(prove_fork(held.log(self.mirror), new.size)?),
                 false => None,
             };
             let evidence = self.keep_evidence(head, held, old, proof)?;
@@ -41,10 +43,9 @@ impl Work<'_> {
     pub(super) fn explain(&self, head: &Head<'_>, held: &Held) -> Result<Error, Error> {
         let (old, new) = (&held.checkpoint, &head.head.checkpoint);
         let origin = head.store.name();
-        let mut theirs = Log::new(head.store, new.size);
-        let at_old = theirs.root(old.size).and_then(|root| Ok((root, theirs.root(new.size)?)));
-        Ok(match at_old {
-            Ok((at_old, at_new)) if at_new == new.root && at_old != old.root => {
+        let mut theirs = Log::new(head.store, new.size).signed(new.root);
+        Ok(match theirs.root(old.size) {
+            Ok(at_old) if at_old != old.root => {
                 let proof = prove_fork(theirs, old.size)?;
                 let evidence = self.keep_evidence(&head.head, held, new, Some(proof))?;
                 Error::Fork { origin, detail: format!("they part before leaf {}", old.size), evidence }
@@ -79,10 +80,12 @@ impl Work<'_> {
         let staged = &Store::new(folder.path());
         let old = &held.checkpoint;
         // A history that is not the one which a person vouches for binds nobody.
-        let ours = match History::read(&mut Log::new(self.mirror, old.size), name, pin, self.mirror, self.run) {
+        let ours = match History::read(&mut held.log(self.mirror), name, pin, self.mirror, self.run) {
             Err(archive::Error::History(
                 HistoryFault::OtherLog { .. } | HistoryFault::Behind { .. } | HistoryFault::Earlier { .. },
             )) => return Ok(self.would_take(head, staged)?.is_some()),
+            // What is held is damaged, and does not say what it knew.
+            Err(archive::Error::Log(_)) => return Ok(false),
             other => other?,
         };
         let Some(theirs) = self.would_take(head, staged)? else { return Ok(false) };
@@ -96,7 +99,7 @@ impl Work<'_> {
         Ok(policy.version > known
             && ours.policies.keys().all(same)
             && stated.size <= old.size
-            && Log::new(self.mirror, old.size).root(stated.size)? == stated.root)
+            && held.log(self.mirror).root(stated.size)? == stated.root)
     }
 
     /// Folds the whole log of a head beside what is held; none where it is not believed.
@@ -111,8 +114,7 @@ impl Work<'_> {
         let old = &held.checkpoint;
         let evidence = self.keep_evidence(&head.head, held, old, None)?;
         let anyone = Pin::Anyone { log: vouched.log_key.clone() };
-        let mut log = Log::new(self.mirror, old.size);
-        let ours = History::read(&mut log, self.options.name, &anyone, self.mirror, self.run)?;
+        let ours = History::read(&mut held.log(self.mirror), self.options.name, &anyone, self.mirror, self.run)?;
         let folder = layout::gave_way(old);
         for logged in ours.bundles.iter().filter(|logged| vouched.history.bundle(logged.id).is_none()) {
             let place = layout::bundle_folder(logged.id);

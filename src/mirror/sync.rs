@@ -193,6 +193,11 @@ impl Held {
         Self { checkpoint: Checkpoint { origin: name.clone(), size: 0, root: merkle::empty_root() }, note: None }
     }
 
+    /// Returns the log that is held; what is read of it leads to the root of its checkpoint.
+    pub(super) fn log<'s>(&self, mirror: &'s Store) -> Log<'s> {
+        Log::new(mirror, self.checkpoint.size).signed(self.checkpoint.root)
+    }
+
     /// Reads what a mirror holds; its own checkpoint was checked when it was put there.
     ///
     /// # Errors
@@ -294,19 +299,28 @@ impl<'a> Work<'a> {
         let aside = self.options.dry_run.then(tempfile::tempdir).transpose().map_err(staging)?;
         let staged = aside.as_ref().map_or_else(|| self.mirror.path(STAGED), |aside| aside.path().to_owned());
         let staged = Store::new(&staged);
-        let mut other = head.other;
-        if !other {
-            match self.stage(head, held, &staged) {
-                Err(Error::Fork { .. }) if self.gives_way(head, held)? => other = true,
-                done => done?,
-            }
-        }
         let none = Held::none(self.options.name);
-        let from = if other { &none } else { held };
-        if other {
-            self.stage(head, from, &staged)?;
+        let (mut other, mut from) = (head.other, if head.other || self.is_damaged(held) { &none } else { held });
+        match self
+            .stage(head, from, &staged)
+            .and_then(|()| if other { Ok(()) } else { self.extends(head, held, &staged) })
+        {
+            Err(Error::Fork { .. }) if self.gives_way(head, held)? => {
+                (other, from) = (true, &none);
+                self.stage(head, from, &staged)?;
+            }
+            done => done?,
         }
-        let mut vouched = self.vouched(head, from, &staged).map_err(|error| match error {
+        let mut vouched = match self.vouched(head, from, &staged) {
+            // What is held was shown to be whole but for its leaves: they are read anew.
+            Err(archive::Error::Log(_)) if from.note.is_some() => {
+                from = &none;
+                self.stage(head, from, &staged)?;
+                self.vouched(head, from, &staged)
+            }
+            done => done,
+        }
+        .map_err(|error| match error {
             archive::Error::History(fault) => Error::History { origin: head.store.name(), fault },
             other => other.into(),
         })?;
@@ -395,10 +409,24 @@ impl<'a> Work<'a> {
     /// Folds the log of a head, whose new tiles are staged over those of what is held.
     pub(super) fn vouched(&self, head: &Head<'_>, held: &Held, staged: &Store) -> Result<Vouched, archive::Error> {
         let under = self.under(held, staged);
-        let mut log = Log::over(&under, staged, head.head.checkpoint.size);
+        let new = &head.head.checkpoint;
+        let mut log = Log::over(&under, staged, new.size).signed(new.root);
         // What is held has gone on from the pinned policy already: an origin cannot take that back.
         let papers: [&Store; 2] = [self.mirror, head.store];
         head.head.clone().vouched(&mut log, self.options.name, self.options.pin, &papers as &dyn Papers, self.run)
+    }
+
+    /// Says whether the tiles of hashes that are held do not lead to their own checkpoint: then all of the log is read anew.
+    fn is_damaged(&self, held: &Held) -> bool {
+        held.note.is_some() && held.log(self.mirror).root(held.checkpoint.size).is_err()
+    }
+
+    /// Checks that the log of a head, whose tiles are staged, goes on from what is held.
+    fn extends(&self, head: &Head<'_>, held: &Held, staged: &Store) -> Result<(), Error> {
+        let (old, new) = (&held.checkpoint, &head.head.checkpoint);
+        let under = self.under(held, staged);
+        let at_old = Log::over(&under, staged, new.size).signed(new.root).root(old.size);
+        if at_old.is_ok_and(|root| root == old.root) { Ok(()) } else { Err(self.explain(head, held)?) }
     }
 
     /// Returns where the tiles lie over which new ones are staged: of a mirror that holds no log, or that gives its own up, nowhere.
@@ -476,9 +504,13 @@ impl<'a> Work<'a> {
         if self.mirror.exists(layout::BEGUN) {
             self.mirror.remove(layout::BEGUN)?;
         }
-        for tile in tiles.into_iter().filter(Tile::is_full) {
-            for width in self.mirror.list(&format!("{tile}.p"))? {
-                self.mirror.remove(&format!("{tile}.p/{width}"))?;
+        // Narrower ones, for readers of an earlier checkpoint, go with the full one; and where all was read anew, since some may be damaged.
+        for tile in tiles.into_iter().filter(|tile| tile.is_full() || held.note.is_none()) {
+            let folder = format!("{}.p", tile.full());
+            for place in self.mirror.list(&folder)?.into_iter().map(|width| format!("{folder}/{width}")) {
+                if place != tile.to_string() {
+                    self.mirror.remove(&place)?;
+                }
             }
         }
         Ok(())

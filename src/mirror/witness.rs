@@ -53,9 +53,7 @@ pub fn cosign(archive: &Archive, pin: &Pin, witness: &Witness<'_>, who: &str, ru
     let vouched = archive.vouched(pin, run)?;
     let key = VerifierKey::of_witness(witness.name, witness.signer.public())?;
     let (now, mut note) = (&vouched.checkpoint, vouched.note.clone());
-    if archive.log(now).root(now.size)? != now.root {
-        return Err(Error::Incomplete("its tiles do not lead to the root in the checkpoint".into()));
-    }
+    archive.log(now).root(now.size)?;
     if vouched.witnesses().iter().find(|of_policy| of_policy.key == key).is_none_or(|of_policy| of_policy.holds) {
         read_all(archive, &vouched, witness, run)?;
     }

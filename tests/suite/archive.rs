@@ -84,7 +84,7 @@ fn try_deposit(archive: &Archive, bundle: &Path) -> Result<Deposited, vellum::co
 }
 
 fn audited(archive: &Archive) -> Audit {
-    audit(archive, &vouched(archive), run()).unwrap()
+    audit(archive, &archive.as_it_lies(&pin(archive), run()).unwrap(), run()).unwrap()
 }
 
 /// Expects that nothing at all is wrong, and returns the catalog as it follows from log and bundles.

@@ -109,6 +109,68 @@ fn a_reader_is_shown_no_older_log_than_it_has_seen_and_no_other_history() {
     scene.expect(0, &["list", "library"]);
 }
 
+/// Writes another leaf into a log's files in the place of the first that begins with this, and leaves the tiles of hashes alone.
+fn other_leaf(tiles: &std::path::Path, begins: &str, other: &[u8]) {
+    let (mut folders, mut changed) = (vec![tiles.join("entries")], 0);
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let (bytes, mut new, mut at) = (std::fs::read(&path).unwrap(), Vec::new(), 0);
+            while at < bytes.len() {
+                let length = usize::from(u16::from_be_bytes([bytes[at], bytes[at + 1]]));
+                let leaf = &bytes[at + 2..at + 2 + length];
+                let is_it = leaf.starts_with(begins.as_bytes());
+                changed += u32::from(is_it);
+                vellum::format::tile::encode_entry(if is_it { other } else { leaf }, &mut new);
+                at += 2 + length;
+            }
+            std::fs::write(&path, new).unwrap();
+        }
+    }
+    assert!(changed > 0, "no leaf begins with {begins}");
+}
+
+#[test]
+fn who_has_no_key_at_all_changes_no_leaf_for_a_reader_by_folder_or_by_address() {
+    let scene = library();
+    scene.expect(0, &["pack", "--into", "library", "in"]);
+    crate::scene::tool(scene.folder.path(), "cp", &["-r", "library/bundles", "kept"]);
+    scene.expect(0, &["withdraw", "library", "letter-1"]);
+    scene.expect(0, &["prove", "-o", "proof", "library", "in/essays/tides"]);
+    // An origin has kept what was withdrawn, and says that nothing was.
+    crate::scene::tool(scene.folder.path(), "cp", &["-r", "kept/.", "library/bundles"]);
+    crate::scene::tool(scene.folder.path(), "rm", &["-r", "library/.vellum/cache"]);
+    other_leaf(&scene.path("library/tile"), "vellum-leaf/1 withdraw", b"no leaf at all");
+    let server = crate::server::Server::honest(&scene.path("library"));
+    for archive in ["library", &server.url] {
+        for verb in [
+            &["list", archive][..],
+            &["show", archive, "letter-1"],
+            &["cat", archive, "letter-1"],
+            &["search", archive, "tides"],
+            &["history", archive, "letter-1"],
+            &["extract", "--to", "out", archive],
+            &["prove", "-o", "other", archive, "in/essays/tides"],
+            &["log", archive],
+            &["verify", "--article", "in/essays/tides", archive],
+        ] {
+            let said = scene.expect(1, verb);
+            assert!(said.stderr.contains("its leaves do not lead to the root in the checkpoint"), "{}", said.stderr);
+            assert_eq!(said.stdout, "", "{verb:?}");
+        }
+    }
+    let said = scene.expect(1, &["verify", "library"]);
+    assert!(said.stdout.contains("log: leaf 2: the tile has another hash than the leaf"), "{}", said.stdout);
+    for verb in [&["pack", "--into", "library", "in"][..], &["withdraw", "library", "in/essays/tides"]] {
+        let said = scene.expect(1, verb);
+        assert!(said.stderr.contains("its leaves do not lead to the root in the checkpoint"), "{}", said.stderr);
+    }
+    assert!(!scene.path("out").exists() && !scene.path("other").exists());
+}
+
 #[test]
 fn a_head_that_was_seen_gives_way_to_a_newer_policy_that_was_made_below_it() {
     let scene = seen_with_an_older_copy();

@@ -192,3 +192,38 @@ fn another_implementation_accepts_the_checkpoint_and_refuses_a_forged_one() {
     assert!(forged.verify(&list()).is_err());
     assert!(Note::parse(note.replace("15", "16").as_bytes()).unwrap().verified(&verifier).is_err());
 }
+
+#[test]
+fn tiles_of_two_histories_prove_no_root_of_either() {
+    let scene = Scene::new();
+    let leaves = |what: &str, range: std::ops::Range<u64>| -> Vec<Vec<u8>> {
+        range.map(|n| format!("{what} {n}").into_bytes()).collect()
+    };
+    let written = |folder: &str, leaves: &[Vec<u8>]| {
+        let appended = Log::new(&Store::new(&scene.path(folder)), 0).append(leaves).unwrap();
+        for (place, bytes) in appended.tiles {
+            scene.write(&format!("{folder}/{place}"), bytes);
+        }
+        appended.root
+    };
+    let (one, other) = (leaves("one", 0..300), leaves("other", 0..300));
+    let at_hundred = written("hundred", &one[..100]);
+    let root = written("other", &other);
+    written("one", &one);
+    // The first tile of hashes tells of the history that was seen, all other files of the other one.
+    std::fs::copy(scene.path("one/tile/0/000"), scene.path("other/tile/0/000")).unwrap();
+    let store = Store::new(&scene.path("other"));
+    assert_eq!(Log::new(&store, 300).root(100).unwrap(), at_hundred);
+    assert_eq!(Log::new(&store, 300).root(300).unwrap(), root);
+    let refused = Log::new(&store, 300).signed(root).root(100).unwrap_err();
+    assert!(refused.to_string().contains("do not lead to the root in the checkpoint"), "{refused}");
+    let refused = Log::new(&store, 300).signed(root).entry(10).unwrap_err();
+    assert!(refused.to_string().contains("leaf 10 does not lead to the root"), "{refused}");
+    let whole = Store::new(&scene.path("one"));
+    let root = Log::new(&whole, 300).root(300).unwrap();
+    for size in [1, 100, 255, 256, 257, 299, 300] {
+        let unproved = Log::new(&whole, 300).root(size).unwrap();
+        assert_eq!(Log::new(&whole, 300).signed(root).root(size).unwrap(), unproved);
+        assert_eq!(Log::new(&whole, 300).signed(root).entry(size - 1).unwrap(), one[size as usize - 1]);
+    }
+}

@@ -1163,6 +1163,46 @@ fn a_document_that_nobody_has_keeps_no_bundle_from_a_mirror() {
 }
 
 #[test]
+fn a_mirror_heals_its_log_from_an_origin_and_blames_nobody() {
+    for what in ["entries", "0"] {
+        for goes_on in [false, true] {
+            let stage = Stage::new();
+            stage.synced(&[stage.origin()]).unwrap();
+            if goes_on {
+                stage.add("in/notes/new.txt", "Something new\n");
+            }
+            let flip = format!(
+                "for f in $(find mirror/tile/{what} -type f); do printf x | dd of=$f bs=1 seek=40 conv=notrunc status=none; done"
+            );
+            tool(stage.scene.folder.path(), "sh", &["-c", &flip]);
+            let report = stage.synced(&[stage.origin()]).unwrap();
+            assert_eq!((report.dropped, report.gave_way), (Vec::new(), None), "{what} {goes_on}");
+            stage.sound(stage.size(stage.origin()));
+            let narrower = "find origin/tile -path '*.p/*' | sort -V | awk -F/ '{n[$3]++; f[$3]=$0} END {for (k in f) print f[k]}'";
+            for place in tool(stage.scene.folder.path(), "sh", &["-c", narrower]).lines() {
+                let same = |folder: &str| fs::read(stage.scene.path(&place.replacen("origin", folder, 1))).unwrap();
+                assert_eq!(same("mirror"), same("origin"), "{place}");
+            }
+            // From an origin that has another history it is not healed.
+            tool(stage.scene.folder.path(), "sh", &["-c", &flip]);
+            let fork = Archive::create(
+                Store::new(&stage.scene.path("fork")),
+                ORIGIN.parse().unwrap(),
+                &log_key(),
+                "test",
+                run(),
+            );
+            let fork = fork.unwrap();
+            for n in 0..4 {
+                stage.scene.write("in/notes/other.txt", format!("Other {n}\n"));
+                added(&fork, &stage.scene.path("in"));
+            }
+            stage.synced(&[fork.store().clone()]).expect_err("another history");
+        }
+    }
+}
+
+#[test]
 fn a_pipe_in_the_place_of_a_file_is_no_file() {
     let stage = Stage::gone_on();
     tool(stage.scene.folder.path(), "sh", &["-c", "cp -r origin piped; rm piped/checkpoint; mkfifo piped/checkpoint"]);

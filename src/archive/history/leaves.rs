@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::digest::Digest;
 use crate::format::leaf::{Leaf, LeafSignature};
 use crate::ids::{BundleId, LeafIndex, Origin};
+use crate::merkle;
 use crate::pipeline::ordered;
 use crate::run::Run;
 
@@ -30,6 +31,9 @@ pub(super) struct Leaves {
     pub(super) void: Vec<(LeafIndex, String)>,
 }
 
+/// A leaf of a tile: its hash, and what it says.
+type Read = (Digest, Parsed);
+
 /// A leaf whose manifest has been looked at.
 enum Parsed {
     Bundle { id: BundleId, facts: Box<Facts>, form: Form, elsewhere: Option<Origin>, signatures: Vec<LeafSignature> },
@@ -54,24 +58,32 @@ fn parse(index: LeafIndex, bytes: &[u8], origin: &Origin) -> Parsed {
 }
 
 impl Leaves {
+    /// Reads all leaves, which must lead to the root that was signed.
     pub(super) fn read(log: &Log<'_>, origin: &Origin, run: Run<'_>) -> Result<Self, Error> {
         let mut leaves = Self::default();
+        let mut tree = Vec::new();
         ordered(
             run.threads,
             0..log.tiles_of_entries(),
             || {
                 |number| {
                     let (first, entries) = log.entries_of(number)?;
-                    let parse =
-                        |(index, bytes): (u64, &Vec<u8>)| (LeafIndex(index), parse(LeafIndex(index), bytes, origin));
-                    Ok((first..).zip(&entries).map(parse).collect::<Vec<_>>())
+                    let parse = |(index, bytes): (u64, &Vec<u8>)| {
+                        (merkle::leaf_hash(bytes), parse(LeafIndex(index), bytes, origin))
+                    };
+                    Ok((first, (first..).zip(&entries).map(parse).collect()))
                 }
             },
-            |parsed: Result<Vec<(LeafIndex, Parsed)>, Error>| {
-                parsed?.into_iter().for_each(|(index, parsed)| leaves.take(index, parsed));
+            |read: Result<(u64, Vec<Read>), Error>| {
+                let (first, read) = read?;
+                for (index, (hash, parsed)) in (first..).zip(read) {
+                    merkle::push(&mut tree, hash);
+                    leaves.take(LeafIndex(index), parsed);
+                }
                 Ok::<_, Error>(())
             },
         )?;
+        log.leads_to(&merkle::root_of(&tree))?;
         Ok(leaves)
     }
 
