@@ -16,6 +16,8 @@ use super::{Answer, Failure};
 /// Show an article's revisions in an archive, the oldest first
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Each revision is current, earlier, withdrawn, or a conflict: made before the one was logged that it would have replaced, and without effect.
+
 Examples:
   vellum history library/ essays/tides")]
 pub(super) struct HistoryArgs {
@@ -36,6 +38,8 @@ struct JsonRevision<'a> {
     lines: String,
     current: bool,
     withdrawn: bool,
+    /// Whether it was made before the revision that it would have replaced was logged, and replaced nothing.
+    conflict: bool,
 }
 
 #[derive(Serialize)]
@@ -55,17 +59,27 @@ pub(super) fn run(args: &HistoryArgs, ui: &Ui) -> Result<Answer, Failure> {
     })?;
     let (article, history) = found.ok_or_else(|| crate::collection::Error::NoArticle(args.article.clone()))?;
     let current = catalog.current(&article)?.map(|revision| revision.number);
+    let mut before = None;
     for revision in &history {
         let (leaf, withdrawn) = (revision.number.place.0, revision.withdrawn);
         let is_current = current == Some(revision.number);
+        let bundle = opened.history().bundle(revision.bundle);
+        let conflict = !withdrawn && !is_current && bundle.is_some_and(|bundle| !bundle.revises(before));
+        if !withdrawn && !conflict {
+            before = Some(revision.number.place);
+        }
         if ui.json {
             let (bundle, lines, title) =
                 (revision.bundle.to_string(), revision.lines.to_string(), revision.title.as_str());
-            ui.print_json("revision", &JsonRevision { leaf, bundle, title, lines, current: is_current, withdrawn })?;
+            ui.print_json(
+                "revision",
+                &JsonRevision { leaf, bundle, title, lines, current: is_current, withdrawn, conflict },
+            )?;
         } else {
             let state = match (is_current, withdrawn) {
                 (true, _) => "current",
                 (_, true) => "withdrawn",
+                _ if conflict => "conflict",
                 _ => "earlier",
             };
             let (leaf, bundle) = (format!("leaf {leaf}"), format!("bundle {}", revision.bundle));

@@ -207,8 +207,7 @@ fn is_current(
         Ok(from) if first.place >= from => {}
         _ => return Ok(None),
     }
-    // It does not revise what was logged after it was made.
-    Ok(Some(update.current(key)?.is_none_or(|before| before.place.0 < first.facts.base)))
+    Ok(Some(first.revises(update.current(key)?.map(|before| before.place))))
 }
 
 /// An article that is to be taken in.

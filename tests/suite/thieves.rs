@@ -385,7 +385,7 @@ const PUBLISH_KEY: &[Row] = &[
         assert_eq!(play.seen(), before);
         format!("{:?} 0 of 1", report.void)
     }),
-    (4, "a publisher's key, threshold 1", "L6", "", |play| {
+    (4, "a publisher's key, threshold 1", "L6", "conflict", |play| {
         // He revises what was logged after his bundle says that it was made; what his key may do else is in the open.
         let read = || ["in/essays/tides", "in/notes/empty"].map(|id| play.shown(id));
         let before = read();
@@ -408,7 +408,10 @@ const PUBLISH_KEY: &[Row] = &[
         play.publish(vec![Leaf::Bundle { manifest, size, file, signatures }], vec![(place, bytes)]);
         play.sync().unwrap();
         assert_eq!(read(), before);
-        String::new()
+        let history = ["history", "--policy", "trusted.toml", "mirror", "in/essays/tides"];
+        let rows = play.scene.expect(0, &history).stdout;
+        assert!(rows.contains("current") && rows.lines().count() == 2, "{rows}");
+        rows
     }),
 ];
 

@@ -211,6 +211,12 @@ impl LoggedBundle {
         self.standing == Standing::Counts
     }
 
+    /// L6: says whether its article takes the place of the one of that id which was current, by that one's place: it does not revise what was
+    /// logged after it was made.
+    pub fn revises(&self, before: Option<LeafIndex>) -> bool {
+        before.is_none_or(|before| before.0 < self.facts.base)
+    }
+
     /// Returns the most bytes that a file of it can take: what the manifest says it holds, with all that is around it.
     pub fn max_file_bytes(&self) -> u64 {
         let Facts { articles, files, bytes, .. } = &self.facts;
