@@ -4,6 +4,7 @@
 //! believed: of a log whose head somebody has signed, each root and each leaf is proved to lead to it before it is handed out.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use crate::digest::Digest;
 use crate::format::leaf::Leaf;
@@ -24,6 +25,8 @@ pub struct Log<'a> {
     size: u64,
     /// The root that was signed.
     signed: Option<Digest>,
+    /// Where it is kept what its leaves said when they were last read.
+    known: Option<&'a Path>,
     tiles: HashMap<Tile, Vec<Digest>>,
     entries: Option<(u64, Vec<Vec<u8>>)>,
 }
@@ -58,13 +61,24 @@ impl Nodes for Log<'_> {
 impl<'a> Log<'a> {
     /// Looks at the first `size` leaves of the log in `store`, as its files have them.
     pub fn new(store: &'a Store, size: u64) -> Self {
-        Self { store, newer: None, size, signed: None, tiles: HashMap::new(), entries: None }
+        Self { store, newer: None, size, signed: None, known: None, tiles: HashMap::new(), entries: None }
     }
 
     /// Holds what is read against the root that was signed: what does not lead to it is an error.
     #[must_use]
     pub fn signed(self, root: Digest) -> Self {
         Self { signed: Some(root), ..self }
+    }
+
+    /// Keeps in a file what its leaves say, and believes what was kept there as far as it leads to the root that was signed.
+    #[must_use]
+    pub fn knowing(self, path: Option<&'a Path>) -> Self {
+        Self { known: path, ..self }
+    }
+
+    /// Returns the file in which it is kept what its leaves say; none where no root was signed that it can be held against.
+    pub(super) fn known(&self) -> Option<&'a Path> {
+        self.known.filter(|_| self.signed.is_some())
     }
 
     /// Looks at the first `size` leaves of the log in `store`, whose newer tiles lie in another one.

@@ -123,6 +123,8 @@ pub struct Archive {
     store: Store,
     origin: Origin,
     log_key: VerifierKey,
+    /// Where it is kept what the leaves of its log said.
+    known: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -145,10 +147,10 @@ impl Archive {
             return Err(Error::NotEmpty(PathBuf::from(store.name())));
         }
         let log_key = VerifierKey::new(origin.as_str(), signer.public())?;
-        let archive = Self { store, origin, log_key };
+        let archive = Self { store, origin, log_key, known: None };
         let signers = [signer];
         let mut writer = Writer::begin(&archive, &signers, who, run)?;
-        let header = format!("format = \"{FORMAT}\"\norigin = \"{}\"\nlog = \"{}\"\n", archive.origin, archive.log_key);
+        let header = header(&archive.origin, &archive.log_key);
         let files = DOCUMENTS.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()));
         archive.store.put_all(&files)?;
         if !archive.store.exists(checkpoint::NAME) {
@@ -170,22 +172,23 @@ impl Archive {
             other => other?,
         };
         let (origin, log_key) = read_header(&bytes)?;
-        Ok(Self { store, origin, log_key })
+        Ok(Self { store, origin, log_key, known: None })
     }
 
-    /// Checks that the bytes are an `archive.toml` of the archive `origin`, whose log has one of these keys.
-    ///
-    /// # Errors
-    /// Where they are malformed or name another one.
-    pub fn check_header(bytes: &[u8], origin: &Origin, keys: &[VerifierKey]) -> Result<(), Error> {
-        let (found, key) = read_header(bytes)?;
-        if found != *origin {
-            return Err(Error::Header(format!("expected the origin {origin}, found {found}")));
+    /// Keeps what the leaves of its log say in a file of this reader's own, so that they are read once; never in the archive, which others write.
+    #[must_use]
+    pub fn knowing(self, path: PathBuf) -> Self {
+        Self { known: Some(path), ..self }
+    }
+
+    /// Returns the `archive.toml` for a mirror of the archive `origin`, whose log has these keys, the one in use first: the origin's bytes, if
+    /// they name one of them.
+    pub fn header(bytes: Vec<u8>, origin: &Origin, keys: &[VerifierKey]) -> Vec<u8> {
+        match read_header(&bytes) {
+            Ok((name, key)) if name == *origin && keys.contains(&key) => bytes,
+            // It is a label, and stops nobody.
+            _ => keys.first().map_or(bytes, |key| header(origin, key).into_bytes()),
         }
-        if keys.contains(&key) {
-            return Ok(());
-        }
-        Err(Error::Header(format!("names {key} as the log's key, which it is not")))
     }
 
     /// Makes an archive whose state is lost, or a mirror, the place to publish from: its checkpoint counts as what was signed last.
@@ -237,7 +240,7 @@ impl Archive {
 
     /// Returns the log under a checkpoint: what is read of it leads to its root.
     pub fn log(&self, checkpoint: &Checkpoint) -> Log<'_> {
-        Log::new(&self.store, checkpoint.size).signed(checkpoint.root)
+        Log::new(&self.store, checkpoint.size).signed(checkpoint.root).knowing(self.known.as_deref())
     }
 }
 
@@ -253,6 +256,10 @@ impl Archive {
             other => Ok(other?),
         }
     }
+}
+
+fn header(origin: &Origin, log_key: &VerifierKey) -> String {
+    format!("format = \"{FORMAT}\"\norigin = \"{origin}\"\nlog = \"{log_key}\"\n")
 }
 
 fn read_header(bytes: &[u8]) -> Result<(Origin, VerifierKey), Error> {

@@ -196,16 +196,6 @@ fn log_keys(store: &Store, origin: &Origin, pin: &Pin) -> Result<Vec<VerifierKey
 }
 
 impl Vouched {
-    /// Reads an archive's checkpoint and log, and checks that they are believed.
-    ///
-    /// # Errors
-    /// Where policy, checkpoint or log are not as what is pinned has it.
-    pub fn read(store: &Store, origin: &Origin, pin: &Pin, run: Run<'_>) -> Result<Self, Error> {
-        let head = Head::read(store, origin, pin)?;
-        let mut log = Log::new(store, head.checkpoint.size).signed(head.checkpoint.root);
-        head.vouched(&mut log, origin, pin, store, run)
-    }
-
     /// Returns the witnesses that the policy names.
     pub fn witnesses(&self) -> &[Witness] {
         self.authority().policy().map_or(&[], |policy| &policy.witnesses)
@@ -221,15 +211,17 @@ impl Archive {
     /// Reads the checkpoint, and what the log says under it.
     ///
     /// # Errors
-    /// As [`Vouched::read`].
+    /// Where policy, checkpoint or log are not as what is pinned has it.
     pub fn vouched(&self, pin: &Pin, run: Run<'_>) -> Result<Vouched, Error> {
-        Vouched::read(self.store(), self.origin(), pin, run)
+        let head = Head::read(self.store(), self.origin(), pin)?;
+        let mut log = self.log(&head.checkpoint);
+        head.vouched(&mut log, self.origin(), pin, self.store(), run)
     }
 
     /// As [`Archive::vouched`], but of leaves that do not lead to the checkpoint too: for an audit, which reports them and goes on.
     ///
     /// # Errors
-    /// As [`Vouched::read`], where something cannot be read at all.
+    /// As [`Archive::vouched`], where something cannot be read at all.
     pub fn as_it_lies(&self, pin: &Pin, run: Run<'_>) -> Result<Vouched, Error> {
         let head = Head::read(self.store(), self.origin(), pin)?;
         let mut log = Log::new(self.store(), head.checkpoint.size);

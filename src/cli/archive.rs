@@ -57,10 +57,19 @@ pub(super) fn open_any(path: &Path, read: &ReadArgs, ui: &Ui) -> Result<Opened, 
     open_with(path, read, Archive::vouched, ui)
 }
 
+/// Opens an archive, whose leaves are read once here.
+fn open_knowing(store: Store, ui: &Ui) -> Result<Archive, Failure> {
+    let archive = Archive::open(store)?;
+    Ok(match keyring::known(archive.origin(), ui) {
+        Some(path) => archive.knowing(path),
+        None => archive,
+    })
+}
+
 type Vouching = fn(&Archive, &Pin, Run<'_>) -> Result<Vouched, crate::archive::Error>;
 
 fn open_with(path: &Path, read: &ReadArgs, vouch: Vouching, ui: &Ui) -> Result<Opened, Failure> {
-    let archive = Archive::open(place::store(path)?)?;
+    let archive = open_knowing(place::store(path)?, ui)?;
     if let Some(asked) = read.archive().filter(|asked| *asked != archive.origin()) {
         return Err(Failure::no(format!("{}: is the archive {}, not {asked}", path.display(), archive.origin())));
     }
@@ -165,7 +174,7 @@ impl Writable {
         signers: &[&dyn Signer],
         ui: &Ui,
     ) -> Result<Self, Failure> {
-        let archive = Archive::open(Store::new(path))?;
+        let archive = open_knowing(Store::new(path), ui)?;
         let pin = keyring::own_pin(archive.origin(), archive.log_key(), signers, ui)?;
         let in_use = |policy: &Policy| {
             let keys = policy.logs.iter().filter(|log| log.retired_at.is_none());

@@ -107,6 +107,12 @@ pub(super) fn folder(ui: &Ui) -> Result<PathBuf, Failure> {
         .ok_or_else(|| Failure::new("no configuration folder: HOME is not set").hint("name one with `--config DIR`"))
 }
 
+/// Returns the file in which it is kept what the leaves of an archive's log said; none where there is no place for it.
+pub(super) fn known(origin: &Origin, ui: &Ui) -> Option<PathBuf> {
+    let name = Digest::of(origin.as_str().as_bytes()).to_string();
+    Some(folder(ui).ok()?.join("leaves").join(&name[..16]))
+}
+
 /// Reads the keys to believe: those named, else those trusted by configuration.
 pub(super) fn trusted(args: &TrustArgs, ui: &Ui) -> Result<Vec<TrustedKey>, Failure> {
     let mut keys = Vec::new();

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::num::NonZeroUsize;
+use std::path::Path;
 
 use crate::archive::history::{LoggedBundle, Papers};
 use crate::archive::{self, Archive, History, Lock, Log, Pin, Vouched, layout};
@@ -64,6 +65,8 @@ pub struct SyncOptions<'a> {
     pub unwitnessed: bool,
     /// Whether files among the bundles that the log does not have are removed.
     pub delete: bool,
+    /// Where it is kept what the leaves of this log said, so that they are read once.
+    pub known: Option<&'a Path>,
     /// Who writes, for the lock.
     pub who: &'a str,
     /// Time.
@@ -410,7 +413,8 @@ impl<'a> Work<'a> {
     pub(super) fn vouched(&self, head: &Head<'_>, held: &Held, staged: &Store) -> Result<Vouched, archive::Error> {
         let under = self.under(held, staged);
         let new = &head.head.checkpoint;
-        let mut log = Log::over(&under, staged, new.size).signed(new.root);
+        let known = self.options.known.filter(|_| !self.options.dry_run);
+        let mut log = Log::over(&under, staged, new.size).signed(new.root).knowing(known);
         // What is held has gone on from the pinned policy already: an origin cannot take that back.
         let papers: [&Store; 2] = [self.mirror, head.store];
         head.head.clone().vouched(&mut log, self.options.name, self.options.pin, &papers as &dyn Papers, self.run)
@@ -492,11 +496,10 @@ impl<'a> Work<'a> {
         let note = note.to_string().into_bytes();
         if !self.mirror.exists(layout::HEADER) {
             let header = head.store.read(layout::HEADER, MAX_HEADER_BYTES)?;
-            let keys = match vouched.authority().policy() {
-                Some(policy) => policy.logs.iter().map(|log| log.key.clone()).collect(),
-                None => vec![vouched.log_key.clone()],
-            };
-            Archive::check_header(&header, self.options.name, &keys)?;
+            let of_policy = vouched.authority().policy().map_or(&[][..], |policy| &policy.logs);
+            let mut keys = vec![vouched.log_key.clone()];
+            keys.extend(of_policy.iter().map(|log| log.key.clone()));
+            let header = Archive::header(header, self.options.name, &keys);
             self.mirror.put(layout::HEADER, &header, Write::Replace)?;
         }
         self.mirror.put(layout::HELD, &note, Write::Replace)?;

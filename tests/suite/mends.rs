@@ -56,6 +56,7 @@ fn synced(archive: &Archive, mirror: &Store, dry_run: bool) -> Result<SyncReport
         grace: 14,
         unwitnessed: false,
         delete: false,
+        known: None,
         who: "test",
         pace: &NoTime,
     };

@@ -170,6 +170,7 @@ impl Stage {
             grace: 14,
             unwitnessed: false,
             delete: false,
+            known: None,
             who: "test",
             pace: &NoTime,
         };

@@ -148,6 +148,7 @@ impl Play {
             grace: 14,
             unwitnessed: false,
             delete: false,
+            known: None,
             who: "test",
             pace: &NoTime,
         };

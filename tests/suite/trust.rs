@@ -4,7 +4,7 @@
 use crate::scene::{Scene, installed, key, run, said, tool};
 use jiff::Timestamp;
 use vellum::archive::history::HistoryFault;
-use vellum::archive::{Archive, Error, Pin, Publication, Vouched, Writer};
+use vellum::archive::{Archive, Error, Pin, Publication, Writer};
 use vellum::digest::Digest;
 use vellum::format::leaf::{self, Leaf};
 use vellum::ids::{LeafIndex, Origin};
@@ -324,7 +324,7 @@ fn a_policy_of_another_archive_is_refused() {
 fn a_checkpoint_by_a_log_key_that_the_policy_does_not_have_is_refused() {
     let scene = Scene::new();
     let (archive, texts) = archive(&scene, &[(text(1, 1, &[(1, "")]), vec![1])]);
-    let read = || Vouched::read(archive.store(), &origin(), &pinned(&texts[0]), run());
+    let read = || archive.vouched(&pinned(&texts[0]), run());
     let head = read().unwrap().checkpoint.to_string();
     scene.write("library/checkpoint", Note::sign(&head, ORIGIN, &key(99)).unwrap().to_string());
     assert!(read().is_err());

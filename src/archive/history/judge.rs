@@ -6,7 +6,7 @@ use crate::digest::Digest;
 use crate::format::leaf::LeafSignature;
 use crate::format::withdrawal::{Replaced, Withdrawal};
 use crate::ids::{LeafIndex, Origin};
-use crate::keys::{Kind, PublicKey};
+use crate::keys::{Kind, PUBLIC_KEY_BYTES, PublicKey};
 use crate::pipeline::ordered;
 use crate::run::Run;
 use crate::trust::authority::Signed;
@@ -15,7 +15,7 @@ use crate::trust::policy::Role;
 
 use super::super::{Error, Log, Pin, layout};
 use super::leaves::{Carried, Leaves};
-use super::{History, LoggedBundle, LoggedDocument, LoggedStatement, Papers, Replacement, Standing};
+use super::{History, LoggedBundle, LoggedDocument, LoggedStatement, Papers, Replacement, Standing, known};
 
 /// Bundles whose signatures are checked by one job.
 const BUNDLES_A_JOB: usize = 64;
@@ -33,13 +33,17 @@ impl History {
         papers: &dyn Papers,
         run: Run<'_>,
     ) -> Result<Self, Error> {
-        let leaves = Leaves::read(log, origin, run)?;
+        let (mut leaves, known) = Self::leaves(log, origin, run)?;
         let mut history = Self { size: log.size(), void: leaves.void.clone(), ..Self::default() };
         history.read_policies(&leaves.policies, log, origin, pin, papers)?;
         let closed = history.authority.closed_at();
         let is_late = |leaf: LeafIndex| closed.is_some_and(|closed| leaf > closed);
+        let checked = history.check_signatures(&mut leaves, origin, run)?;
+        if let Some(path) = log.known() {
+            known::keep(path, &leaves, checked.max(leaves.size - known), run);
+        }
         (history.bundles, history.by_id) = (leaves.bundles, leaves.by_id);
-        history.judge_bundles(leaves.carried, origin, &is_late, run)?;
+        history.judge_bundles(leaves.carried, &is_late);
         history.judge_statements(&leaves.withdraw, origin, papers, &is_late)?;
         history.settle_replacements();
         history.judge_documents(&leaves.documents, origin, &is_late);
@@ -47,43 +51,69 @@ impl History {
         Ok(history)
     }
 
-    /// L3, L4: who has signed each bundle, by leaves that count.
-    fn judge_bundles(
-        &mut self,
-        carried: Vec<Vec<Carried>>,
-        origin: &Origin,
-        is_late: &(dyn Fn(LeafIndex) -> bool + Sync),
-        run: Run<'_>,
-    ) -> Result<(), Error> {
-        let (authority, bundles) = (&self.authority, &self.bundles);
-        let keys: HashMap<[u8; 32], PublicKey> =
-            authority.keys().into_iter().map(|trusted| (*trusted.key.as_bytes(), trusted.key)).collect();
-        let mut carried = bundles.iter().zip(carried);
+    /// Reads the leaves, and says how many of them were known.
+    fn leaves(log: &Log<'_>, origin: &Origin, run: Run<'_>) -> Result<(Leaves, u64), Error> {
+        let known = log.known().and_then(|path| known::read(path, run)).filter(|known| known.size <= log.size());
+        if let Some(known) = known {
+            let size = known.size;
+            // What is known may be of another log; what is there is read then.
+            if let Ok(leaves) = Leaves::read(log, origin, known, run) {
+                return Ok((leaves, size));
+            }
+        }
+        Ok((Leaves::read(log, origin, Leaves::default(), run)?, 0))
+    }
+
+    /// Checks the signatures of bundles that nobody has checked, by all keys that may count; says how many there were.
+    fn check_signatures(&self, leaves: &mut Leaves, origin: &Origin, run: Run<'_>) -> Result<u64, Error> {
+        let keys: HashMap<[u8; PUBLIC_KEY_BYTES], PublicKey> =
+            self.authority.keys().into_iter().map(|trusted| (*trusted.key.as_bytes(), trusted.key)).collect();
+        let mut unchecked = leaves.bundles.iter().zip(&mut leaves.carried).filter(|(_, carried)| {
+            let mut signatures = carried.iter().flat_map(|carried| &carried.unchecked);
+            signatures.any(|signature| keys.contains_key(&signature.key))
+        });
         let jobs = std::iter::from_fn(|| {
-            let job: Vec<_> = carried.by_ref().take(BUNDLES_A_JOB).collect();
+            let job: Vec<_> = unchecked.by_ref().take(BUNDLES_A_JOB).collect();
             (!job.is_empty()).then_some(job)
         });
-        let mut signed: Vec<Vec<Signed>> = Vec::with_capacity(bundles.len());
+        let mut checked = 0;
         ordered(
             run.threads,
             jobs,
             || {
-                |job: Vec<(&LoggedBundle, Vec<Carried>)>| {
-                    let by = |(bundle, leaves): (&LoggedBundle, Vec<Carried>)| {
-                        let mut good = Vec::with_capacity(1);
-                        for (leaf, all) in leaves.iter().filter(|(leaf, _)| !is_late(*leaf)) {
-                            good.extend(signed_by(all, *leaf, &keys, Kind::Manifest, origin, &bundle.id.0));
-                        }
-                        good
-                    };
-                    job.into_iter().map(by).collect::<Vec<_>>()
+                |job: Vec<(&LoggedBundle, &mut Vec<Carried>)>| {
+                    let mut checked = 0;
+                    for (bundle, carried) in
+                        job.into_iter().flat_map(|(bundle, all)| all.iter_mut().map(move |it| (bundle, it)))
+                    {
+                        let by_known = |signature: &mut LeafSignature| keys.contains_key(&signature.key);
+                        let asked: Vec<_> = carried.unchecked.extract_if(.., by_known).collect();
+                        checked += asked.len() as u64;
+                        let signed = signed_by(&asked, carried.leaf, &keys, Kind::Manifest, origin, &bundle.id.0);
+                        carried.good.extend(signed.map(|signed| signed.key));
+                    }
+                    checked
                 }
             },
-            |some: Vec<Vec<Signed>>| {
-                signed.extend(some);
+            |some: u64| {
+                checked += some;
                 Ok::<_, Error>(())
             },
         )?;
+        Ok(checked)
+    }
+
+    /// L3, L4: who has signed each bundle, by leaves that count.
+    fn judge_bundles(&mut self, carried: Vec<Vec<Carried>>, is_late: &dyn Fn(LeafIndex) -> bool) {
+        let keys: HashSet<[u8; PUBLIC_KEY_BYTES]> =
+            self.authority.keys().into_iter().map(|trusted| *trusted.key.as_bytes()).collect();
+        let signed_by = |carried: Vec<Carried>| -> Vec<Signed> {
+            let in_time = carried.into_iter().filter(|carried| !is_late(carried.leaf));
+            let signed =
+                in_time.flat_map(|Carried { leaf, good, .. }| good.into_iter().map(move |key| Signed { leaf, key }));
+            signed.filter(|signed| keys.contains(&signed.key)).collect()
+        };
+        let signed = carried.into_iter().map(signed_by);
         for (at, (bundle, signed)) in self.bundles.iter_mut().zip(signed).enumerate() {
             if is_late(bundle.place) {
                 bundle.standing = Standing::Void("was logged after the archive was closed".into());
@@ -102,7 +132,6 @@ impl History {
             }
             bundle.signed = signed;
         }
-        Ok(())
     }
 
     /// W1, as far as the log tells: which statements count, and which bundles take the place of which.

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use crate::digest::Digest;
 use crate::format::leaf::{Leaf, LeafSignature};
+use crate::format::tile::TILE_WIDTH;
 use crate::ids::{BundleId, LeafIndex, Origin};
+use crate::keys::PUBLIC_KEY_BYTES;
 use crate::merkle;
 use crate::pipeline::ordered;
 use crate::run::Run;
@@ -15,14 +17,24 @@ use super::{Facts, Form, LoggedBundle, Standing};
 /// For how many bundles more there is room, at least, when there is none left.
 const MIN_MORE_BUNDLES: usize = 1024;
 
-/// Signatures, and the leaf that carries them.
-pub(super) type Carried = (LeafIndex, Vec<LeafSignature>);
+/// The signatures that a leaf of a bundle carries.
+pub(super) struct Carried {
+    pub(super) leaf: LeafIndex,
+    /// The keys whose signatures were found good.
+    pub(super) good: Vec<[u8; PUBLIC_KEY_BYTES]>,
+    /// Those by keys that nobody has asked for.
+    pub(super) unchecked: Vec<LeafSignature>,
+}
 
 /// The leaves of a log, sorted by what they are about.
 #[derive(Default)]
 pub(super) struct Leaves {
+    /// How many there are.
+    pub(super) size: u64,
+    /// Their tree, as [`merkle::push`] keeps it.
+    pub(super) tree: Vec<(u64, Digest)>,
     pub(super) bundles: Vec<LoggedBundle>,
-    /// Of each bundle, the signatures of its leaves.
+    /// Of each bundle, what its leaves carry.
     pub(super) carried: Vec<Vec<Carried>>,
     pub(super) by_id: HashMap<BundleId, usize>,
     pub(super) withdraw: Vec<(LeafIndex, Digest, Vec<LeafSignature>)>,
@@ -58,13 +70,12 @@ fn parse(index: LeafIndex, bytes: &[u8], origin: &Origin) -> Parsed {
 }
 
 impl Leaves {
-    /// Reads all leaves, which must lead to the root that was signed.
-    pub(super) fn read(log: &Log<'_>, origin: &Origin, run: Run<'_>) -> Result<Self, Error> {
-        let mut leaves = Self::default();
-        let mut tree = Vec::new();
+    /// Reads the leaves after those that are known; all of them must lead to the root that was signed.
+    pub(super) fn read(log: &Log<'_>, origin: &Origin, known: Self, run: Run<'_>) -> Result<Self, Error> {
+        let mut leaves = known;
         ordered(
             run.threads,
-            0..log.tiles_of_entries(),
+            leaves.size / TILE_WIDTH..log.tiles_of_entries(),
             || {
                 |number| {
                     let (first, entries) = log.entries_of(number)?;
@@ -77,13 +88,16 @@ impl Leaves {
             |read: Result<(u64, Vec<Read>), Error>| {
                 let (first, read) = read?;
                 for (index, (hash, parsed)) in (first..).zip(read) {
-                    merkle::push(&mut tree, hash);
-                    leaves.take(LeafIndex(index), parsed);
+                    if index == leaves.size {
+                        leaves.size += 1;
+                        merkle::push(&mut leaves.tree, hash);
+                        leaves.take(LeafIndex(index), parsed);
+                    }
                 }
                 Ok::<_, Error>(())
             },
         )?;
-        log.leads_to(&merkle::root_of(&tree))?;
+        log.leads_to(&merkle::root_of(&leaves.tree))?;
         Ok(leaves)
     }
 
@@ -112,22 +126,39 @@ impl Leaves {
                 if !self.bundles[at].forms.iter().any(|known| known.file == form.file) {
                     self.bundles[at].forms.push(form);
                 }
-                self.carried[at].push((index, signatures));
+                self.carried[at].push(Carried { leaf: index, good: Vec::new(), unchecked: signatures });
             }
             Parsed::Other(Leaf::Signature { bundle, signatures }) => match self.by_id.get(&bundle) {
-                Some(at) => self.carried[*at].push((index, signatures)),
+                Some(at) => {
+                    self.carried[*at].push(Carried { leaf: index, good: Vec::new(), unchecked: signatures });
+                }
                 None => self.void.push((index, "signs a bundle that no leaf before it names".into())),
             },
-            Parsed::Other(Leaf::Withdraw { statement, signatures }) => {
-                self.withdraw.push((index, statement, signatures));
-            }
-            Parsed::Other(Leaf::Policy { version, file, signatures }) => {
-                self.policies.push((index, version, file, signatures));
-            }
-            Parsed::Other(Leaf::Document { name, file, signatures }) => {
-                self.documents.push((index, name, file, signatures));
-            }
-            Parsed::Other(Leaf::Bundle { .. }) => {}
+            Parsed::Other(other) => self.take_other(index, other),
         }
+    }
+
+    /// Takes a leaf that is about no bundle.
+    pub(super) fn take_other(&mut self, index: LeafIndex, leaf: Leaf) {
+        match leaf {
+            Leaf::Withdraw { statement, signatures } => self.withdraw.push((index, statement, signatures)),
+            Leaf::Policy { version, file, signatures } => self.policies.push((index, version, file, signatures)),
+            Leaf::Document { name, file, signatures } => self.documents.push((index, name, file, signatures)),
+            Leaf::Bundle { .. } | Leaf::Signature { .. } => {}
+        }
+    }
+
+    /// Returns the leaves that are about no bundle.
+    pub(super) fn others(&self) -> impl Iterator<Item = (LeafIndex, Leaf)> {
+        let withdraw = self.withdraw.iter().map(|(index, statement, signatures)| {
+            (*index, Leaf::Withdraw { statement: *statement, signatures: signatures.clone() })
+        });
+        let policies = self.policies.iter().map(|(index, version, file, signatures)| {
+            (*index, Leaf::Policy { version: *version, file: *file, signatures: signatures.clone() })
+        });
+        let documents = self.documents.iter().map(|(index, name, file, signatures)| {
+            (*index, Leaf::Document { name: name.clone(), file: *file, signatures: signatures.clone() })
+        });
+        withdraw.chain(policies).chain(documents)
     }
 }

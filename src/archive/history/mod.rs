@@ -5,6 +5,7 @@
 //! asks what an archive holds asks here: nobody else walks leaves.
 
 mod judge;
+mod known;
 mod leaves;
 mod papers;
 mod policies;
