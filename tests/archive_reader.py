@@ -430,7 +430,7 @@ class Line:
         self.leaves, self.added, self.counts, self.gone = [leaf], [], False, False
         self.old = None  # what it replaces
         self.removed = None  # of a replacement: the leaves that went, and the root of the bundle before
-        self.withdrawers, self.taken = set(), set()  # who may withdraw; digests of ids that went
+        self.may_reinstate, self.taken = False, set()  # by who may withdraw; digests of ids that went
 
     def forms(self):
         """The files that may hold it, the newest first."""
@@ -555,7 +555,18 @@ class History:
 
     def needed(self, role, index):
         policy = self.in_force(index)
+        if not policy and self.policies and index >= self.policies[0][1].size:
+            policy = self.policies[0][1]
         return policy.threshold[role] or policy.threshold["publish"] if policy else 1
+
+    def enough(self, role, place, indexes):
+        """Whether keys that may do this, by the leaves that carry their signatures, are as many as it takes at both ends (L4)."""
+        first = {}
+        for index in sorted(indexes):
+            for key in self.signers(role, index):
+                first.setdefault(key, index)
+        least = self.needed(role, place)
+        return any(n >= max(least, self.needed(role, index)) for n, index in enumerate(sorted(first.values()), 1))
 
     def signers(self, role, index):
         """The good signers of a leaf that may do this there."""
@@ -591,9 +602,8 @@ class History:
                 line.added.append(leaf)
         for line in self.bundles.values():
             indexes = [leaf.index for leaf in line.leaves + line.added]
-            signers = set().union(*(self.signers("publish", index) for index in indexes))
-            line.withdrawers = set().union(*(self.signers("withdraw", index) for index in indexes))
-            line.counts = not line.manifest["replaces"] and len(signers) >= self.needed("publish", line.place)
+            line.may_reinstate = self.enough("withdraw", line.place, indexes)
+            line.counts = not line.manifest["replaces"] and self.enough("publish", line.place, indexes)
 
     # withdrawals
 
@@ -647,7 +657,7 @@ class History:
             return
         else:
             new.counts, new.place = True, old.place
-            new.withdrawers, new.removed, new.old = old.withdrawers, (removed, m["root"][7:]), old
+            new.may_reinstate, new.removed, new.old = old.may_reinstate, (removed, m["root"][7:]), old
         old.gone, old.taken = True, old.taken | {each[1] for each in removed}
         if new:
             new.taken = old.taken
@@ -663,7 +673,7 @@ class History:
                     if (ident in held.get(line, ()) or digest in line.taken)
                     and name in (line.manifest["reinstates"] or [])
                     and line.place > index
-                    and len(line.withdrawers) >= self.needed("withdraw", line.place)
+                    and line.may_reinstate
                 ]
                 if not places:
                     return None

@@ -2,8 +2,12 @@
 
 use crate::digest::Digest;
 use crate::format::checkpoint::Checkpoint;
+use crate::format::leaf::is_document_name;
 use crate::format::withdrawal;
 use crate::ids::BundleId;
+use crate::trust::policy;
+
+use super::DOCUMENTS;
 
 /// What the archive is: format, origin, log key.
 pub const HEADER: &str = "archive.toml";
@@ -50,6 +54,14 @@ pub fn evidence(checkpoint: &Checkpoint) -> String {
 /// Returns the folder of what was held of a history that gave way, of which this was the checkpoint.
 pub fn gave_way(checkpoint: &Checkpoint) -> String {
     format!("{GAVE_WAY}/{}-{}", checkpoint.size, &checkpoint.root.to_string()[..16])
+}
+
+/// Says whether a place is one where a publication puts files: bundles, statements, policies, and documents at the top.
+pub fn is_published(place: &str) -> bool {
+    match place.split_once('/') {
+        Some((folder, _)) => [BUNDLES, withdrawal::FOLDER, policy::FOLDER].contains(&folder),
+        None => is_document_name(place) || DOCUMENTS.iter().any(|(name, _)| *name == place),
+    }
 }
 
 /// Returns the folder of a bundle.

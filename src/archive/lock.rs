@@ -30,7 +30,11 @@ impl Lock {
     /// # Errors
     /// [`Error::Busy`] where another process has it.
     pub fn take(store: &Store, who: &str, clock: &dyn Clock) -> Result<Self, Error> {
-        let path = store.path(layout::LOCK);
+        // Before anything is written: a folder that somebody gave away may have links where vellum keeps its own.
+        for place in [layout::STATE, layout::INCOMING, layout::WITHDRAWN, layout::SEEN, layout::CATALOG] {
+            store.own_path(place)?;
+        }
+        let path = store.own_path(layout::LOCK)?;
         let failed = |source| Error::Lock { path: path.clone(), source };
         fs::create_dir_all(store.path(layout::STATE)).map_err(failed)?;
         let mut file =

@@ -125,6 +125,8 @@ pub struct Archive {
     log_key: VerifierKey,
     /// Where it is kept what the leaves of its log said.
     known: Option<PathBuf>,
+    /// Where the catalog lies, if not in the archive.
+    catalog: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -147,7 +149,7 @@ impl Archive {
             return Err(Error::NotEmpty(PathBuf::from(store.name())));
         }
         let log_key = VerifierKey::new(origin.as_str(), signer.public())?;
-        let archive = Self { store, origin, log_key, known: None };
+        let archive = Self { store, origin, log_key, known: None, catalog: None };
         let signers = [signer];
         let mut writer = Writer::begin(&archive, &signers, who, run)?;
         let header = header(&archive.origin, &archive.log_key);
@@ -172,7 +174,7 @@ impl Archive {
             other => other?,
         };
         let (origin, log_key) = read_header(&bytes)?;
-        Ok(Self { store, origin, log_key, known: None })
+        Ok(Self { store, origin, log_key, known: None, catalog: None })
     }
 
     /// Keeps what the leaves of its log say in a file of this reader's own, so that they are read once; never in the archive, which others write.
@@ -218,6 +220,17 @@ impl Archive {
         Ok(())
     }
 
+    /// Keeps the catalog at a place of this reader's own: of one that lies in the archive whoever gave it may have made every row.
+    #[must_use]
+    pub fn catalog_at(self, path: PathBuf) -> Self {
+        Self { catalog: Some(path), ..self }
+    }
+
+    /// Returns where the catalog lies.
+    pub fn catalog_path(&self) -> PathBuf {
+        self.catalog.clone().unwrap_or_else(|| self.store.path(layout::CATALOG))
+    }
+
     /// Says whether a folder looks like an archive.
     pub fn is_at(path: &Path) -> bool {
         path.join(layout::HEADER).is_file()
@@ -251,7 +264,7 @@ impl Archive {
     /// # Errors
     /// Where it cannot be made.
     pub fn catalog(&self) -> Result<catalog::Catalog, Error> {
-        match catalog::Catalog::open(&self.store.path(layout::CATALOG)) {
+        match catalog::Catalog::open(&self.catalog_path()) {
             Err(catalog::Error::Io(_)) => Ok(catalog::Catalog::in_memory()?),
             other => Ok(other?),
         }

@@ -201,6 +201,11 @@ impl Vouched {
         self.authority().policy().map_or(&[], |policy| &policy.witnesses)
     }
 
+    /// Says whether the policy asks for witnesses, and too few of them have seen the checkpoint.
+    pub fn is_unwitnessed(&self) -> bool {
+        self.authority().policy().is_some() && !self.witnessed.is_met()
+    }
+
     /// Returns whom to believe.
     pub fn authority(&self) -> &Authority {
         &self.history.authority

@@ -266,6 +266,12 @@ impl<'a> Writer<'a> {
         if store.exists(layout::INTENT) {
             let places = store.read(layout::INTENT, MAX_INTENT_BYTES)?;
             for place in String::from_utf8_lossy(&places).lines() {
+                // Nothing else is ever named there, and whatever somebody may have written into it, nothing else is removed.
+                if !layout::is_published(place) {
+                    return Err(Error::State(format!(
+                        "the intent names {place:?}, which no publication puts in place"
+                    )));
+                }
                 store.remove(place)?;
                 store.remove(&format!("{place}{UNFINISHED}"))?;
             }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::archive::catalog::{Catalog, Filter, Listed, Revision};
 use crate::archive::history::LoggedBundle;
-use crate::archive::{Archive, History, Pin, Vouched, Writer};
+use crate::archive::{Archive, History, Log, Pin, Vouched, Writer};
 use crate::collection::{follow, open_holder};
 use crate::digest::Digest;
 use crate::format::bundle::{Bundle, Contents};
@@ -38,7 +38,12 @@ pub(super) struct Opened {
 /// Opens an archive and checks its checkpoint, also against the newest that was seen here.
 pub(super) fn open(path: &Path, read: &ReadArgs, ui: &Ui) -> Result<Opened, Failure> {
     let opened = open_any(path, read, ui)?;
-    heads::check(&opened.archive, &opened.vouched, read.older(), ui)?;
+    heads::check(&opened.archive.store().name(), &mut opened.log(), &opened.vouched, read.older(), ui)?;
+    // Who cannot know what was withdrawn would show it.
+    if let Some(place) = opened.history().missing.first() {
+        return Err(Failure::no(format!("{}: {place} is not there, which says what was withdrawn", path.display()))
+            .hint("whoever shows this archive may be hiding it; `vellum sync` from another copy brings it back"));
+    }
     Ok(opened)
 }
 
@@ -47,7 +52,7 @@ pub(super) fn open_damaged(path: &Path, read: &ReadArgs, ui: &Ui) -> Result<Open
     let opened = open_with(path, read, Archive::as_it_lies, ui)?;
     // What does not lead to its own checkpoint says nothing of those that were seen before.
     if opened.archive.log(&opened.checkpoint).root(opened.checkpoint.size).is_ok() {
-        heads::check(&opened.archive, &opened.vouched, read.older(), ui)?;
+        heads::check(&opened.archive.store().name(), &mut opened.log(), &opened.vouched, read.older(), ui)?;
     }
     Ok(opened)
 }
@@ -59,7 +64,7 @@ pub(super) fn open_any(path: &Path, read: &ReadArgs, ui: &Ui) -> Result<Opened, 
 
 /// Opens an archive, whose leaves are read once here.
 fn open_knowing(store: Store, ui: &Ui) -> Result<Archive, Failure> {
-    let archive = Archive::open(store)?;
+    let archive = place::own_catalog(Archive::open(store)?, ui)?;
     Ok(match keyring::known(archive.origin(), ui) {
         Some(path) => archive.knowing(path),
         None => archive,
@@ -80,8 +85,18 @@ fn open_with(path: &Path, read: &ReadArgs, vouch: Vouching, ui: &Ui) -> Result<O
 }
 
 impl Opened {
+    /// Returns the log under the checkpoint.
+    pub(super) fn log(&self) -> Log<'_> {
+        self.archive.log(&self.checkpoint)
+    }
+
     /// Opens the catalog and brings it up to the checkpoint.
     pub(super) fn catalog(&self, ui: &Ui) -> Result<Catalog, Failure> {
+        if self.vouched.is_unwitnessed() {
+            let (found, needed) = (self.vouched.witnessed.by.len(), self.vouched.witnessed.needed);
+            let name = self.archive.store().name();
+            ui.say(format!("warning: {name}: {found} of {needed} witnesses have seen this state of its log"));
+        }
         let mut catalog = self.archive.catalog()?;
         follow(&self.archive, &mut catalog, (&self.vouched.history, &self.checkpoint), ui.run())?;
         ui.finish();

@@ -222,7 +222,7 @@ impl From<mirror::Error> for Failure {
             E::Keys(error) => Self { code: 1, ..error.into() },
             E::Bundle(error) => error.into(),
             E::Cancelled => Self { code: INTERRUPTED, ..Self::of(&error) },
-            E::Fork { .. } => Self { code: 1, ..Self::of(&error) }.hint(
+            E::Fork { .. } | E::TwoHistories { .. } => Self { code: 1, ..Self::of(&error) }.hint(
                 "keep the evidence and tell others: `vellum log compare A B` shows it to anyone; where the archive's owner says which one goes on, `vellum trust pin` his policy",
             ),
             E::Rollback { .. } => {
@@ -237,6 +237,8 @@ impl From<mirror::Error> for Failure {
             }
             E::Lacking { .. } => Self { code: 1, ..Self::of(&error) }
                 .hint("bring it back from a copy, or from a mirror; `vellum verify ARCHIVE` lists all that is missing"),
+            E::SeenOther { .. } => Self { code: 1, ..Self::of(&error) }
+                .hint("somebody may be hiding what came since; if this is an older copy on purpose, `--older` takes it"),
             E::NotAMirror { .. } => Self::of(&error).hint("give the mirror a folder of its own"),
             E::History { .. }
             | E::Leaf { .. }

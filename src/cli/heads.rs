@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::archive::{Archive, Vouched};
+use crate::archive::{Log, Vouched};
 use crate::digest::Digest;
 use crate::format::checkpoint::{Checkpoint, MAX_CHECKPOINT_BYTES};
 use crate::keys::{Note, VerifierKey};
@@ -19,20 +19,23 @@ use super::{Failure, keyring};
 const POLICY: &str = "policy";
 const MAX_VERSION_BYTES: u64 = 32;
 
-/// Compares the head of an archive with the newest one of its log that was seen, and keeps the newer of the two.
+/// Compares the head of the archive `name` with the newest one of its log that was seen, and keeps the newer of the two.
 ///
 /// # Errors
 /// Where it is older, unless `older` says that this is meant, or of another history.
-pub(super) fn check(archive: &Archive, vouched: &Vouched, older: bool, ui: &Ui) -> Result<(), Failure> {
+pub(super) fn check(name: &str, log: &mut Log<'_>, vouched: &Vouched, older: bool, ui: &Ui) -> Result<(), Failure> {
     // Who has no place for them has seen none.
     let Ok(folder) = keyring::folder(ui) else { return Ok(()) };
     let now = &vouched.checkpoint;
     let places: Vec<PathBuf> = names(vouched).iter().map(|name| folder.join("heads").join(name)).collect();
-    let name = archive.store().name();
     let heads: Vec<Option<Checkpoint>> = places.iter().map(|place| read(place, ui)).collect();
     let seen = places.iter().zip(&heads).filter_map(|(place, seen)| Some((place, seen.as_ref()?)));
     let Some((place, seen)) = seen.max_by_key(|(_, seen)| seen.size) else { return keep(&places, vouched, ui) };
-    let is_other = now.size < seen.size || archive.log(now).root(seen.size)? != seen.root;
+    let is_other = now.size < seen.size || log.root(seen.size)? != seen.root;
+    // Nothing comes after the leaf that closes an archive: who shows all up to it hides nothing.
+    if now.size < seen.size && vouched.authority().closed_at().is_some_and(|closed| closed.0 < now.size) {
+        return Ok(());
+    }
     if is_other && gives_way(place, seen, vouched, ui) {
         let before = disk::read_small(place, MAX_CHECKPOINT_BYTES, ui.run()).unwrap_or_default();
         let _ = disk::put(&place.with_extension("before"), &before, ui.run());
@@ -60,7 +63,7 @@ pub(super) fn check(archive: &Archive, vouched: &Vouched, older: bool, ui: &Ui) 
         let kept = disk::put(&other, vouched.note.to_string().as_bytes(), ui.run());
         kept.map_err(|error| Failure::new(format!("{}: cannot be written", other.display())).cause(error))?;
         return Err(Failure::no(format!("{name}: its log and one that was seen here before are two histories"))
-            .hint(format!("both checkpoints are kept: `vellum log compare {} {}`", place.display(), other.display())));
+            .hint(format!("both checkpoints are kept: `vellum log compare {} {name}`", place.display())));
     }
     if heads.iter().all(|seen| seen.as_ref() == Some(now)) { Ok(()) } else { keep(&places, vouched, ui) }
 }
@@ -69,7 +72,7 @@ pub(super) fn check(archive: &Archive, vouched: &Vouched, older: bool, ui: &Ui) 
 fn gives_way(place: &Path, seen: &Checkpoint, vouched: &Vouched, ui: &Ui) -> bool {
     let known = disk::read_small(&place.with_extension(POLICY), MAX_VERSION_BYTES, ui.run()).ok();
     let known = known.and_then(|bytes| String::from_utf8(bytes).ok()?.trim_end().parse::<u64>().ok()).unwrap_or(0);
-    vouched.authority().policy().is_some_and(|policy| policy.version > known && policy.log.size < seen.size)
+    vouched.authority().policy().is_some_and(|policy| policy.version > known && policy.log.size <= seen.size)
 }
 
 /// Returns the files' names of a log's head, one for each key that the log has or had: a copy of before its key changed is older all the same.
@@ -94,6 +97,10 @@ fn read(place: &Path, ui: &Ui) -> Option<Checkpoint> {
 }
 
 fn keep(places: &[PathBuf], vouched: &Vouched, ui: &Ui) -> Result<(), Failure> {
+    // A head that too few have seen binds nobody: it would keep the one that they have from being read.
+    if vouched.is_unwitnessed() {
+        return Ok(());
+    }
     let version = vouched.authority().policy().map_or(0, |policy| policy.version);
     for place in places {
         let folder = place.parent().map_or(Ok(()), disk::make_private_folder);

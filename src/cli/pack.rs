@@ -268,7 +268,7 @@ fn add_to(
     signers: &[&dyn Signer],
     ui: &Ui,
 ) -> Result<Answer, Failure> {
-    let archive = Archive::open(Store::new(into))?;
+    let archive = super::place::own_catalog(Archive::open(Store::new(into))?, ui)?;
     if let Some(asked) = args.archive.as_ref().filter(|asked| *asked != archive.origin()) {
         return Err(Failure::new(format!("{}: is the archive {}, not {asked}", into.display(), archive.origin())));
     }

@@ -9,6 +9,7 @@ use crate::store::{Access, Remote, Store};
 
 use super::Failure;
 use super::pace::MachineClock;
+use super::ui::Ui;
 
 /// Says whether a name is that of an archive rather than of a bundle: a URL, or a folder with an `archive.toml`.
 pub(super) fn is_archive(path: &Path) -> bool {
@@ -20,7 +21,7 @@ pub(super) fn store(path: &Path) -> Result<Store, Failure> {
     match path.to_str().filter(|text| Remote::is_url(text)) {
         None => Ok(Store::new(path)),
         Some(url) => {
-            let kept = cache()?.join(&Digest::of(url.trim_end_matches('/').as_bytes()).to_string()[..16]);
+            let kept = cache(None)?.join(&Digest::of(url.trim_end_matches('/').as_bytes()).to_string()[..16]);
             Ok(Store::of_remote(remote(url)?, &kept))
         }
     }
@@ -41,9 +42,23 @@ pub(super) fn remote(url: &str) -> Result<Remote, Failure> {
     Ok(Remote::new(url, &access)?)
 }
 
-fn cache() -> Result<PathBuf, Failure> {
+/// Has the catalog of an archive on disk lie in this person's own cache folder.
+pub(super) fn own_catalog(archive: Archive, ui: &Ui) -> Result<Archive, Failure> {
+    if archive.store().remote().is_some() {
+        return Ok(archive);
+    }
+    let root = archive.store().path("");
+    let root = root.canonicalize().unwrap_or(root);
+    let name = Digest::of(format!("{}\n{}", archive.origin(), root.display()).as_bytes()).to_string();
+    let path = cache(ui.config.as_deref())?.join(&name[..16]).join("catalog.sqlite");
+    Ok(archive.catalog_at(path))
+}
+
+/// Returns the folder of caches; beside a configuration that was named, if none is named itself.
+fn cache(config: Option<&Path>) -> Result<PathBuf, Failure> {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     set("VELLUM_CACHE")
+        .or_else(|| config.map(|config| config.join("cache")))
         .or_else(|| set("XDG_CACHE_HOME").map(|cache| cache.join("vellum")))
         .or_else(|| set("HOME").map(|home| home.join(".cache/vellum")))
         .ok_or_else(|| Failure::new("no cache folder: HOME is not set").hint("name one in VELLUM_CACHE"))

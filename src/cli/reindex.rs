@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::archive::Lock;
 use crate::archive::catalog::Catalog;
-use crate::archive::{Lock, layout};
 
 use super::archive::{open, who};
 use super::input::ReadArgs;
@@ -33,7 +33,7 @@ pub(super) fn run(args: &ReindexArgs, ui: &Ui) -> Result<Answer, Failure> {
     let _lock = Lock::take(&store, &who(), ui.run().clock)?;
     // Read again under the lock: a writer may have brought the log further.
     let opened = open(&args.library, &args.read, ui)?;
-    Catalog::remove(&opened.archive.store().path(layout::CATALOG))?;
+    Catalog::remove(&opened.archive.catalog_path())?;
     let (articles, revisions) = opened.catalog(ui)?.counts()?;
     ui.say(format!("indexed {}, {}", ui::count(articles, "article"), ui::count(revisions, "revision")));
     Ok(Answer::Yes)

@@ -138,16 +138,16 @@ fn once(args: &SyncArgs, mirror: &Store, origins: &[Store], pace: &Clock, ui: &U
         unwitnessed: args.unwitnessed,
         delete: args.delete,
         known: known.as_deref(),
+        seen: &|vouched, log| {
+            heads::check(&vouched.checkpoint.origin.to_string(), log, vouched, args.read.older(), ui)
+                .map_err(|failure| failure.words())
+        },
         who: &who,
         pace,
     };
     let report = sync(mirror, &options, ui.run())?;
     ui.finish();
     print(&report, mirror, args.dry_run, ui)?;
-    if let Some(vouched) = report.vouched.as_ref().filter(|_| report.after != report.before) {
-        // What was seen elsewhere is held against a mirror too, also one that is new.
-        heads::check(&Archive::open(mirror.clone())?, vouched, args.read.older(), ui)?;
-    }
     Ok(Answer::Yes)
 }
 
@@ -237,7 +237,7 @@ fn print(report: &SyncReport, mirror: &Store, dry_run: bool, ui: &Ui) -> Result<
             },
         );
     }
-    let leaves = ui::count(report.after - report.before, "new leaf").replace("leafs", "leaves");
+    let leaves = ui::count(report.after.saturating_sub(report.before), "new leaf").replace("leafs", "leaves");
     let what = format!("{leaves}, {}, {}", ui::count(bundles, "bundle"), ui::bytes(bytes));
     if dry_run {
         return ui.print(format!("{}: would fetch {what}", mirror.name()));

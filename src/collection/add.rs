@@ -207,7 +207,7 @@ pub fn preview(
     run: Run<'_>,
 ) -> Result<Added, Error> {
     let aside = tempfile::tempdir().map_err(|source| Error::Cache { path: PathBuf::from(layout::CATALOG), source })?;
-    let mut catalog = Catalog::open_copy(&archive.store().path(layout::CATALOG), aside.path())?;
+    let mut catalog = Catalog::open_copy(&archive.catalog_path(), aside.path())?;
     follow(archive, &mut catalog, (history, checkpoint), run)?;
     let seen = Seen::open_to_read(&seen_of(archive, &options.source))?;
     let mut selection = Selection::new(&mut catalog, history, options, seen)?;

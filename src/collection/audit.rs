@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
 
-use crate::archive::history::{Form, LoggedBundle, Standing};
+use crate::archive::history::{Form, LoggedBundle, Standing, total};
 use crate::archive::{Archive, History, Log, Vouched, layout};
 use crate::digest::Digest;
 use crate::finding::{Code, Finding, Severity};
@@ -59,8 +59,8 @@ pub fn audit(archive: &Archive, vouched: &Vouched, run: Run<'_>) -> Result<Audit
     audit.void(history);
     audit.small_files(archive, history);
     let held: Vec<&LoggedBundle> = history.held().collect();
-    audit.revisions = history.lines().map(|(first, _)| first.facts.articles).sum();
-    run.watch.begin(Task::Verify, Some(held.iter().map(|bundle| bundle.newest().size).sum()));
+    audit.revisions = history.lines().fold(0, |sum, (first, _)| sum.saturating_add(first.facts.articles));
+    run.watch.begin(Task::Verify, Some(total(held.iter().copied())));
     let apart = held.len() >= BUNDLES_A_THREAD * run.threads.get();
     let (outer, inner) = if apart { (run.threads, NonZeroUsize::MIN) } else { (NonZeroUsize::MIN, run.threads) };
     ordered(

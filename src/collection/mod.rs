@@ -73,7 +73,7 @@ pub enum Error {
     NoKey(String),
     /// A first policy by which something that counts would no longer.
     #[error(
-        "by this policy bundle {bundle} would no longer count, which was signed by {by}: it must have that key, with the role publish"
+        "by this policy bundle {bundle} would no longer count, which was signed by {by}: it must have that key, with the role publish, and be made on a log that has the bundle"
     )]
     LeavesOut {
         /// The bundle.

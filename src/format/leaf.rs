@@ -265,7 +265,7 @@ fn exact<const N: usize>(text: &str) -> Option<[u8; N]> {
     whole.then_some(bytes)
 }
 
-fn is_document_name(name: &str) -> bool {
+pub(crate) fn is_document_name(name: &str) -> bool {
     let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
     !RESERVED.contains(&name)
         && !name.ends_with(UNFINISHED)

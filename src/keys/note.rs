@@ -23,6 +23,8 @@ use crate::ids::KeyId;
 pub const MAX_NOTE_BYTES: usize = 64 << 10;
 /// The most signature lines.
 const MAX_NOTE_SIGNATURES: usize = 64;
+/// Cosignatures by keys that nobody has named which a copy of a note keeps.
+const MAX_STRANGERS: usize = 16;
 /// The longest name of a key, in bytes.
 const MAX_KEY_NAME_BYTES: usize = 255;
 
@@ -194,6 +196,20 @@ impl Note {
         let newest =
             other.signatures.iter().filter(|(name, payload)| by.made(name, payload)).max_by_key(|(_, p)| time_of(p));
         newest.map_or(Ok(false), |(name, payload)| self.add(name.clone(), payload.clone()).map(|()| true))
+    }
+
+    /// Leaves out what whoever shows a note may have put there: signatures by `known` keys stay, and of others a few that have the form of a
+    /// cosignature, so that there is room for more.
+    pub fn leave_out_strangers(&mut self, known: &[VerifierKey]) {
+        let mut strangers = 0;
+        self.signatures.retain(|(name, payload)| {
+            if known.iter().any(|key| key.made(name, payload)) {
+                return true;
+            }
+            strangers += 1;
+            let is_cosignature = payload.len() == HASH_BYTES + TIME_BYTES + SIGNATURE_BYTES;
+            is_cosignature && name.len() <= MAX_KEY_NAME_BYTES && strangers <= MAX_STRANGERS
+        });
     }
 
     fn add(&mut self, name: String, payload: Vec<u8>) -> Result<(), Error> {

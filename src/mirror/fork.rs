@@ -102,6 +102,53 @@ impl Work<'_> {
             && held.log(self.mirror).root(stated.size)? == stated.root)
     }
 
+    /// Says whether what is held was closed by a leaf below `size`.
+    pub(super) fn closed_below(&self, held: &Held, size: u64) -> Result<bool, Error> {
+        let (name, pin) = (self.options.name, self.options.pin);
+        let ours = History::read(&mut held.log(self.mirror), name, pin, self.mirror, self.run)?;
+        Ok(ours.authority.closed_at().is_some_and(|closed| closed.0 < size))
+    }
+
+    /// Holds a head that is believed against those of the other origins. Where one is of another history, both are kept as evidence, and who holds
+    /// neither cannot tell which is the archive's, unless its root keys have said so since in one of them. (P2)
+    pub(super) fn contradicted(
+        &mut self,
+        head: &Head<'_>,
+        vouched: &Vouched,
+        heads: &[Head<'_>],
+        (held, staged): (&Held, &Store),
+    ) -> Result<(), Error> {
+        let (new, under) = (&head.head.checkpoint, self.under(held, staged));
+        let version = |vouched: &Vouched| vouched.authority().policy().map_or(0, |policy| policy.version);
+        for other in heads.iter().filter(|other| !other.other && !head.other) {
+            let theirs = &other.head.checkpoint;
+            let log = || Log::over(&under, staged, new.size).signed(new.root);
+            if theirs.size > new.size || log().root(theirs.size)? == theirs.root {
+                continue;
+            }
+            let proof = (theirs.size < new.size).then(|| prove_fork(log(), theirs.size)).transpose()?;
+            let both = [(new, &head.head.note), (theirs, &other.head.note)];
+            let evidence = match self.options.dry_run {
+                true => self.mirror.path(layout::EVIDENCE).display().to_string(),
+                false => keep_evidence(self.mirror, both, new, proof)?,
+            };
+            let folder = tempfile::tempdir().map_err(staging)?;
+            let taken = self.would_take(other, &Store::new(folder.path()));
+            let origins = [head.store.name(), other.store.name()];
+            let contradiction = Error::TwoHistories { origins, at: theirs.size, evidence };
+            match taken {
+                Ok(Some(taken)) if version(&taken) == version(vouched) => return Err(contradiction),
+                Ok(Some(taken)) if version(&taken) > version(vouched) => {
+                    let detail = contradiction.to_string();
+                    return Err(Error::Leaf { index: LeafIndex(theirs.size), detail });
+                }
+                // One whose log nobody can read, or that goes on by an older policy, keeps nobody from this one.
+                _ => self.drop_origin(other.store, contradiction.to_string()),
+            }
+        }
+        Ok(())
+    }
+
     /// Folds the whole log of a head beside what is held; none where it is not believed.
     fn would_take(&self, head: &Head<'_>, staged: &Store) -> Result<Option<Vouched>, Error> {
         let none = Held::none(self.options.name);
@@ -119,7 +166,7 @@ impl Work<'_> {
         for logged in ours.bundles.iter().filter(|logged| vouched.history.bundle(logged.id).is_none()) {
             let place = layout::bundle_folder(logged.id);
             if self.mirror.path(&place).is_dir() {
-                self.mirror.adopt(&self.mirror.path(&place), &format!("{folder}/{place}"))?;
+                self.mirror.adopt(&self.mirror.own_path(&place)?, &format!("{folder}/{place}"))?;
             }
         }
         self.mirror.put(layout::BEGUN, format!("{}\n", self.options.name).as_bytes(), Write::Replace)?;
@@ -162,7 +209,7 @@ fn put_log_aside(mirror: &Store, old: &Checkpoint) -> Result<(), Error> {
     let folder = layout::gave_way(old);
     for place in [layout::TILES, checkpoint::NAME] {
         if mirror.path(place).symlink_metadata().is_ok() {
-            mirror.adopt(&mirror.path(place), &format!("{folder}/{place}"))?;
+            mirror.adopt(&mirror.own_path(place)?, &format!("{folder}/{place}"))?;
         }
     }
     Ok(mirror.remove(layout::HELD)?)

@@ -21,7 +21,7 @@ pub use collect::{Collected, collect};
 pub use compare::{Comparison, HeadFile, compare, read_head};
 pub use push::{PushReport, push};
 pub use submit::submit;
-pub use sync::{Dropped, Held, SyncOptions, SyncReport, sync};
+pub use sync::{Dropped, Held, Seen, SyncOptions, SyncReport, sync};
 pub use witness::{Cosigned, Witness, cosign};
 
 use std::io;
@@ -79,6 +79,19 @@ pub enum Error {
         origin: String,
         /// What was found.
         detail: String,
+        /// The folder of the evidence.
+        evidence: String,
+    },
+    /// Two origins' logs contradict each other, and nothing says which is the archive's; both checkpoints are kept.
+    #[error(
+        "{} and {}: their logs are two histories: at {at} leaves the roots differ; both checkpoints are kept in {evidence}",
+        .origins[0], .origins[1]
+    )]
+    TwoHistories {
+        /// The origins.
+        origins: [String; 2],
+        /// The smaller one's size.
+        at: u64,
         /// The folder of the evidence.
         evidence: String,
     },
@@ -146,6 +159,14 @@ pub enum Error {
     /// A witness never goes back.
     #[error("refused to cosign: {0}")]
     Backwards(String),
+    /// The origin's log does not go together with what was seen of it elsewhere.
+    #[error("{origin}: {why}")]
+    SeenOther {
+        /// The origin.
+        origin: String,
+        /// What does not hold.
+        why: String,
+    },
     /// The log lacks what a person vouches for, or withholds a policy.
     #[error("{origin}: {fault}")]
     History {
@@ -199,6 +220,7 @@ impl Error {
                 | Self::BadBundle { .. }
                 | Self::NotVouched { .. }
                 | Self::History { .. }
+                | Self::SeenOther { .. }
         )
     }
 }

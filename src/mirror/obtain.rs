@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::archive::history::{Form, LoggedBundle};
+use crate::archive::history::{Form, LoggedBundle, total};
 use crate::archive::{History, layout};
 use crate::ids::BundleId;
 use crate::watch::Task;
@@ -31,7 +31,7 @@ impl<'a> Work<'a> {
         let incoming = self.mirror.path(layout::INCOMING);
         let write = |source| Error::Write { place: incoming.display().to_string(), source };
         fs::create_dir_all(&incoming).map_err(write)?;
-        self.run.watch.begin(Task::Sync, Some(wanted.iter().map(|logged| logged.newest().size).sum()));
+        self.run.watch.begin(Task::Sync, Some(total(wanted.iter().copied())));
         let (next, moved, stop) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicBool::new(false));
         let (bad, failed, none) = (Bad::default(), Mutex::new(None), Mutex::new(Vec::new()));
         let this = &*self;
@@ -99,7 +99,9 @@ impl<'a> Work<'a> {
         (history, bad, moved): (&History, &Bad, &AtomicU64),
     ) -> Result<(), Error> {
         let place = layout::bundle(logged.id, &form.file);
-        let part = self.mirror.path(&format!("{}/{}.part", layout::INCOMING, form.file));
+        // Several bundles may name one file, and are fetched at once.
+        let part = format!("{}-{}", form.file, logged.id);
+        let part = self.mirror.own_path(&format!("{}/{}.part", layout::INCOMING, part))?;
         let mut faults = Vec::new();
         for turn in 0..heads.len() {
             let origin = (n + turn) % heads.len();

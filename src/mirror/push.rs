@@ -11,7 +11,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
-use crate::archive::history::LoggedBundle;
+use crate::archive::history::{LoggedBundle, total};
 use crate::archive::{Archive, DOCUMENTS, History, Vouched, layout};
 use crate::digest::Digest;
 use crate::format::checkpoint::{self, Checkpoint, MAX_CHECKPOINT_BYTES};
@@ -216,7 +216,7 @@ fn upload(
     // What a killed push has written lies there whole or not at all.
     let is_new = |logged: &&LoggedBundle| logged.newest().leaf.0 >= there.size;
     let bundles: Vec<&LoggedBundle> = history.held().filter(is_new).collect();
-    run.watch.begin(Task::Sync, Some(bundles.iter().map(|logged| logged.newest().size).sum()));
+    run.watch.begin(Task::Sync, Some(total(bundles.iter().copied())));
     let (next, count, bytes) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let failed = Mutex::new(None);
     thread::scope(|scope| {

@@ -11,7 +11,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use crate::archive::history::{LoggedBundle, Papers};
+use crate::archive::history::{LoggedBundle, Papers, total};
 use crate::archive::{self, Archive, History, Lock, Log, Pin, Vouched, layout};
 use crate::digest::Digest;
 use crate::format::checkpoint::{self, Checkpoint, MAX_CHECKPOINT_BYTES};
@@ -45,6 +45,9 @@ const LEVELS: u8 = 8;
 /// Bundles of entries that are fetched at once.
 const ENTRY_STREAMS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
 
+/// Holds a state of the log against what was seen of it elsewhere; says why they do not go together.
+pub type Seen<'a> = &'a (dyn Fn(&Vouched, &mut Log<'_>) -> Result<(), String> + Sync + 'a);
+
 /// How to sync.
 pub struct SyncOptions<'a> {
     /// Where from; any of them may be slow, lying or half there.
@@ -67,6 +70,8 @@ pub struct SyncOptions<'a> {
     pub delete: bool,
     /// Where it is kept what the leaves of this log said, so that they are read once.
     pub known: Option<&'a Path>,
+    /// Whether a new state of the log goes together with what was seen of it elsewhere; says why not.
+    pub seen: Seen<'a>,
     /// Who writes, for the lock.
     pub who: &'a str,
     /// Time.
@@ -147,6 +152,7 @@ pub fn sync(mirror: &Store, options: &SyncOptions<'_>, run: Run<'_>) -> Result<S
     // A trial run leaves nothing behind, not even a lock.
     let _lock = (!options.dry_run).then(|| Lock::take(mirror, options.who, run.clock)).transpose()?;
     refuse_other(mirror, options.name)?;
+    mirror.own_path(STAGED)?;
     if !options.dry_run && !mirror.exists(layout::HEADER) {
         mirror.put(layout::BEGUN, format!("{}\n", options.name).as_bytes(), Write::Replace)?;
     }
@@ -255,9 +261,15 @@ impl<'a> Work<'a> {
         let admitted = self.admit(store, &head, held);
         let other = matches!(admitted, Err(Error::Fork { .. }));
         let head = Head { store, head, other };
-        match admitted {
-            Err(error) if !other || !self.gives_way(&head, held)? => Err(error),
-            _ => Ok(head),
+        match (admitted, &held.note) {
+            (Ok(()), _) => Ok(head),
+            (Err(Error::Fork { .. }), _) if self.gives_way(&head, held)? => Ok(head),
+            // Nothing comes after the leaf that closes an archive: an origin that has all up to it is not behind.
+            (Err(Error::Rollback { .. }), Some(note)) if self.closed_below(held, head.head.checkpoint.size)? => {
+                let head = archive::Head { checkpoint: held.checkpoint.clone(), note: note.clone() };
+                Ok(Head { store, head, other })
+            }
+            (Err(error), _) => Err(error),
         }
     }
 
@@ -328,6 +340,13 @@ impl<'a> Work<'a> {
             other => other.into(),
         })?;
         self.witnessed(head.store, &vouched)?;
+        self.contradicted(head, &vouched, heads, (from, &staged))?;
+        if vouched.checkpoint != held.checkpoint {
+            let under = self.under(from, &staged);
+            let mut log = Log::over(&under, &staged, new.size).signed(new.root);
+            let origin = head.store.name();
+            (self.options.seen)(&vouched, &mut log).map_err(|why| Error::SeenOther { origin, why })?;
+        }
         // What those have withdrawn who may, an origin cannot bring back by hiding that.
         if let Some(place) = vouched.history.missing.first() {
             let faults = vec![format!("{}: it is not there", head.store.name())];
@@ -335,7 +354,7 @@ impl<'a> Work<'a> {
         }
         let files = self.small_files(head, &vouched.history)?;
         let wanted = self.wanted(&vouched.history);
-        self.report.bundles = (wanted.len() as u64, wanted.iter().map(|logged| logged.newest().size).sum());
+        self.report.bundles = (wanted.len() as u64, total(wanted.iter().copied()));
         if self.options.dry_run {
             self.report.after = new.size;
             return Ok(());
@@ -392,7 +411,8 @@ impl<'a> Work<'a> {
         for logged in history.bundles.iter().filter(|logged| logged.replaced.is_some()) {
             let folder = layout::bundle_folder(logged.id);
             if self.mirror.path(&folder).is_dir() {
-                self.mirror.adopt(&self.mirror.path(&folder), &format!("{}/{now}-{}", layout::WITHDRAWN, logged.id))?;
+                self.mirror
+                    .adopt(&self.mirror.own_path(&folder)?, &format!("{}/{now}-{}", layout::WITHDRAWN, logged.id))?;
                 // Its shelf goes with the last that stood there.
                 let shelf = folder.rsplit_once('/').map_or("", |(shelf, _)| shelf);
                 let _ = fs::remove_dir(self.mirror.path(shelf));
@@ -434,7 +454,7 @@ impl<'a> Work<'a> {
     }
 
     /// Returns where the tiles lie over which new ones are staged: of a mirror that holds no log, or that gives its own up, nowhere.
-    fn under(&self, held: &Held, staged: &Store) -> Store {
+    pub(super) fn under(&self, held: &Held, staged: &Store) -> Store {
         if held.note.is_some() { self.mirror.clone() } else { Store::new(&staged.path("none")) }
     }
 
@@ -485,7 +505,12 @@ impl<'a> Work<'a> {
     ) -> Result<(), Error> {
         self.mirror.put_all(&files)?;
         let tiles = self.place_tiles(held, head, staged)?;
+        let of_policy = vouched.authority().policy().map_or(&[][..], |policy| &policy.logs);
+        let mut log_keys = vec![vouched.log_key.clone()];
+        log_keys.extend(of_policy.iter().map(|log| log.key.clone()));
+        let witnesses = vouched.witnesses().iter().map(|witness| witness.key.clone());
         let mut note = vouched.note.clone();
+        note.leave_out_strangers(&log_keys.iter().cloned().chain(witnesses).collect::<Vec<_>>());
         if let (Some(old), true) = (&held.note, held.checkpoint == vouched.checkpoint) {
             note = old.clone();
             // Newer cosignatures are taken over.
@@ -496,10 +521,7 @@ impl<'a> Work<'a> {
         let note = note.to_string().into_bytes();
         if !self.mirror.exists(layout::HEADER) {
             let header = head.store.read(layout::HEADER, MAX_HEADER_BYTES)?;
-            let of_policy = vouched.authority().policy().map_or(&[][..], |policy| &policy.logs);
-            let mut keys = vec![vouched.log_key.clone()];
-            keys.extend(of_policy.iter().map(|log| log.key.clone()));
-            let header = Archive::header(header, self.options.name, &keys);
+            let header = Archive::header(header, self.options.name, &log_keys);
             self.mirror.put(layout::HEADER, &header, Write::Replace)?;
         }
         self.mirror.put(layout::HELD, &note, Write::Replace)?;

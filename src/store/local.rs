@@ -100,6 +100,34 @@ impl Store {
         self.root.join(place)
     }
 
+    /// Returns where something lies on disk that is written to, having made sure that it lies in the store's own folder: by no `..`, and through no
+    /// link, which whoever gave the folder may have laid to another one.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub fn own_path(&self, place: &str) -> Result<PathBuf, Error> {
+        let path = self.path(place);
+        let refused = |source| Error::new(place, "written", source);
+        self.within(place).map_err(refused)?;
+        if path.is_symlink() { Err(refused(io::Error::other("is a link"))) } else { Ok(path) }
+    }
+
+    /// Refuses a place that leads out of the folder.
+    fn within(&self, place: &str) -> io::Result<()> {
+        let mut path = self.root.clone();
+        let mut parts = place.split('/').peekable();
+        while let Some(part) = parts.next().filter(|_| !place.is_empty()) {
+            if matches!(part, "" | "." | "..") {
+                return Err(io::Error::other("leads out of the archive"));
+            }
+            path.push(part);
+            if parts.peek().is_some() && path.is_symlink() {
+                return Err(io::Error::other(format!("{part:?} is a link, and may lead out of the archive")));
+            }
+        }
+        Ok(())
+    }
+
     /// Says whether something is there.
     pub fn exists(&self, place: &str) -> bool {
         self.path(place).symlink_metadata().is_ok()
@@ -276,6 +304,9 @@ impl Store {
 
     fn step(&self, what: &str, place: &str, act: impl FnOnce() -> io::Result<()>) -> Result<(), Error> {
         let doing = if what == "remove" { "removed" } else { "written" };
-        self.told(what, place).and_then(|()| act()).map_err(|source| Error::new(place, doing, source))
+        self.told(what, place)
+            .and_then(|()| self.within(place))
+            .and_then(|()| act())
+            .map_err(|source| Error::new(place, doing, source))
     }
 }

@@ -1,8 +1,8 @@
 //! Whether enough of the right keys have signed: by the keys that a person trusts, or by the archive's policies. (FORMAT.md, "Trust policy")
 //!
-//! A signature counts only by the leaf that carries it. How many it takes is for the policy in force where the thing was logged, what a key may do
-//! for the policy in force at the signature's leaf, and whether the key counts there for the newest one: what a stolen key signs later does not
-//! count, what a retired key has signed before still does, and nothing can be slipped under an old bundle.
+//! A signature counts only by the leaf that carries it. How many it takes is for the policies in force where the thing was logged and where the last
+//! of them is, what a key may do for the policy in force at the signature's leaf, and whether the key counts there for the newest one: what a stolen
+//! key signs later does not count, what a retired key has signed before still does, and nothing can be slipped under an old bundle.
 
 use jiff::Timestamp;
 
@@ -151,9 +151,7 @@ impl Authority {
         let Some(newest) = self.versions.last().map(|version| &version.policy) else {
             return self.judge_by_trust(signatures);
         };
-        // Before the first policy one key is enough, and its keys and roles hold.
-        let needed = self.in_force(place).map_or(1, |policy| policy.threshold.of(role));
-        let mut met = Met { needed, ..Met::default() };
+        let mut met = Met { needed: self.threshold(role, place), ..Met::default() };
         let mut counted: Vec<(LeafIndex, &str)> = Vec::new();
         for key in &newest.keys {
             let own = signatures.iter().filter(|signed| signed.key == *key.public.as_bytes());
@@ -166,9 +164,21 @@ impl Authority {
             }
         }
         counted.sort();
-        met.since = usize::try_from(needed).ok().and_then(|n| counted.get(n.max(1) - 1)).map(|(leaf, _)| *leaf);
+        // What is completed later takes what it takes there: a place from before a threshold was raised is no way round it.
+        let at_leaf = |leaf: LeafIndex| self.threshold(role, place).max(self.threshold(role, leaf));
+        met.since = (1..).zip(&counted).find(|(n, (leaf, _))| *n >= at_leaf(*leaf)).map(|(_, (leaf, _))| *leaf);
+        let last = met.since.or(counted.last().map(|(leaf, _)| *leaf));
+        met.needed = last.map_or(met.needed, at_leaf);
         met.by = counted.into_iter().map(|(_, name)| name.to_owned()).collect();
         met
+    }
+
+    /// Returns how many keys with a role it takes at a leaf.
+    ///
+    /// Before the first policy one is enough, below the head that it was made on: what came between that and its leaf its root keys have not seen.
+    fn threshold(&self, role: Role, leaf: LeafIndex) -> u64 {
+        let first = || self.versions.first().map(|first| &first.policy).filter(|first| leaf.0 >= first.log.size);
+        self.in_force(leaf).or_else(first).map_or(1, |policy| policy.threshold.of(role))
     }
 
     fn judge_by_trust(&self, signatures: &[Signed]) -> Met {

@@ -142,7 +142,7 @@ fn who_has_no_key_at_all_changes_no_leaf_for_a_reader_by_folder_or_by_address() 
     scene.expect(0, &["prove", "-o", "proof", "library", "in/essays/tides"]);
     // An origin has kept what was withdrawn, and says that nothing was.
     crate::scene::tool(scene.folder.path(), "cp", &["-r", "kept/.", "library/bundles"]);
-    crate::scene::tool(scene.folder.path(), "rm", &["-r", "library/.vellum/cache"]);
+    crate::scene::tool(scene.folder.path(), "rm", &["-r", "config/cache"]);
     other_leaf(&scene.path("library/tile"), "vellum-leaf/1 withdraw", b"no leaf at all");
     let server = crate::server::Server::honest(&scene.path("library"));
     for archive in ["library", &server.url] {

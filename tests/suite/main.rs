@@ -25,6 +25,7 @@ mod salvage;
 mod scene;
 mod server;
 mod servers;
+mod strangers;
 mod thieves;
 mod trust;
 mod typed;

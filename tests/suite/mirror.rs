@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::scene::{Scene, installed, key, noise, options, run, same_tree, tool, trusted};
 use crate::server::{Answer, Server};
-use vellum::archive::{Archive, Pin, Publication, Writer, layout};
+use vellum::archive::{Archive, Log, Pin, Publication, Writer, layout};
 use vellum::collection::add::{AddOptions, add};
 use vellum::collection::audit::audit;
 use vellum::collection::withdraw::{WithdrawOptions, withdraw};
@@ -171,6 +171,7 @@ impl Stage {
             unwitnessed: false,
             delete: false,
             known: None,
+            seen: &|_, _| Ok(()),
             who: "test",
             pace: &NoTime,
         };
@@ -878,7 +879,16 @@ fn in_force(archive: &Archive, before: Option<&Policy>, more: &str) -> Policy {
     in_force_as(archive, before, more, "holds = true")
 }
 
+/// Closes an archive.
+fn in_force_closed(archive: &Archive, before: &Policy) -> Policy {
+    in_force_with(archive, Some(before), ("", "holds = true"), "closed = true\n")
+}
+
 fn in_force_as(archive: &Archive, before: Option<&Policy>, more: &str, holds: &str) -> Policy {
+    in_force_with(archive, before, (more, holds), "")
+}
+
+fn in_force_with(archive: &Archive, before: Option<&Policy>, (more, holds): (&str, &str), closed: &str) -> Policy {
     let version = before.map_or(1, |before| before.version + 1);
     let previous = before.map(|before| format!("previous = \"{}\"\n", before.digest.labelled())).unwrap_or_default();
     let (publisher, root) = (signer().public().to_line(), key(50).public().to_line());
@@ -886,7 +896,7 @@ fn in_force_as(archive: &Archive, before: Option<&Policy>, more: &str, holds: &s
     let head = archive.vouched(&Pin::Anyone { log: archive.log_key().clone() }, run()).unwrap().checkpoint;
     let text = format!(
         "format = \"vellum-trust/1\"\narchive = \"{ORIGIN}\"\nversion = {version}\n{previous}\
-         log = {{ size = {}, root = \"{}\" }}\n\
+         log = {{ size = {}, root = \"{}\" }}\n{closed}\
          [threshold]\nroot = 1\npublish = 1\nwithdraw = 1\nwitness = 1\n\
          [[key]]\nname = \"root\"\npublic = \"{root}\"\nroles = [\"root\", \"publish\", \"withdraw\"]\n\
          [[key]]\nname = \"publisher\"\npublic = \"{publisher}\"\nroles = [\"publish\", \"withdraw\"]\n{more}\n\
@@ -1064,6 +1074,77 @@ fn what_is_held_gives_way_to_a_newer_policy_that_was_made_on_a_head_of_both_and_
 fn added_more(stage: &Stage, archive: &Archive) {
     stage.scene.write("in/notes/more.txt", "More\n");
     added(archive, &stage.scene.path("in"));
+}
+
+#[test]
+fn of_two_origins_with_two_histories_neither_is_taken_and_both_are_kept_as_evidence() {
+    for same_size in [false, true] {
+        let stage = Stage::gone_on();
+        let before = stage.size(stage.mirror());
+        // Both extend what is held.
+        let fork = Archive::open(Store::new(&stage.scene.path("before"))).unwrap();
+        stage.scene.write("in/notes/new.txt", "Something else\n");
+        added(&fork, &stage.scene.path("in"));
+        if !same_size {
+            added_more(&stage, &fork);
+        }
+        for origins in [[stage.origin(), fork.store().clone()], [fork.store().clone(), stage.origin()]] {
+            let error = stage.synced(&origins).expect_err("two histories");
+            assert!(matches!(error, Error::TwoHistories { .. }) && names_both(&error, &stage), "{error}");
+            assert_eq!(stage.size(stage.mirror()), before);
+            let kept = tool(&stage.scene.path("mirror"), "find", &[layout::EVIDENCE, "-type", "f"]);
+            assert_eq!(kept.lines().count(), if same_size { 2 } else { 3 }, "{kept}");
+        }
+        // A copy that is only behind is no other history.
+        tool(stage.scene.folder.path(), "cp", &["-r", "mirror", "behind"]);
+        stage.synced(&[Store::new(&stage.scene.path("behind")), stage.origin()]).unwrap();
+    }
+}
+
+fn names_both(error: &Error, stage: &Stage) -> bool {
+    let text = error.to_string();
+    ["origin", "before"].iter().all(|name| text.contains(&stage.scene.path(name).display().to_string()))
+}
+
+#[test]
+fn bundles_that_name_one_file_are_fetched_at_once_and_do_not_get_in_each_others_way() {
+    let stage = Stage::new();
+    let leaves = |archive: &Archive| -> Vec<Leaf> {
+        let size = archive.vouched(&stage.pin(), run()).unwrap().checkpoint.size;
+        (0..size).map(|n| Log::new(archive.store(), size).leaf(n).unwrap()).collect()
+    };
+    stage.add("in/notes/one.txt", "One\n");
+    stage.add("in/notes/two.txt", "Two\n");
+    // The log's thief says of each bundle that its file is also the first one's.
+    let all = leaves(&stage.archive);
+    let Leaf::Bundle { size, file, .. } = &all[0] else { unreachable!() };
+    let also = all[1..].iter().map(|leaf| {
+        let Leaf::Bundle { manifest, signatures, .. } = leaf.clone() else { unreachable!() };
+        Leaf::Bundle { manifest, signatures, size: *size, file: *file }
+    });
+    let also = also.collect();
+    published(&stage.archive, Publication { leaves: also, ..Publication::default() });
+    for _ in 0..5 {
+        stage.synced(&[stage.origin()]).unwrap();
+        stage.sound(stage.size(stage.origin()));
+        fs::remove_dir_all(stage.scene.path("mirror")).unwrap();
+    }
+}
+
+#[test]
+fn what_a_thief_logs_after_an_archive_was_closed_makes_its_owners_copy_no_older() {
+    let stage = Stage::new();
+    let one = in_force(&stage.archive, None, "");
+    let closed = in_force_closed(&stage.archive, &one);
+    tool(stage.scene.folder.path(), "cp", &["-r", "origin", "owners"]);
+    let leaf = Leaf::Document { name: "n.txt".into(), file: Digest::of(b"x"), signatures: Vec::new() };
+    published(&stage.archive, Publication { leaves: vec![leaf], ..Publication::default() });
+    stage.synced_by(&[stage.origin()], &pinned(&closed), unwitnessed).unwrap();
+    let report = stage.synced_by(&[Store::new(&stage.scene.path("owners"))], &pinned(&closed), unwitnessed).unwrap();
+    assert_eq!((report.dropped, report.bundles.0), (Vec::new(), 0));
+    for archive in ["origin", "owners"] {
+        stage.scene.expect(0, &["list", "--policy", "origin/trust/2.toml", archive]);
+    }
 }
 
 #[test]

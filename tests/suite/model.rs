@@ -376,8 +376,17 @@ impl<'a> Model<'a> {
                 && now.retired_at.is_none_or(|at| leaf < at)
                 && now.compromised_at.is_none_or(|at| leaf < at)
         };
-        let keys: BTreeSet<u8> = signed.iter().filter(|(leaf, n)| good(*leaf, *n)).map(|(_, n)| *n).collect();
-        keys.len() as u64 >= self.in_force(place).map_or(1, needed)
+        let takes = |leaf: u64| match self.in_force(leaf) {
+            Some(rules) => needed(rules),
+            None if leaf < first.made_at => 1,
+            None => needed(first),
+        };
+        // Enough by some leaf, for what it takes there and at its place.
+        signed.iter().any(|(last, _)| {
+            let by_then = signed.iter().filter(|(leaf, n)| leaf <= last && good(*leaf, *n));
+            let keys: BTreeSet<u8> = by_then.map(|(_, n)| *n).collect();
+            keys.len() as u64 >= takes(place).max(takes(*last))
+        })
     }
 
     fn verdict(&self) -> Verdict {

@@ -483,7 +483,7 @@ fn a_trial_run_writes_nothing_anywhere() {
     scene.write("in/still-more.md", "# Still more\n");
     fs::remove_file(scene.path("in/notes/empty.txt")).unwrap();
     // An archive whose catalog is behind its log, and one that has none.
-    fs::remove_dir_all(scene.path("library/.vellum/cache")).unwrap();
+    fs::remove_dir_all(scene.path("config/cache")).unwrap();
     scene.expect(0, &["list", "mirror"]);
     scene.expect(0, &["sync", "library", "mirror-behind"]);
     fs::create_dir(scene.path("cwd")).unwrap();

@@ -149,6 +149,7 @@ impl Play {
             unwitnessed: false,
             delete: false,
             known: None,
+            seen: &|_, _| Ok(()),
             who: "test",
             pace: &NoTime,
         };
@@ -200,6 +201,11 @@ impl Play {
         self.publish(leaves, files);
         let report = self.sync().unwrap();
         assert_eq!(self.seen(), before);
+        // A mirror that begins now holds the same.
+        self.scene.expect(0, &["sync", "--unwitnessed", "--policy", "trusted.toml", "origin", "fresh"]);
+        self.scene.expect(0, &["verify", "--policy", "trusted.toml", "fresh"]);
+        tool(self.scene.folder.path(), "diff", &["-r", "mirror/bundles", "fresh/bundles"]);
+        fs::remove_dir_all(self.scene.path("fresh")).unwrap();
         report.void.iter().map(|(_, why)| format!("void: {why}; ")).collect()
     }
 }
@@ -302,7 +308,8 @@ const LOG_KEY: &[Row] = &[
     (7, "the log's key", "L3", "", |play| play.in_vain(vec![play.first_bundle(), play.first_bundle()], Vec::new())),
     (7, "the log's key", "L3", "", |play| {
         let Leaf::Bundle { manifest, signatures, .. } = play.first_bundle() else { unreachable!() };
-        let forms = [(1, b"short"), (u64::MAX >> 1, b"large"), (48_000, b"other")];
+        let forms =
+            [(1, b"short"), (u64::MAX >> 1, b"large"), (u64::MAX, b"whole"), (u64::MAX, b"again"), (48_000, b"other")];
         let form = |(size, file): (u64, &[u8; 5])| {
             let (manifest, signatures) = (manifest.clone(), signatures.clone());
             Leaf::Bundle { manifest, size, file: Digest::of(file), signatures }

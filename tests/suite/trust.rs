@@ -100,6 +100,48 @@ fn counts(policy: &Policy, by: u8, leaf: u64) -> bool {
     authority.judge(Role::Publish, LeafIndex(leaf), &[signed]).is_met()
 }
 
+/// A policy with a threshold of publishers, made on a log of this size.
+fn of_publishers(version: u64, publish: u64, size: u64) -> Policy {
+    let text = text(version, 1, &[(1, ""), (2, "")]).replace("publish = 1", &format!("publish = {publish}"));
+    let text = text.replace("size = 0", &format!("size = {size}"));
+    Policy::decode(text.as_bytes()).unwrap()
+}
+
+/// Whether what was logged at `place` counts by signatures in these leaves.
+fn counts_by(policies: &[(Policy, u64)], place: u64, signed: &[(u64, u8)]) -> bool {
+    let mut authority = Authority::default();
+    policies.iter().for_each(|(policy, leaf)| authority.enact(policy.clone(), LeafIndex(*leaf)));
+    let one = |(leaf, by): &(u64, u8)| Signed { leaf: LeafIndex(*leaf), key: *key(*by).public().as_bytes() };
+    authority.judge(Role::Publish, LeafIndex(place), &signed.iter().map(one).collect::<Vec<_>>()).is_met()
+}
+
+#[test]
+fn a_place_from_before_a_threshold_was_raised_is_no_way_round_it() {
+    let policies = [(of_publishers(1, 1, 0), 0), (of_publishers(2, 2, 3), 3)];
+    let counts = |signed: &[(u64, u8)]| counts_by(&policies, 1, signed);
+    assert!(counts(&[(1, 1)]));
+    assert!(counts(&[(1, 1), (5, 2)]));
+    assert!(counts(&[(2, 1)]), "signed later, before it was raised");
+    // The log's thief has taken a place without a signature; one stolen key signs when it takes two.
+    assert!(!counts(&[(4, 1)]));
+    assert!(!counts(&[(4, 1), (5, 1)]));
+    assert!(counts(&[(4, 1), (5, 2)]));
+    // A threshold that is lowered lets nothing through that was logged under the higher one.
+    let lowered = [(of_publishers(1, 2, 0), 0), (of_publishers(2, 1, 3), 3)];
+    assert!(!counts_by(&lowered, 1, &[(1, 1)]) && !counts_by(&lowered, 1, &[(5, 1)]));
+    assert!(counts_by(&lowered, 1, &[(1, 1), (5, 2)]) && counts_by(&lowered, 4, &[(4, 1)]));
+}
+
+#[test]
+fn what_is_logged_between_the_first_policys_head_and_its_leaf_takes_as_many_keys_as_it_says() {
+    let policies = [(of_publishers(1, 2, 1), 3)];
+    assert!(counts_by(&policies, 0, &[(0, 1)]));
+    for place in [1, 2, 4] {
+        assert!(!counts_by(&policies, place, &[(place, 1)]), "{place}");
+        assert!(counts_by(&policies, place, &[(place, 1), (place, 2)]), "{place}");
+    }
+}
+
 // Rotation.
 
 #[test]

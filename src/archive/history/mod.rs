@@ -235,6 +235,11 @@ impl LoggedBundle {
         self.forms.iter().rev().filter(move |form| form.size <= most)
     }
 
+    /// Returns the size of the file to be fetched, in bytes.
+    pub fn file_bytes(&self) -> u64 {
+        self.credible().next().map_or(0, |form| form.size)
+    }
+
     /// Returns the form that was logged last.
     pub fn newest(&self) -> &Form {
         self.forms.last().unwrap_or_else(|| unreachable!("a bundle is known by a form"))
@@ -410,4 +415,9 @@ pub fn leaf_signatures(files: &[Vec<u8>], keys: &[PublicKey], manifest: &[u8], o
         }
     }
     ordered(kept)
+}
+
+/// Returns the bytes of the files of these bundles, as their leaves state them; what a thief states may be more than there is.
+pub fn total<'a>(bundles: impl Iterator<Item = &'a LoggedBundle>) -> u64 {
+    bundles.fold(0, |sum, bundle| sum.saturating_add(bundle.file_bytes()))
 }
