@@ -362,6 +362,26 @@ def first_policies():
             yield f"{name}, by {''.join(each.name for each in who) or 'nobody'}", archive
 
 
+def thresholds():
+    """How many keys it takes, where a threshold changes between a place and what completes it, and before the first policy."""
+    both = (ALICE, BOB)
+    for name, signers in {"nobody": (), "one": (ALICE,), "two": both}.items():
+        for first, then in (1, 2), (2, 1), (2, 2):
+            for later in (), (ALICE,), (BOB,), both:
+                archive = Archive(FIRST)
+                one = policy(archive, publish=first)
+                archive.policy(1, one).put(OTHER, signers)
+                archive.policy(2, policy(archive, 2, one, publish=then))
+                for each in later:
+                    archive.sign(OTHER, each)
+                done = ", then ".join(["by " + name, *(each.name for each in later)])
+                yield f"from {first} to {then}, {done}", archive
+        for made_on in 0, 1, 2:
+            archive = Archive(FIRST).put(OTHER, signers)
+            text = policy(archive, publish=2, size=made_on)
+            yield f"a first policy of two made on {made_on}, before it by {name}", archive.policy(1, text).put(BOBS, both)
+
+
 def next_policies():
     """The second version: what may change, and by whom."""
     carol = key(CAROL, valid_from=2)
@@ -545,7 +565,7 @@ def log_keys():
 
 
 GROUPS = (leaves, forms, logs, checkpoints, revisions, withdrawals, documents, first_policies, next_policies)
-GROUPS += (witnesses, log_keys)
+GROUPS += (thresholds, witnesses, log_keys)
 # What the binary and the reader are known to judge differently. Whoever mends a thing takes it out here: the comparison
 # fails until that is done.
 OPEN = {

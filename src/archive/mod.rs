@@ -213,10 +213,13 @@ impl Archive {
             return Err(Error::Refused("what was signed last is known here; there is nothing to adopt".into()));
         }
         self.log(checkpoint).root(checkpoint.size)?;
-        self.store.put(layout::SIGNED, note.to_string().as_bytes(), Write::Replace)?;
-        if self.store.exists(layout::HELD) {
-            self.store.remove(layout::HELD)?;
+        // What another publisher had begun is not this one's to finish.
+        for place in [layout::CLAIM, layout::INTENT, layout::HELD] {
+            if self.store.exists(place) {
+                self.store.remove(place)?;
+            }
         }
+        self.store.put(layout::SIGNED, note.to_string().as_bytes(), Write::Replace)?;
         Ok(())
     }
 

@@ -235,6 +235,10 @@ impl<'a> Writer<'a> {
         if let Some(checkpoint) = self.read_signed(checkpoint::NAME)? {
             self.checkpoint = checkpoint;
         }
+        // Before anything is finished or taken back: without its own state nobody knows who had begun it.
+        if self.checkpoint.size > 0 && !store.exists(layout::SIGNED) {
+            return Err(Error::NoState(self.archive.store.name()));
+        }
         if store.exists(layout::CLAIM) {
             let claim = Claim::decode(&store.read(layout::CLAIM, MAX_CLAIM_BYTES)?)?;
             let now = (self.checkpoint.size, self.checkpoint.root);
@@ -247,15 +251,13 @@ impl<'a> Writer<'a> {
             self.finish(&claim)?;
         }
         self.take_back()?;
-        if let Some(signed) = self.read_signed(layout::SIGNED)? {
-            if (signed.size, signed.root) != (self.checkpoint.size, self.checkpoint.root) {
-                let (signed, found) = (signed.size, self.checkpoint.size);
-                return Err(Error::Refused(format!(
-                    "the checkpoint last signed here has size {signed}, the one in the archive has size {found}; one of them is from a copy"
-                )));
-            }
-        } else if self.checkpoint.size > 0 {
-            return Err(Error::NoState(self.archive.store.name()));
+        if let Some(signed) = self.read_signed(layout::SIGNED)?.filter(|signed| *signed != self.checkpoint) {
+            let (signed, found) = (signed.size, self.checkpoint.size);
+            return Err(Error::Refused(format!(
+                "the checkpoint last signed here has size {signed}, the one in the archive has size {found}: one of them is from a copy, or \
+                 somebody else has signed with the log's key; `{}` is what was signed here",
+                layout::SIGNED
+            )));
         }
         self.log().root(self.checkpoint.size).map(|_| ())
     }

@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use crate::archive::{Log, Vouched};
 use crate::digest::Digest;
 use crate::format::checkpoint::{Checkpoint, MAX_CHECKPOINT_BYTES};
+use crate::ids::LeafIndex;
 use crate::keys::{Note, VerifierKey};
 use crate::store::disk;
 
-use super::ui::Ui;
+use super::ui::{Ui, leaves};
 use super::{Failure, keyring};
 
 const POLICY: &str = "policy";
@@ -53,8 +54,9 @@ pub(super) fn check(name: &str, log: &mut Log<'_>, vouched: &Vouched, older: boo
             return Ok(());
         }
         return Err(Failure::no(format!(
-            "{name}: its log has {} leaves, one of {} leaves was seen here before",
-            now.size, seen.size
+            "{name}: its log has {}, one of {} was seen here before",
+            leaves(now.size),
+            leaves(seen.size)
         ))
         .hint("somebody may be hiding what came since; if this is an older copy on purpose, `--older` reads it"));
     }
@@ -97,8 +99,9 @@ fn read(place: &Path, ui: &Ui) -> Option<Checkpoint> {
 }
 
 fn keep(places: &[PathBuf], vouched: &Vouched, ui: &Ui) -> Result<(), Failure> {
-    // A head that too few have seen binds nobody: it would keep the one that they have from being read.
-    if vouched.is_unwitnessed() {
+    // A head that too few have seen binds nobody: it would keep the one that they have from being read. Nor does one after the leaf that closes.
+    let ends = |closed: LeafIndex| vouched.checkpoint.size > closed.0 + 1;
+    if vouched.is_unwitnessed() || vouched.authority().closed_at().is_some_and(ends) {
         return Ok(());
     }
     let version = vouched.authority().policy().map_or(0, |policy| policy.version);

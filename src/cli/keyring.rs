@@ -144,12 +144,8 @@ pub(super) fn pin(
     claimed: &VerifierKey,
     ui: &Ui,
 ) -> Result<Pin, Failure> {
-    if let Some(path) = &args.policy {
-        return Ok(Pin::Policy(Box::new(read_policy(path)?)));
-    }
-    let pinned = pinned_policy(name, ui)?;
-    if args.keys.is_empty() && args.folder.is_none() && args.log_key.is_none() && pinned.exists() {
-        return Ok(Pin::Policy(Box::new(read_policy(&pinned)?)));
+    if let Some(policy) = policy_of(args, name, ui)? {
+        return Ok(Pin::Policy(Box::new(policy)));
     }
     if unsigned {
         ui.say(format!(
@@ -180,6 +176,16 @@ pub(super) fn own_pin(name: &Origin, log: &VerifierKey, signers: &[&dyn Signer],
 pub(super) fn pinned_policy(name: &Origin, ui: &Ui) -> Result<PathBuf, Failure> {
     let hex = Digest::of(name.as_str().as_bytes()).to_string();
     Ok(folder(ui)?.join("policies").join(format!("{}.toml", &hex[..16])))
+}
+
+/// Returns the policy that a person vouches for, where it is by one and not by keys that he does.
+pub(super) fn policy_of(args: &TrustArgs, name: &Origin, ui: &Ui) -> Result<Option<Policy>, Failure> {
+    if let Some(path) = &args.policy {
+        return read_policy(path).map(Some);
+    }
+    let pinned = pinned_policy(name, ui)?;
+    let by_keys = !args.keys.is_empty() || args.folder.is_some() || args.log_key.is_some();
+    if by_keys || !pinned.exists() { Ok(None) } else { read_policy(&pinned).map(Some) }
 }
 
 /// Reads a policy that a person vouches for by naming it.

@@ -10,8 +10,11 @@ use crate::finding::Severity;
 use crate::format::bundle::{ProvedArticle, SignatureFile, Tail};
 use crate::format::leaf::LeafSignature;
 use crate::format::proof::{ARTICLE_ENDING, ENDING, Extra, MAX_LINES_BYTES, MAX_PROOF_BYTES, Proof};
-use crate::keys::{Kind, Signature, VerifierKey};
+use crate::ids::LeafIndex;
+use crate::keys::{Kind, Note, PublicKey, Signature, VerifierKey};
 use crate::store::disk;
+use crate::trust::authority::{Authority, Signed, Witnessed};
+use crate::trust::policy::{LogKey, Policy, Role};
 use crate::trust::{JudgedSignature, TrustedKey, logged};
 
 use super::archive::open;
@@ -215,7 +218,10 @@ pub(super) fn check(
     let digest = digest(read.file(file, ui)?)?;
     let proved = verify_proof(&parsed, &log, digest);
     let signers = match &proved {
-        Ok(proved) => signers(proved, &keyring::trusted(read.trust(), ui)?),
+        Ok(proved) => match keyring::policy_of(read.trust(), &proved.checkpoint.origin, ui)? {
+            Some(policy) => signers_by(proved, &policy),
+            None => signers(proved, &keyring::trusted(read.trust(), ui)?),
+        },
         Err(_) => Vec::new(),
     };
     report(file, &log, &proved, &signers, ui)?;
@@ -233,8 +239,39 @@ fn signers(proved: &Proved, trusted: &[TrustedKey]) -> Vec<String> {
     trusted.iter().filter(has_signed).map(named).collect()
 }
 
-/// Finds the trusted key of the log that a proof's checkpoint names.
+/// Returns the keys that may publish by a policy that a person vouches for, and had signed the bundle.
+fn signers_by(proved: &Proved, policy: &Policy) -> Vec<String> {
+    let origin = &proved.checkpoint.origin;
+    let by =
+        |logged: &&LeafSignature, key: &PublicKey| logged::is_by(logged, key, Kind::Manifest, origin, &proved.bundle.0);
+    let mut authority = Authority::default();
+    authority.enact(policy.clone(), LeafIndex(0));
+    let good = policy.keys.iter().filter(|key| proved.signatures.iter().any(|logged| by(&logged, &key.public)));
+    let signed: Vec<Signed> = good.map(|key| Signed { leaf: proved.index, key: *key.public.as_bytes() }).collect();
+    let counted = authority.judge(Role::Publish, proved.index, &signed).by;
+    counted.into_iter().map(|name| format!("{name}, by version {} of the policy", policy.version)).collect()
+}
+
+/// Finds the trusted key of the log that has signed a proof's checkpoint: of a policy one that is in use, or one that was put to rest, where a
+/// quorum of witnesses has seen the checkpoint. (P3)
 fn log_of(proof: &Proof, read: &ReadArgs, ui: &Ui) -> Result<VerifierKey, Failure> {
+    let origin = proof.checkpoint.lines().next().and_then(|line| line.parse().ok());
+    let policy = origin.map(|origin| keyring::policy_of(read.trust(), &origin, ui)).transpose()?.flatten();
+    if let (Some(policy), Ok(note)) = (policy, Note::parse(proof.checkpoint.as_bytes())) {
+        let seen = Witnessed::of(&note, &policy);
+        let in_use = |log: &&LogKey| log.retired_at.is_none() || (seen.needed > 0 && seen.is_met());
+        let signed = policy.logs.iter().filter(in_use).find(|log| note.verified(&log.key).is_ok());
+        if let Some(log) = signed {
+            return Ok(log.key.clone());
+        }
+        if policy.logs.iter().any(|log| note.verified(&log.key).is_ok()) {
+            let version = policy.version;
+            return Err(Failure::no(format!(
+                "the log's key that signed the proof was put to rest by version {version} of the policy"
+            ))
+            .hint("`vellum prove` makes a proof anew, by the key in use"));
+        }
+    }
     keyring::log_key_named(read.trust(), proof.checkpoint.lines().next().unwrap_or_default(), ui)
 }
 

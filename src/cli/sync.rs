@@ -124,7 +124,7 @@ pub(super) fn run(args: &SyncArgs, ui: &Ui) -> Result<Answer, Failure> {
 }
 
 fn once(args: &SyncArgs, mirror: &Store, origins: &[Store], pace: &Clock, ui: &Ui) -> Result<Answer, Failure> {
-    let (name, claimed) = named(args, mirror, origins)?;
+    let (name, claimed) = named(args, mirror, origins, ui)?;
     let pin = keyring::pin(args.read.trust(), false, &name, &claimed, ui)?;
     let (who, known) = (super::archive::who(), keyring::known(&name, ui));
     let options = SyncOptions {
@@ -153,9 +153,13 @@ fn once(args: &SyncArgs, mirror: &Store, origins: &[Store], pace: &Clock, ui: &U
 
 /// Returns the archive's name and what it calls its log's key: as the mirror has it already, else as the first origin says, which
 /// what a person vouches for must bear out.
-fn named(args: &SyncArgs, mirror: &Store, origins: &[Store]) -> Result<(Origin, crate::keys::VerifierKey), Failure> {
-    let mut first = None;
-    let mut other = None;
+fn named(
+    args: &SyncArgs,
+    mirror: &Store,
+    origins: &[Store],
+    ui: &Ui,
+) -> Result<(Origin, crate::keys::VerifierKey), Failure> {
+    let (mut first, mut other, mut unknown) = (None, None, None);
     // No mirror is there yet, or it is the one to go on with.
     let held = Archive::open(mirror.clone()).ok();
     for store in origins {
@@ -168,11 +172,18 @@ fn named(args: &SyncArgs, mirror: &Store, origins: &[Store]) -> Result<(Origin, 
                 match &held {
                     Some(held) if *held.origin() != name => drop(other.get_or_insert((store.name(), name))),
                     Some(held) => return Ok((name, held.log_key().clone())),
+                    // One that calls itself by a name which nobody trusts here is no reason to ask no other.
+                    None if keyring::pin(args.read.trust(), false, &name, archive.log_key(), ui).is_err() => {
+                        unknown = unknown.or(Some((name, archive.log_key().clone())));
+                    }
                     None => return Ok((name, archive.log_key().clone())),
                 }
             }
             Err(error) => drop(first.get_or_insert(error)),
         }
+    }
+    if let (None, Some(unknown)) = (&held, unknown) {
+        return Ok(unknown);
     }
     match (held, other) {
         (Some(held), Some((store, name))) => {

@@ -46,7 +46,7 @@ pub(super) struct VerifyArgs {
     #[command(flatten)]
     select: SelectArgs,
     /// Check a document by this .tlog-proof or .vellum-proof instead, without any archive or bundle
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["articles", "policy", "unsigned", "at"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["articles", "unsigned", "at"])]
     proof: Option<PathBuf>,
 }
 
@@ -235,18 +235,29 @@ impl<'a> Verdicts<'a> {
                 (if asked { word(seen.is_met(), reason) } else { none() }, fresh)
             }
         };
+        // Of a log whose leaves are not those that were signed nothing is known but that.
+        let damaged = found.findings.iter().any(|finding| finding.code == Code::Log);
+        let unknown = || Word { is: "unknown", reason: "the log is damaged".into() };
         let stale = policy.is_some_and(|policy| matches!(Fresh::of(seen, policy, at), Fresh::No(_)));
         Self {
             origin: opened.archive.origin().as_str(),
             intact: word(intact, if intact { "every byte and every leaf".into() } else { String::new() }),
-            authentic: word(found.authentic, if found.authentic { by } else { String::new() }),
-            logged: word(true, format!("{}, signed by the log's key", ui::leaves(found.leaves))),
+            authentic: match damaged {
+                true => unknown(),
+                false => word(found.authentic, if found.authentic { by } else { String::new() }),
+            },
+            logged: match damaged {
+                true => word(false, "the leaves are not those that the log's key has signed".into()),
+                false => word(true, format!("{}, signed by the log's key", ui::leaves(found.leaves))),
+            },
             witnessed,
             fresh,
-            complete: word(
-                complete,
-                if complete { "everything that the log has is there".into() } else { String::new() },
-            ),
+            complete: match damaged && complete {
+                true => unknown(),
+                false => {
+                    word(complete, if complete { "everything that the log has is there".into() } else { String::new() })
+                }
+            },
             policy: policy.map(|policy| policy.version),
             bundles: found.bundles,
             revisions: found.revisions,

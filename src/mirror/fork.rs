@@ -15,6 +15,9 @@ use crate::store::{Store, Write};
 use super::Error;
 use super::sync::{Head, Held, Work, staging};
 
+/// The most files of evidence that are kept.
+const MAX_EVIDENCE: usize = 100;
+
 impl Work<'_> {
     /// Judges an origin's checkpoint against what is held.
     pub(super) fn admit(&self, store: &Store, head: &archive::Head, held: &Held) -> Result<(), Error> {
@@ -185,6 +188,10 @@ pub(super) fn keep_evidence<'a>(
     larger: &Checkpoint,
     proof: Option<Fork>,
 ) -> Result<String, Error> {
+    // An origin shows as many histories as it likes; a few are proof enough.
+    if store.list(layout::EVIDENCE)?.len() >= MAX_EVIDENCE {
+        return Ok(store.path(layout::EVIDENCE).display().to_string());
+    }
     for (checkpoint, note) in heads {
         store.put(&layout::evidence(checkpoint), note.to_string().as_bytes(), Write::Replace)?;
     }

@@ -139,6 +139,32 @@ fn an_intent_that_names_anything_else_than_a_publication_removes_nothing() {
 }
 
 #[test]
+fn who_publishes_from_a_copy_finishes_nothing_that_another_had_begun() {
+    let scene = library();
+    tool(scene.folder.path(), "sh", &["-c", "cp -r library copy; rm copy/.vellum/state/signed"]);
+    scene.write("copy/.vellum/state/intent", "withdrawn/nothing.toml\n");
+    scene.write("copy/.vellum/state/claim", "a stranger's claim");
+    let said = scene.expect(2, &["pack", "--into", "copy", "in"]);
+    assert!(said.stderr.contains("its own state is not there"), "{}", said.stderr);
+    assert!(scene.path("copy/.vellum/state/intent").exists(), "nothing is taken back either");
+    scene.expect(0, &["log", "adopt", "--seen", "library", "copy"]);
+    scene.write("in/notes/new.txt", "new\n");
+    scene.expect(0, &["pack", "--into", "copy", "in"]);
+    scene.expect(0, &["verify", "copy"]);
+}
+
+#[test]
+fn an_origin_that_calls_itself_otherwise_is_no_reason_to_ask_no_other() {
+    let scene = library();
+    tool(scene.folder.path(), "sh", &["-c", "cp -r library evil; sed -i 's/library/other/' evil/archive.toml"]);
+    for origins in [["evil", "library"], ["library", "evil"]] {
+        scene.expect(0, &["sync", origins[0], origins[1], "mirror"]);
+        scene.expect(0, &["verify", "mirror"]);
+        fs::remove_dir_all(scene.path("mirror")).unwrap();
+    }
+}
+
+#[test]
 fn signatures_of_strangers_on_a_checkpoint_leave_a_mirror_room_for_its_own() {
     for junk in [
         (0..60).map(|n| format!("\u{2014} n{n}.example {}\n", "QUJDREVGR0g=")).collect::<String>(),
