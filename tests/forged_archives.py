@@ -789,7 +789,6 @@ OPEN = {
         "form-size-0", "form-size-off-by-one"),
     "the binary finds another log key only by a policy whose signatures lie beside it": (
         "first-policy-two-log-keys-other-signed", "second-policy-log-key-retired", "witness-log-key-retired-second-signed"),
-    "the binary takes for malformed what W1 says voids a pair": ("withdrawal-id-not-named",),
     "the binary reports a bundle that does not count at its place alone": ("first-policy-by-nobody-here",),
 }  # fmt: skip
 

@@ -9,7 +9,7 @@ use crate::archive::{Archive, History, Log, Revision, layout, revisions};
 use crate::digest::Digest;
 use crate::folder::text;
 use crate::format::article::Article;
-use crate::format::bundle::{Bundle, Contents, read_files};
+use crate::format::bundle::{Bundle, Contents, check, read_files};
 use crate::format::checkpoint::Checkpoint;
 use crate::format::tree;
 use crate::ids::{BundleId, LeafIndex};
@@ -38,19 +38,33 @@ impl Event<'_> {
     }
 }
 
-/// Opens the newest form of a bundle that is there and is that bundle.
+/// Opens the newest form of a bundle that is there and is that bundle; where there are several on disk, the newest that is whole.
 ///
 /// # Errors
 /// [`Error::NoBundle`] where none is, or the store's word where one cannot be read.
 pub(super) fn open_bundle(archive: &Archive, logged: &LoggedBundle) -> Result<Bundle<Object>, Error> {
-    let mut failed = None;
+    let (mut failed, mut found) = (None, Vec::new());
     for form in logged.credible() {
         let opened = archive.store().open(&layout::bundle(logged.id, &form.file)).map_err(Error::from);
         match opened.and_then(|file| Ok(Bundle::open(file)?)) {
-            Ok(bundle) if bundle.id() == logged.id => return Ok(bundle),
+            Ok(bundle) if bundle.id() == logged.id => found.push(bundle),
             Ok(_) => {}
             Err(error) => failed = failed.or(Some(error)),
         }
+        // Over a network the first one is read, and what is wrong with it is said.
+        if archive.store().remote().is_some() && !found.is_empty() {
+            break;
+        }
+    }
+    if found.len() > 1 {
+        let is_whole = |bundle: &Bundle<Object>| {
+            check(bundle.source(), Run::alone()).is_ok_and(|report| report.findings.is_empty())
+        };
+        let newest = found.iter().position(is_whole).unwrap_or(0);
+        found.swap(0, newest);
+    }
+    if let Some(bundle) = found.into_iter().next() {
+        return Ok(bundle);
     }
     match failed {
         Some(Error::Archive(crate::archive::Error::Store(error))) if error.is_not_found() => {

@@ -13,11 +13,13 @@ use crate::server::{Answer, Server};
 use vellum::archive::{Archive, Log, Pin, Publication, Writer, layout};
 use vellum::collection::add::{AddOptions, add};
 use vellum::collection::audit::audit;
+use vellum::collection::open_holder;
 use vellum::collection::withdraw::{WithdrawOptions, withdraw};
 use vellum::digest::Digest;
 use vellum::finding::Severity;
 use vellum::folder::pack::PackOptions;
 use vellum::folder::walk::WalkOptions;
+use vellum::format::bundle::check;
 use vellum::format::leaf::Leaf;
 use vellum::format::withdrawal::{RemovedLeaf, Replaced, Withdrawal};
 use vellum::ids::BundleId;
@@ -1208,6 +1210,9 @@ fn stray_files_among_the_bundles_are_a_notice_and_every_form_that_is_there_is_ch
     };
     assert!(first(judged()).is_some(), "the newer form is damaged, the older one whole");
     assert!(stage.synced(&[stage.origin()]).is_ok(), "any one form makes a mirror complete");
+    let history = stage.archive.vouched(&stage.pin(), run()).unwrap().history;
+    let (read, _, _) = open_holder(&stage.archive, &history, id).unwrap().unwrap();
+    assert_eq!(check(read.source(), run()).unwrap().findings, [], "a reader takes the older one");
 }
 
 #[test]

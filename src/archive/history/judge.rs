@@ -203,6 +203,9 @@ impl History {
         let Some(at) = at.filter(|at| self.bundles[*at].place.0 < statement.size) else {
             return Err("the log did not have it when the statement was made".into());
         };
+        if !statement.names_removed(replaced) {
+            return Err("an article that is taken out is none of those that the statement names".into());
+        }
         let old = &self.bundles[at];
         if old.replaced.is_some() {
             return Err("it was replaced before".into());
