@@ -73,13 +73,16 @@ pub enum Error {
     NoKey(String),
     /// A first policy by which something that counts would no longer.
     #[error(
-        "by this policy bundle {bundle} would no longer count, which was signed by {by}: it must have that key, with the role publish, and be made on a log that has the bundle"
+        "by this policy {what} would no longer count, which was signed by {by}: it must have that key, with the role {role}, and be made on a log \
+         that has it"
     )]
     LeavesOut {
-        /// The bundle.
-        bundle: crate::ids::BundleId,
+        /// A bundle, statement or document.
+        what: String,
         /// Who has signed it.
         by: String,
+        /// What the key must be able to do.
+        role: &'static str,
     },
     /// A policy that was made on another log.
     #[error("version {version} of the policy was made on a log that had another root at {size} leaves")]

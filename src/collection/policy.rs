@@ -1,13 +1,12 @@
 //! Changing who may do what in an archive: the next version of its policy, proposed, and put into force. (FORMAT.md, "Trust policy")
 
-use crate::archive::history::LoggedBundle;
 use crate::archive::{History, Publication, Writer};
 use crate::digest::Digest;
 use crate::format::checkpoint::Checkpoint;
 use crate::format::leaf::{self, Leaf};
 use crate::ids::{LeafIndex, Origin};
 use crate::keys::{Kind, PublicKey, Signature, VerifierKey};
-use crate::trust::authority::Authority;
+use crate::trust::authority::{Authority, Signed};
 use crate::trust::logged;
 use crate::trust::policy::{
     self, Freshness, Head, LogKey, Policy, PolicyFault, PolicyKey, Role, Thresholds, Witness, is_signed,
@@ -108,22 +107,35 @@ pub fn propose(
     Ok(read)
 }
 
-/// L5: a first policy leaves out no key, or role of it, by which a leaf below it counts.
+/// L5: a first policy leaves out no key, or role of it, by which a leaf below it counts, be it of a bundle, a statement or a document.
 fn keeps_what_counts(history: &History, first: &Policy) -> Result<(), Error> {
     if history.authority.policy().is_some() {
         return Ok(());
     }
     let mut authority = Authority::default();
     authority.enact(first.clone(), LeafIndex(history.size));
-    let lost = |bundle: &&LoggedBundle| {
-        bundle.counts()
-            && bundle.facts.replaces.is_empty()
-            && !authority.judge(Role::Publish, bundle.place, &bundle.signed).is_met()
+    let keeps = |what: String, role: Role, place: LeafIndex, signed: &[Signed]| {
+        if authority.judge(role, place, signed).is_met() {
+            return Ok(());
+        }
+        let by = history.authority.judge(role, place, signed).by.join(", ");
+        Err(Error::LeavesOut { what, by, role: role.as_str() })
     };
-    match history.bundles.iter().find(lost) {
-        Some(bundle) => Err(Error::LeavesOut { bundle: bundle.id, by: history.met(bundle).by.join(", ") }),
-        None => Ok(()),
+    for bundle in history.bundles.iter().filter(|bundle| bundle.counts() && bundle.facts.replaces.is_empty()) {
+        let what = || format!("bundle {}", bundle.id);
+        keeps(what(), Role::Publish, bundle.place, &bundle.signed)?;
+        let reinstates = history.authority.judge(Role::Withdraw, bundle.place, &bundle.signed).is_met();
+        if !bundle.facts.reinstates.is_empty() && reinstates {
+            keeps(what(), Role::Withdraw, bundle.place, &bundle.signed)?;
+        }
     }
+    for logged in &history.statements {
+        keeps(format!("the withdrawal {}", logged.digest), Role::Withdraw, logged.leaf, &logged.signed)?;
+    }
+    for (name, document) in &history.documents {
+        keeps(format!("the document {name}"), Role::Document, document.leaf, &document.signed)?;
+    }
+    Ok(())
 }
 
 /// Puts a signed version into force.

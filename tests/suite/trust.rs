@@ -927,3 +927,35 @@ fn a_policy_is_exported_for_other_tools() {
     }
     assert!(export("minisign").starts_with("RW"));
 }
+
+#[test]
+fn a_first_policy_leaves_out_nothing_that_counts_and_is_made_on_all_that_one_key_has_signed() {
+    let scene = Scene::with_key();
+    scene.articles();
+    let ok = |args: &[&str]| scene.expect(0, args);
+    ok(&["key", "new", "--no-passphrase", "--output", "bob"]);
+    ok(&["init", "--origin", ORIGIN, "--no-passphrase", "library"]);
+    ok(&["key", "trust", "bob.pub"]);
+    ok(&["pack", "--into", "library", "--key", "bob.key", "in"]);
+    let propose = |keys: &[&str], to: &str| scene.run(&[&["trust", "propose", "library", "-o", to][..], keys].concat());
+    let refused = |keys: &[&str], what: &str, role: &str| {
+        let (said, expected) = (propose(keys, "none.toml"), format!("must have that key, with the role {role}"));
+        assert!(said.code == 2 && said.stderr.contains(what) && said.stderr.contains(&expected), "{}", said.stderr);
+    };
+    refused(&["--add", "me"], "by this policy bundle ", "publish");
+    ok(&["withdraw", "library", "letter-1"]);
+    refused(&["--add", "bob=bob.pub"], "by this policy the withdrawal ", "withdraw");
+    // Between the head that it was made on and its leaf, one key does what takes two by the policy.
+    let two = ["--add", "me", "--add", "bob=bob.pub", "--threshold", "publish=2"];
+    assert_eq!(propose(&two, "1.toml").code, 0);
+    ok(&["trust", "sign", "1.toml"]);
+    scene.write("in/notes/new.txt", "new\n");
+    ok(&["pack", "--into", "library", "in"]);
+    let said = scene.expect(1, &["trust", "apply", "library", "1.toml"]);
+    assert!(said.stderr.contains("and be made on a log that has it"), "{}", said.stderr);
+    assert_eq!(propose(&two, "again.toml").code, 0);
+    ok(&["trust", "sign", "again.toml"]);
+    ok(&["trust", "apply", "library", "again.toml"]);
+    ok(&["verify", "library"]);
+    assert_eq!(ok(&["list", "library"]).stdout.lines().count(), 5);
+}

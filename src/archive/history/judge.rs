@@ -167,7 +167,7 @@ impl History {
                 self.missing.push(place);
                 let (leaf, digest) = (*leaf, *digest);
                 seen.insert(digest);
-                self.statements.push(LoggedStatement { leaf, digest, met, statement: None, void: Vec::new() });
+                self.statements.push(LoggedStatement { leaf, digest, met, signed, statement: None, void: Vec::new() });
                 continue;
             };
             let statement = match Withdrawal::decode(&bytes) {
@@ -192,7 +192,7 @@ impl History {
                 }
             }
             let (leaf, digest, statement) = (*leaf, *digest, Some(statement));
-            self.statements.push(LoggedStatement { leaf, digest, met, statement, void: none });
+            self.statements.push(LoggedStatement { leaf, digest, met, signed, statement, void: none });
         }
         Ok(())
     }
@@ -272,7 +272,7 @@ impl History {
             let signed: Vec<_> = signed_by(signatures, *leaf, &keys, Kind::Document, origin, file).collect();
             let met = self.authority.judge(Role::Document, *leaf, &signed);
             if !is_late(*leaf) && met.is_met() {
-                self.documents.insert(name.clone(), LoggedDocument { leaf: *leaf, file: *file });
+                self.documents.insert(name.clone(), LoggedDocument { leaf: *leaf, file: *file, signed });
             } else {
                 self.void.push((*leaf, format!("a document that does not count: {}", met.reason())));
             }

@@ -153,6 +153,8 @@ pub struct LoggedStatement {
     pub digest: Digest,
     /// Who has signed it.
     pub met: Met,
+    /// Its good signatures.
+    pub signed: Vec<Signed>,
     /// What it says, where it counts and is there.
     pub statement: Option<Withdrawal>,
     /// Those of its bundles that are no replacement, and why.
@@ -160,12 +162,14 @@ pub struct LoggedStatement {
 }
 
 /// A document of the archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoggedDocument {
     /// Its leaf.
     pub leaf: LeafIndex,
     /// Its digest.
     pub file: Digest,
+    /// Its good signatures.
+    pub signed: Vec<Signed>,
 }
 
 /// Why a log cannot be believed at all.
