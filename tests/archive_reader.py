@@ -202,7 +202,7 @@ class Leaf:
             raise ValueError("not of the form of a leaf")
         self.kind, self.fields = kind[1], match.groupdict()
         numbers = [self.fields.get(name) for name in ("size", "version")]
-        if any(number and int(number) >= 2**64 for number in numbers):
+        if any(number and int(number) >= 2**63 for number in numbers):
             raise ValueError("a number that is too large")
         self.signatures = [parse_signed(line) for line in re.findall(SIGNED, self.fields["signatures"])]
         keys = [each.key for each in self.signatures]

@@ -45,6 +45,8 @@ pub const MAX_LEAF_BYTES: usize = 8 << 10;
 const _: () = assert!(MAX_MANIFEST_BYTES < MAX_LEAF_BYTES as u64);
 /// Names of documents of the archive are this long at most, in bytes.
 const MAX_DOCUMENT_NAME_BYTES: usize = 64;
+/// The largest number in a leaf, the same as in a manifest.
+const MAX_NUMBER: u64 = i64::MAX as u64;
 /// Length of a public key, in bytes.
 const KEY_BYTES: usize = 32;
 /// Length of a signature, in bytes.
@@ -241,7 +243,7 @@ impl<'a> Fields<'a> {
     }
 
     fn number(&mut self, name: &str) -> Option<u64> {
-        self.field(name)?.parse().ok()
+        self.field(name)?.parse().ok().filter(|number| *number <= MAX_NUMBER)
     }
 
     fn digest(&mut self, name: &str) -> Option<Digest> {
@@ -343,7 +345,7 @@ mod tests {
         let digest = || any::<[u8; 32]>().prop_map(Digest::from_bytes);
         let bundle = digest().prop_map(BundleId);
         prop_oneof![
-            (any::<u64>(), digest(), signatures()).prop_map(|(size, file, signatures)| Leaf::Bundle {
+            (0..=MAX_NUMBER, digest(), signatures()).prop_map(|(size, file, signatures)| Leaf::Bundle {
                 manifest: manifest(),
                 size,
                 file,
@@ -352,7 +354,7 @@ mod tests {
             (bundle, signatures().prop_filter("some", |some| !some.is_empty()))
                 .prop_map(|(bundle, signatures)| Leaf::Signature { bundle, signatures }),
             (digest(), signatures()).prop_map(|(statement, signatures)| Leaf::Withdraw { statement, signatures }),
-            (any::<u64>(), digest(), signatures()).prop_map(|(version, file, signatures)| Leaf::Policy {
+            (0..=MAX_NUMBER, digest(), signatures()).prop_map(|(version, file, signatures)| Leaf::Policy {
                 version,
                 file,
                 signatures
