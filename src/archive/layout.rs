@@ -25,6 +25,8 @@ pub const HELD: &str = ".vellum/state/held";
 pub const BEGUN: &str = ".vellum/state/begun";
 /// Which bundles a mirror has read whole, and when.
 pub const CHECKED: &str = ".vellum/state/checked";
+/// The names of documents in whose place a mirror's keeper has a file of his own, one a line.
+pub const OWN: &str = ".vellum/state/own";
 /// The folder of checkpoints that contradict each other.
 pub const EVIDENCE: &str = ".vellum/state/evidence";
 /// Where a mirror keeps what it held alone of a history that gave way to another one.

@@ -213,6 +213,11 @@ fn print(report: &SyncReport, mirror: &Store, dry_run: bool, ui: &Ui) -> Result<
     for name in &report.absent {
         ui.say(format!("warning: the origin has no {name} as the log has it"));
     }
+    for name in &report.own {
+        ui.say(format!(
+            "warning: {name} is a file of your own; the archive's document of that name is not put over it"
+        ));
+    }
     for id in &report.missing {
         ui.say(format!("warning: no origin has bundle {id} any more, and what was to take its place does not"));
     }

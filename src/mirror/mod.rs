@@ -21,13 +21,13 @@ pub use collect::{Collected, collect};
 pub use compare::{Comparison, HeadFile, compare, read_head};
 pub use push::{PushReport, push};
 pub use submit::submit;
-pub use sync::{Dropped, Held, Seen, SyncOptions, SyncReport, sync};
+pub use sync::{Dropped, Held, SyncOptions, SyncReport, sync};
 pub use witness::{Cosigned, Witness, cosign};
 
 use std::io;
 
-use crate::archive;
 use crate::archive::history::HistoryFault;
+use crate::archive::{self, Log, Vouched};
 use crate::format::bundle as format;
 use crate::ids::{BundleId, LeafIndex, Origin};
 use crate::keys;
@@ -44,6 +44,9 @@ pub trait Pace: Sync {
     /// Waits before trial number `trial`, the first of which is 1.
     fn wait(&self, trial: u32);
 }
+
+/// Holds a state of the log against what was seen of it elsewhere; says why they do not go together.
+pub type Seen<'a> = &'a (dyn Fn(&Vouched, &mut Log<'_>) -> Result<(), String> + Sync + 'a);
 
 /// What may go wrong with a mirror.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@ use crate::archive::history::{LoggedStatement, Papers};
 use crate::archive::{DOCUMENTS, History, layout};
 use crate::digest::Digest;
 use crate::keys::PublicKey;
-use crate::store::Failed;
+use crate::store::{Failed, Write};
 use crate::trust::policy;
 
 use super::Error;
@@ -12,12 +12,19 @@ use super::sync::{Head, Work};
 
 /// The longest document of an archive, in bytes.
 const MAX_DOCUMENT_BYTES: u64 = 64 << 20;
+/// The longest list of the keeper's own files, in bytes.
+const MAX_OWN_BYTES: u64 = 1 << 20;
 /// The longest signature file, in bytes.
 const MAX_SIGNATURE_BYTES: u64 = 16 << 10;
 
 impl Work<'_> {
-    /// Reads from an origin what the mirror lacks: places and bytes.
-    pub(super) fn small_files(&mut self, head: &Head<'_>, history: &History) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    /// Reads from an origin what the mirror, which holds `held` leaves, lacks: places and bytes.
+    pub(super) fn small_files(
+        &mut self,
+        head: &Head<'_>,
+        history: &History,
+        held: u64,
+    ) -> Result<Vec<(String, Vec<u8>)>, Error> {
         let mut files = Vec::new();
         // What is for whoever finds the archive is ours, and never put over what is there.
         for (name, text) in DOCUMENTS {
@@ -25,9 +32,16 @@ impl Work<'_> {
                 files.push((name.to_owned(), text.as_bytes().to_vec()));
             }
         }
+        let own = self.mirror.read(layout::OWN, MAX_OWN_BYTES).unwrap_or_default();
+        let own: Vec<String> = String::from_utf8_lossy(&own).lines().map(str::to_owned).collect();
         for (name, document) in &history.documents {
-            let held = self.mirror.read(name, MAX_DOCUMENT_BYTES).ok();
-            if held.is_some_and(|bytes| Digest::of(&bytes) == document.file) {
+            let there = self.mirror.read(name, MAX_DOCUMENT_BYTES).ok();
+            if there.is_some_and(|bytes| Digest::of(&bytes) == document.file) {
+                continue;
+            }
+            // What lies there since before any document of its name is the keeper's own, and stays so.
+            if self.mirror.exists(name) && (document.first.0 >= held || own.contains(name)) {
+                self.report.own.push(name.clone());
                 continue;
             }
             // A document that nobody has keeps no bundle from anybody; `verify` names it as damage.
@@ -36,6 +50,10 @@ impl Work<'_> {
                 Err(error) if error.failed == Failed::Broken => return Err(error.into()),
                 _ => self.report.absent.push(name.clone()),
             }
+        }
+        if self.report.own != own && !self.options.dry_run {
+            let names: String = self.report.own.iter().map(|name| format!("{name}\n")).collect();
+            self.mirror.put(layout::OWN, names.as_bytes(), Write::Replace)?;
         }
         let keys: Vec<PublicKey> = history.authority.keys().into_iter().map(|trusted| trusted.key).collect();
         // One that does not count must be there too: what nobody shows could be one that does.

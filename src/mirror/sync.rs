@@ -28,7 +28,7 @@ use super::checked::Checked;
 use super::fetch::chain;
 use super::fork::finish_giving_way;
 use super::whole::form_in;
-use super::{Error, Pace};
+use super::{Error, Pace, Seen};
 
 /// The longest `archive.toml`, in bytes.
 const MAX_HEADER_BYTES: u64 = 16 << 10;
@@ -44,9 +44,6 @@ const TILES_AT_ONCE: usize = 256;
 const LEVELS: u8 = 8;
 /// Bundles of entries that are fetched at once.
 const ENTRY_STREAMS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
-
-/// Holds a state of the log against what was seen of it elsewhere; says why they do not go together.
-pub type Seen<'a> = &'a (dyn Fn(&Vouched, &mut Log<'_>) -> Result<(), String> + Sync + 'a);
 
 /// How to sync.
 pub struct SyncOptions<'a> {
@@ -104,6 +101,8 @@ pub struct SyncReport {
     pub missing: Vec<BundleId>,
     /// Documents that count and that the origin does not have.
     pub absent: Vec<String>,
+    /// Documents that count and in whose place the mirror has another file from before.
+    pub own: Vec<String>,
     /// New leaves that do not count, and why.
     pub void: Vec<(LeafIndex, String)>,
     /// Files removed that the log does not have.
@@ -352,7 +351,7 @@ impl<'a> Work<'a> {
             let faults = vec![format!("{}: it is not there", head.store.name())];
             return Err(Error::Unobtainable { what: place.clone(), faults });
         }
-        let files = self.small_files(head, &vouched.history)?;
+        let files = self.small_files(head, &vouched.history, held.checkpoint.size)?;
         let wanted = self.wanted(&vouched.history);
         self.report.bundles = (wanted.len() as u64, total(wanted.iter().copied()));
         if self.options.dry_run {

@@ -1290,6 +1290,36 @@ fn a_mirror_heals_its_log_from_an_origin_and_blames_nobody() {
 }
 
 #[test]
+fn a_document_is_put_over_an_earlier_one_and_over_no_file_of_the_mirrors_keeper() {
+    let stage = Stage::new();
+    stage.synced(&[stage.origin()]).unwrap();
+    stage.scene.write("mirror/robots.txt", "my own\n");
+    let logged = |text: &str| {
+        let digest = Digest::of(text.as_bytes());
+        let comment = Comment::new(Kind::Document, Some(ORIGIN), digest, options().time).unwrap();
+        let signature = Signature::sign(&signer(), text.as_bytes(), &comment).unwrap();
+        let signatures: Vec<_> = logged::keep(signer().public(), &signature).into_iter().collect();
+        let leaf = |name: &str| Leaf::Document { name: name.into(), file: digest, signatures: signatures.clone() };
+        let leaves = vec![leaf("robots.txt"), leaf("notice.txt")];
+        let files = ["robots.txt", "notice.txt"].map(|name| (name.to_owned(), text.as_bytes().to_vec())).to_vec();
+        published(&stage.archive, Publication { leaves, files, ..Publication::default() });
+        let report = stage.synced(&[stage.origin()]).unwrap();
+        let read = |name: &str| fs::read_to_string(stage.scene.path("mirror").join(name)).unwrap();
+        (report.own, read("robots.txt"), read("notice.txt"))
+    };
+    assert_eq!(logged("one"), (vec!["robots.txt".into()], "my own\n".into(), "one".into()));
+    assert_eq!(logged("two"), (vec!["robots.txt".into()], "my own\n".into(), "two".into()));
+    // One that was damaged is healed.
+    stage.scene.write("mirror/notice.txt", "damaged");
+    assert_eq!(logged("three").2, "three");
+    // Once the keeper has taken his away, the document takes its place.
+    fs::remove_file(stage.scene.path("mirror/robots.txt")).unwrap();
+    assert_eq!(logged("four"), (Vec::new(), "four".into(), "four".into()));
+    stage.scene.write("mirror/robots.txt", "damaged");
+    assert_eq!(logged("five").1, "five");
+}
+
+#[test]
 fn a_pipe_in_the_place_of_a_file_is_no_file() {
     let stage = Stage::gone_on();
     tool(stage.scene.folder.path(), "sh", &["-c", "cp -r origin piped; rm piped/checkpoint; mkfifo piped/checkpoint"]);

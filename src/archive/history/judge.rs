@@ -272,7 +272,8 @@ impl History {
             let signed: Vec<_> = signed_by(signatures, *leaf, &keys, Kind::Document, origin, file).collect();
             let met = self.authority.judge(Role::Document, *leaf, &signed);
             if !is_late(*leaf) && met.is_met() {
-                self.documents.insert(name.clone(), LoggedDocument { leaf: *leaf, file: *file, signed });
+                let first = self.documents.get(name).map_or(*leaf, |before| before.first);
+                self.documents.insert(name.clone(), LoggedDocument { leaf: *leaf, first, file: *file, signed });
             } else {
                 self.void.push((*leaf, format!("a document that does not count: {}", met.reason())));
             }

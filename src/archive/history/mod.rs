@@ -166,6 +166,8 @@ pub struct LoggedStatement {
 pub struct LoggedDocument {
     /// Its leaf.
     pub leaf: LeafIndex,
+    /// The leaf of the first document of its name that counts.
+    pub first: LeafIndex,
     /// Its digest.
     pub file: Digest,
     /// Its good signatures.
