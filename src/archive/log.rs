@@ -177,7 +177,15 @@ impl<'a> Log<'a> {
         let mut tiles = Vec::new();
         let mut entries = match self.size % TILE_WIDTH {
             0 => Vec::new(),
-            _ => self.read_entries(self.size / TILE_WIDTH)?,
+            _ => {
+                // They go into the next tile, under a head that is signed anew.
+                let (number, entries) = (self.size / TILE_WIDTH, self.read_entries(self.size / TILE_WIDTH)?);
+                let hashes = self.tile(0, number)?;
+                if !entries.iter().map(|entry| merkle::leaf_hash(entry)).eq(hashes.iter().copied()) {
+                    return Err(broken("the last tile of leaves is not what its hashes say"));
+                }
+                entries
+            }
         };
         entries.extend_from_slice(leaves);
         for (tile, entries) in Tile::at(Holds::Entries, self.size, size).zip(entries.chunks(TILE_WIDTH as usize)) {

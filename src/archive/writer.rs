@@ -250,7 +250,6 @@ impl<'a> Writer<'a> {
             }
             self.finish(&claim)?;
         }
-        self.take_back()?;
         if let Some(signed) = self.read_signed(layout::SIGNED)?.filter(|signed| *signed != self.checkpoint) {
             let (signed, found) = (signed.size, self.checkpoint.size);
             return Err(Error::Refused(format!(
@@ -259,6 +258,8 @@ impl<'a> Writer<'a> {
                 layout::SIGNED
             )));
         }
+        // Only where the state is that of the archive: in a copy of before, what an intent names may have been logged since.
+        self.take_back()?;
         self.log().root(self.checkpoint.size).map(|_| ())
     }
 

@@ -207,8 +207,8 @@ fn show(library: &Path, args: &ShowArgs, ui: &Ui) -> Result<Answer, Failure> {
             ui.print_row(&[index.to_string(), leaf.trim_end().replace('\n', " ")])?;
         }
     }
-    // The leaves lead to it, or the archive would not be open.
-    let whole = log.root(checkpoint.size).is_ok();
+    let all = opened.archive.knowing_nothing();
+    let whole = log.root(checkpoint.size).is_ok() && all.vouched(&opened.pin, ui.run()).is_ok();
     let extends = args.extends.as_ref().map(|path| extends(&opened, path)).transpose()?;
     if ui.json {
         let (origin, root) = (checkpoint.origin.as_str(), checkpoint.root.to_string());

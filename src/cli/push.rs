@@ -58,7 +58,11 @@ pub(super) fn run(args: &PushArgs, ui: &Ui) -> Result<Answer, Failure> {
         return bundle(args, &remote, ui);
     }
     let opened = open_any(&args.library, &args.read, ui)?;
-    let done = push(&opened.archive, &opened.vouched, &remote, ui.run())?;
+    let done = {
+        let archive = opened.archive.knowing_nothing();
+        let vouched = archive.vouched(&opened.pin, ui.run())?;
+        push(&archive, &vouched, &remote, ui.run())?
+    };
     ui.finish();
     if !done.guarded {
         ui.say("warning: this bucket has no conditional writes: keep to one publisher");

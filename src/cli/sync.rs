@@ -126,7 +126,7 @@ pub(super) fn run(args: &SyncArgs, ui: &Ui) -> Result<Answer, Failure> {
 fn once(args: &SyncArgs, mirror: &Store, origins: &[Store], pace: &Clock, ui: &Ui) -> Result<Answer, Failure> {
     let (name, claimed) = named(args, mirror, origins, ui)?;
     let pin = keyring::pin(args.read.trust(), false, &name, &claimed, ui)?;
-    let (who, known) = (super::archive::who(), keyring::known(&name, ui));
+    let who = super::archive::who();
     let options = SyncOptions {
         origins,
         name: &name,
@@ -137,7 +137,6 @@ fn once(args: &SyncArgs, mirror: &Store, origins: &[Store], pace: &Clock, ui: &U
         grace: args.grace,
         unwitnessed: args.unwitnessed,
         delete: args.delete,
-        known: known.as_deref(),
         seen: &|vouched, log| {
             heads::check(&vouched.checkpoint.origin.to_string(), log, vouched, args.read.older(), ui)
                 .map_err(|failure| failure.words())

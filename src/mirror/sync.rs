@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::num::NonZeroUsize;
-use std::path::Path;
 
 use crate::archive::history::{LoggedBundle, Papers, total};
 use crate::archive::{self, Archive, History, Lock, Log, Pin, Vouched, layout};
@@ -65,8 +64,6 @@ pub struct SyncOptions<'a> {
     pub unwitnessed: bool,
     /// Whether files among the bundles that the log does not have are removed.
     pub delete: bool,
-    /// Where it is kept what the leaves of this log said, so that they are read once.
-    pub known: Option<&'a Path>,
     /// Whether a new state of the log goes together with what was seen of it elsewhere; says why not.
     pub seen: Seen<'a>,
     /// Who writes, for the lock.
@@ -432,8 +429,7 @@ impl<'a> Work<'a> {
     pub(super) fn vouched(&self, head: &Head<'_>, held: &Held, staged: &Store) -> Result<Vouched, archive::Error> {
         let under = self.under(held, staged);
         let new = &head.head.checkpoint;
-        let known = self.options.known.filter(|_| !self.options.dry_run);
-        let mut log = Log::over(&under, staged, new.size).signed(new.root).knowing(known);
+        let mut log = Log::over(&under, staged, new.size).signed(new.root);
         // What is held has gone on from the pinned policy already: an origin cannot take that back.
         let papers: [&Store; 2] = [self.mirror, head.store];
         head.head.clone().vouched(&mut log, self.options.name, self.options.pin, &papers as &dyn Papers, self.run)

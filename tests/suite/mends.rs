@@ -56,7 +56,6 @@ fn synced(archive: &Archive, mirror: &Store, dry_run: bool) -> Result<SyncReport
         grace: 14,
         unwitnessed: false,
         delete: false,
-        known: None,
         seen: &|_, _| Ok(()),
         who: "test",
         pace: &NoTime,

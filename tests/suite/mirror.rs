@@ -172,7 +172,6 @@ impl Stage {
             grace: 14,
             unwitnessed: false,
             delete: false,
-            known: None,
             seen: &|_, _| Ok(()),
             who: "test",
             pace: &NoTime,

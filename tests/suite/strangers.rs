@@ -187,3 +187,38 @@ fn signatures_of_strangers_on_a_checkpoint_leave_a_mirror_room_for_its_own() {
         assert!(note.cosigned(&by).unwrap().is_some());
     }
 }
+
+#[test]
+fn what_is_known_of_a_log_hides_no_damage_from_who_vouches_for_it_to_others() {
+    let scene = Scene::with_key();
+    for n in 0..257 {
+        scene.write(&format!("in/a{n}.txt"), format!("text {n}\n"));
+    }
+    scene.expect(0, &["key", "new", "--no-passphrase", "--output", "w"]);
+    scene.expect(0, &["init", "--no-passphrase", "--origin", "example.org/library", "library"]);
+    scene.expect(0, &["pack", "--quiet", "--into", "library", "--bundle-size", "1", "in"]);
+    scene.expect(0, &["sync", "library", "mirror"]);
+    scene.expect(0, &["list", "--quiet", "mirror"]);
+    assert_eq!(fs::read_dir(scene.path("config/leaves")).unwrap().count(), 1);
+    let damage = |place: &str| {
+        tool(
+            scene.folder.path(),
+            "sh",
+            &["-c", &format!("printf x | dd of={place} bs=1 seek=300 conv=notrunc status=none")],
+        )
+    };
+    damage("mirror/tile/entries/000");
+    let cosign = ["cosign", "--as", "w.example", "--secret", "w.key", "mirror"];
+    for verb in [&["log", "mirror"][..], &cosign, &["verify", "mirror"]] {
+        assert_eq!(scene.run(verb).code, 1, "{verb:?}");
+    }
+    // The next sync mends it, be there something new or not.
+    scene.expect(0, &["sync", "library", "mirror"]);
+    scene.expect(0, &["verify", "mirror"]);
+    scene.expect(0, &cosign);
+    // The last tile goes into the next one: what is damaged there is not signed.
+    damage("library/tile/entries/001.p/1");
+    scene.write("in/more.txt", "more\n");
+    let said = scene.expect(1, &["pack", "--into", "library", "in"]);
+    assert!(said.stderr.contains("the log is damaged"), "{}", said.stderr);
+}

@@ -148,7 +148,6 @@ impl Play {
             grace: 14,
             unwitnessed: false,
             delete: false,
-            known: None,
             seen: &|_, _| Ok(()),
             who: "test",
             pace: &NoTime,
