@@ -76,7 +76,14 @@ impl Head {
     /// # Errors
     /// Where it is not there, malformed, of another archive, or not signed by a key that the pin leads to.
     pub fn read(store: &Store, origin: &Origin, pin: &Pin) -> Result<Self, Error> {
-        let note = Note::parse(&store.read(checkpoint::NAME, MAX_CHECKPOINT_BYTES)?)?;
+        Self::signed(Note::parse(&store.read(checkpoint::NAME, MAX_CHECKPOINT_BYTES)?)?, store, origin, pin)
+    }
+
+    /// Checks a checkpoint's note by the keys that the pin leads to, by way of the policies in a store.
+    ///
+    /// # Errors
+    /// As [`Head::read`].
+    pub(crate) fn signed(note: Note, store: &Store, origin: &Origin, pin: &Pin) -> Result<Self, Error> {
         // What is vouched for itself is asked first: most often that is all.
         match Self::of(note.clone(), origin, &pin.log_keys()) {
             Err(Error::Keys(keys::Error::NoteUnsigned { .. })) => {

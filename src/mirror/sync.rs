@@ -155,7 +155,7 @@ pub fn sync(mirror: &Store, options: &SyncOptions<'_>, run: Run<'_>) -> Result<S
     if !options.dry_run {
         finish_giving_way(mirror, options.name)?;
     }
-    let held = Held::read(mirror, options.name)?;
+    let held = Held::read(mirror, options.name, options.pin)?;
     if !options.dry_run {
         finish(mirror, &held)?;
     }
@@ -203,20 +203,24 @@ impl Held {
         Log::new(mirror, self.checkpoint.size).signed(self.checkpoint.root)
     }
 
-    /// Reads what a mirror holds; its own checkpoint was checked when it was put there.
+    /// Reads what a mirror holds: the one kept apart from what is served, which outlives an overwritten checkpoint, else that. One that the log's
+    /// keys have not signed, on a damaged disk or one that others have written to, is not held.
     ///
     /// # Errors
-    /// Where it cannot be read or is malformed.
-    pub fn read(mirror: &Store, name: &Origin) -> Result<Self, Error> {
+    /// Where it cannot be read.
+    pub fn read(mirror: &Store, name: &Origin, pin: &Pin) -> Result<Self, Error> {
         let has_checkpoint = mirror.exists(layout::HELD) || mirror.exists(checkpoint::NAME);
         if !mirror.exists(layout::HEADER) || (mirror.exists(layout::BEGUN) && !has_checkpoint) {
             return Ok(Self::none(name));
         }
-        // The one kept apart from what is served outlives an overwritten checkpoint.
-        let place = if mirror.exists(layout::HELD) { layout::HELD } else { checkpoint::NAME };
-        let note = Note::parse(&mirror.read(place, MAX_CHECKPOINT_BYTES)?)?;
-        let checkpoint = crate::archive::read_checkpoint(note.text(), name)?;
-        Ok(Self { checkpoint, note: Some(note) })
+        for place in [layout::HELD, checkpoint::NAME].into_iter().filter(|place| mirror.exists(place)) {
+            let note = Note::parse(&mirror.read(place, MAX_CHECKPOINT_BYTES)?);
+            let signed = note.ok().and_then(|note| archive::Head::signed(note, mirror, name, pin).ok());
+            if let Some(archive::Head { checkpoint, note }) = signed {
+                return Ok(Self { checkpoint, note: Some(note) });
+            }
+        }
+        Ok(Self::none(name))
     }
 }
 
@@ -312,15 +316,14 @@ impl<'a> Work<'a> {
         let staged = Store::new(&staged);
         let none = Held::none(self.options.name);
         let (mut other, mut from) = (head.other, if head.other || self.is_damaged(held) { &none } else { held });
-        match self
-            .stage(head, from, &staged)
-            .and_then(|()| if other { Ok(()) } else { self.extends(head, held, &staged) })
-        {
-            Err(Error::Fork { .. }) if self.gives_way(head, held)? => {
-                (other, from) = (true, &none);
-                self.stage(head, from, &staged)?;
+        loop {
+            let extends = |()| if other { Ok(()) } else { self.extends(head, held, &staged) };
+            match self.stage(head, from, &staged).and_then(extends) {
+                // What is held cannot be gone on from: all of it is read anew.
+                Err(Error::Archive(archive::Error::Log(_))) if from.note.is_some() => from = &none,
+                Err(Error::Fork { .. }) if !other && self.gives_way(head, held)? => (other, from) = (true, &none),
+                done => break done?,
             }
-            done => done?,
         }
         let mut vouched = match self.vouched(head, from, &staged) {
             // What is held was shown to be whole but for its leaves: they are read anew.
