@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
@@ -56,6 +57,10 @@ impl Lock {
                 return Err(Error::Busy { by: by.trim().to_owned() });
             }
             Err(errno) => return Err(failed(errno.into())),
+        }
+        // What has another name too is also somebody else's file.
+        if file.metadata().map_err(failed)?.nlink() > 1 {
+            return Ok(Self { _file: file });
         }
         file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{who}")).map_err(failed)?;
         Ok(Self { _file: file })

@@ -106,6 +106,29 @@ impl<'a> Log<'a> {
         }
     }
 
+    /// Checks that each full tile of hashes is what the one above has of it.
+    ///
+    /// # Errors
+    /// Where it is not, or a tile cannot be read.
+    pub fn check_tiles(&mut self) -> Result<(), Error> {
+        for level in 0_u8.. {
+            let count = self.size.checked_shr(TILE_HEIGHT * u32::from(level)).unwrap_or(0);
+            if count == 0 {
+                break;
+            }
+            for number in 0..count.div_ceil(TILE_WIDTH) {
+                let above = match self.tile(level, number)? {
+                    row if row.len() == TILE_WIDTH as usize => top(row),
+                    _ => continue,
+                };
+                if self.tile(level + 1, number / TILE_WIDTH)?.get((number % TILE_WIDTH) as usize) != Some(&above) {
+                    return Err(broken("a tile of hashes is not what the one above has of it"));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Checks that all leaves lead to what was signed; `root` is what they lead to.
     ///
     /// # Errors

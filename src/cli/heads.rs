@@ -25,19 +25,39 @@ const MAX_VERSION_BYTES: u64 = 32;
 /// # Errors
 /// Where it is older, unless `older` says that this is meant, or of another history.
 pub(super) fn check(name: &str, log: &mut Log<'_>, vouched: &Vouched, older: bool, ui: &Ui) -> Result<(), Failure> {
+    compare(name, log, vouched, (older, true), ui)
+}
+
+/// Compares a head with the newest one that was seen, and keeps it where it is said to `remember` it; a head of which not all is at hand yet must not
+/// keep what is there from being read.
+///
+/// # Errors
+/// As [`check`].
+pub(super) fn compare(
+    name: &str,
+    log: &mut Log<'_>,
+    vouched: &Vouched,
+    (older, remember): (bool, bool),
+    ui: &Ui,
+) -> Result<(), Failure> {
     // Who has no place for them has seen none.
     let Ok(folder) = keyring::folder(ui) else { return Ok(()) };
     let now = &vouched.checkpoint;
     let places: Vec<PathBuf> = names(vouched).iter().map(|name| folder.join("heads").join(name)).collect();
     let heads: Vec<Option<Checkpoint>> = places.iter().map(|place| read(place, ui)).collect();
     let seen = places.iter().zip(&heads).filter_map(|(place, seen)| Some((place, seen.as_ref()?)));
-    let Some((place, seen)) = seen.max_by_key(|(_, seen)| seen.size) else { return keep(&places, vouched, ui) };
+    let Some((place, seen)) = seen.max_by_key(|(_, seen)| seen.size) else {
+        return if remember { keep(&places, vouched, ui) } else { Ok(()) };
+    };
     let is_other = now.size < seen.size || log.root(seen.size)? != seen.root;
     // Nothing comes after the leaf that closes an archive: who shows all up to it hides nothing.
     if now.size < seen.size && vouched.authority().closed_at().is_some_and(|closed| closed.0 < now.size) {
         return Ok(());
     }
     if is_other && gives_way(place, seen, vouched, ui) {
+        if !remember {
+            return Ok(());
+        }
         let before = disk::read_small(place, MAX_CHECKPOINT_BYTES, ui.run()).unwrap_or_default();
         let _ = disk::put(&place.with_extension("before"), &before, ui.run());
         ui.say(format!(
@@ -67,7 +87,8 @@ pub(super) fn check(name: &str, log: &mut Log<'_>, vouched: &Vouched, older: boo
         return Err(Failure::no(format!("{name}: its log and one that was seen here before are two histories"))
             .hint(format!("both checkpoints are kept: `vellum log compare {} {name}`", place.display())));
     }
-    if heads.iter().all(|seen| seen.as_ref() == Some(now)) { Ok(()) } else { keep(&places, vouched, ui) }
+    let known = heads.iter().all(|seen| seen.as_ref() == Some(now));
+    if known || !remember { Ok(()) } else { keep(&places, vouched, ui) }
 }
 
 /// P2: says whether the head that was seen gives way: only what the head of a newer policy covers binds.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use crate::collection::audit::check_log;
 use crate::format::checkpoint::Checkpoint;
 use crate::format::fork::Fork;
 use crate::keys::Note;
@@ -207,8 +208,8 @@ fn show(library: &Path, args: &ShowArgs, ui: &Ui) -> Result<Answer, Failure> {
             ui.print_row(&[index.to_string(), leaf.trim_end().replace('\n', " ")])?;
         }
     }
-    let all = opened.archive.knowing_nothing();
-    let whole = log.root(checkpoint.size).is_ok() && all.vouched(&opened.pin, ui.run()).is_ok();
+    let mut findings = Vec::new();
+    let whole = check_log(&opened.archive, checkpoint, &mut findings).is_ok() && findings.is_empty();
     let extends = args.extends.as_ref().map(|path| extends(&opened, path)).transpose()?;
     if ui.json {
         let (origin, root) = (checkpoint.origin.as_str(), checkpoint.root.to_string());

@@ -138,7 +138,7 @@ fn once(args: &SyncArgs, mirror: &Store, origins: &[Store], pace: &Clock, ui: &U
         unwitnessed: args.unwitnessed,
         delete: args.delete,
         seen: &|vouched, log| {
-            heads::check(&vouched.checkpoint.origin.to_string(), log, vouched, args.read.older(), ui)
+            heads::compare(vouched.checkpoint.origin.as_str(), log, vouched, (args.read.older(), false), ui)
                 .map_err(|failure| failure.words())
         },
         who: &who,
@@ -146,6 +146,10 @@ fn once(args: &SyncArgs, mirror: &Store, origins: &[Store], pace: &Clock, ui: &U
     };
     let report = sync(mirror, &options, ui.run())?;
     ui.finish();
+    if let Some(vouched) = report.vouched.as_ref().filter(|_| report.after != report.before) {
+        let archive = Archive::open(mirror.clone())?;
+        heads::check(&mirror.name(), &mut archive.log(&vouched.checkpoint), vouched, args.read.older(), ui)?;
+    }
     print(&report, mirror, args.dry_run, ui)?;
     Ok(Answer::Yes)
 }

@@ -81,7 +81,10 @@ pub fn audit(archive: &Archive, vouched: &Vouched, run: Run<'_>) -> Result<Audit
 }
 
 /// Checks that every tile is what the leaves make it, and that they lead to the root.
-fn check_log(archive: &Archive, checkpoint: &Checkpoint, findings: &mut Vec<Finding>) -> Result<(), Error> {
+///
+/// # Errors
+/// Where a tile cannot be read.
+pub fn check_log(archive: &Archive, checkpoint: &Checkpoint, findings: &mut Vec<Finding>) -> Result<(), Error> {
     let mut log = archive.log(checkpoint);
     for number in 0..log.tiles_of_entries() {
         let (first, entries) = log.entries_of(number)?;

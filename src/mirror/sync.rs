@@ -440,7 +440,8 @@ impl<'a> Work<'a> {
 
     /// Says whether the tiles of hashes that are held do not lead to their own checkpoint: then all of the log is read anew.
     fn is_damaged(&self, held: &Held) -> bool {
-        held.note.is_some() && held.log(self.mirror).root(held.checkpoint.size).is_err()
+        let mut log = held.log(self.mirror);
+        held.note.is_some() && log.root(held.checkpoint.size).and_then(|_| log.check_tiles()).is_err()
     }
 
     /// Checks that the log of a head, whose tiles are staged, goes on from what is held.

@@ -222,3 +222,28 @@ fn what_is_known_of_a_log_hides_no_damage_from_who_vouches_for_it_to_others() {
     let said = scene.expect(1, &["pack", "--into", "library", "in"]);
     assert!(said.stderr.contains("the log is damaged"), "{}", said.stderr);
 }
+
+#[test]
+fn a_sync_that_ends_early_or_only_looks_keeps_nobody_from_reading_what_is_there() {
+    let scene = library();
+    scene.expect(0, &["sync", "library", "mirror"]);
+    scene.write("in/notes/new.txt", "new\n");
+    scene.expect(0, &["pack", "--into", "library", "in"]);
+    scene.expect(0, &["sync", "--dry-run", "library", "mirror"]);
+    scene.expect(0, &["list", "mirror"]);
+    // An origin has the newer log, and withholds the bundle.
+    tool(scene.folder.path(), "sh", &["-c", "cp -r library partly; rm -r partly/bundles"]);
+    scene.expect(2, &["sync", "partly", "mirror"]);
+    scene.expect(0, &["list", "mirror"]);
+    scene.expect(0, &["verify", "mirror"]);
+    scene.expect(0, &["sync", "library", "mirror"]);
+}
+
+#[test]
+fn a_lock_that_is_somebody_elses_file_too_is_left_as_it_is() {
+    let scene = library();
+    fs::remove_file(scene.path("library/.vellum/state/lock")).unwrap();
+    fs::hard_link(scene.path("diary/today.txt"), scene.path("library/.vellum/state/lock")).unwrap();
+    scene.expect(0, &["reindex", "library"]);
+    is_untouched(&scene);
+}
