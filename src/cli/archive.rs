@@ -62,6 +62,11 @@ pub(super) fn open_any(path: &Path, read: &ReadArgs, ui: &Ui) -> Result<Opened, 
     open_with(path, read, Archive::vouched, ui)
 }
 
+/// As [`open_any`], having read all of its log, for who vouches for it to others.
+pub(super) fn open_whole(path: &Path, read: &ReadArgs, ui: &Ui) -> Result<Opened, Failure> {
+    open_with(path, read, |archive, pin, run| archive.knowing_nothing().vouched(pin, run), ui)
+}
+
 /// Opens an archive, whose leaves are read once here.
 fn open_knowing(store: Store, ui: &Ui) -> Result<Archive, Failure> {
     let archive = place::own_catalog(Archive::open(store)?, ui)?;

@@ -46,9 +46,8 @@ pub(super) fn compare(
     let places: Vec<PathBuf> = names(vouched).iter().map(|name| folder.join("heads").join(name)).collect();
     let heads: Vec<Option<Checkpoint>> = places.iter().map(|place| read(place, ui)).collect();
     let seen = places.iter().zip(&heads).filter_map(|(place, seen)| Some((place, seen.as_ref()?)));
-    let Some((place, seen)) = seen.max_by_key(|(_, seen)| seen.size) else {
-        return if remember { keep(&places, vouched, ui) } else { Ok(()) };
-    };
+    let keep = || if remember { keep(&places, vouched, ui) } else { Ok(()) };
+    let Some((place, seen)) = seen.max_by_key(|(_, seen)| seen.size) else { return keep() };
     let is_other = now.size < seen.size || log.root(seen.size)? != seen.root;
     // Nothing comes after the leaf that closes an archive: who shows all up to it hides nothing.
     if now.size < seen.size && vouched.authority().closed_at().is_some_and(|closed| closed.0 < now.size) {
@@ -63,7 +62,7 @@ pub(super) fn compare(
         ui.say(format!(
             "warning: {name}: by a newer version of the policy its log has taken the place of one that was seen before"
         ));
-        return keep(&places, vouched, ui);
+        return keep();
     }
     if now.size < seen.size {
         if older {
@@ -87,8 +86,7 @@ pub(super) fn compare(
         return Err(Failure::no(format!("{name}: its log and one that was seen here before are two histories"))
             .hint(format!("both checkpoints are kept: `vellum log compare {} {name}`", place.display())));
     }
-    let known = heads.iter().all(|seen| seen.as_ref() == Some(now));
-    if known || !remember { Ok(()) } else { keep(&places, vouched, ui) }
+    if heads.iter().all(|seen| seen.as_ref() == Some(now)) { Ok(()) } else { keep() }
 }
 
 /// P2: says whether the head that was seen gives way: only what the head of a newer policy covers binds.

@@ -10,7 +10,7 @@ use crate::archive::layout;
 use crate::mirror::push;
 use crate::store::{Condition, Failed, Remote};
 
-use super::archive::open_any;
+use super::archive::open_whole;
 use super::input::ReadArgs;
 use super::ui::{self, Ui};
 use super::{Answer, Failure, place};
@@ -57,12 +57,8 @@ pub(super) fn run(args: &PushArgs, ui: &Ui) -> Result<Answer, Failure> {
     if args.library.is_file() {
         return bundle(args, &remote, ui);
     }
-    let opened = open_any(&args.library, &args.read, ui)?;
-    let done = {
-        let archive = opened.archive.knowing_nothing();
-        let vouched = archive.vouched(&opened.pin, ui.run())?;
-        push(&archive, &vouched, &remote, ui.run())?
-    };
+    let opened = open_whole(&args.library, &args.read, ui)?;
+    let done = push(&opened.archive, &opened.vouched, &remote, ui.run())?;
     ui.finish();
     if !done.guarded {
         ui.say("warning: this bucket has no conditional writes: keep to one publisher");

@@ -316,28 +316,16 @@ impl<'a> Work<'a> {
         let staged = Store::new(&staged);
         let none = Held::none(self.options.name);
         let (mut other, mut from) = (head.other, if head.other || self.is_damaged(held) { &none } else { held });
-        loop {
+        let mut vouched = loop {
             let extends = |()| if other { Ok(()) } else { self.extends(head, held, &staged) };
-            match self.stage(head, from, &staged).and_then(extends) {
-                // What is held cannot be gone on from: all of it is read anew.
+            let staging = self.stage(head, from, &staged).and_then(extends);
+            match staging.and_then(|()| self.vouched(head, from, &staged)) {
+                // What is held is damaged and cannot be gone on from: all of it is read anew.
                 Err(Error::Archive(archive::Error::Log(_))) if from.note.is_some() => from = &none,
                 Err(Error::Fork { .. }) if !other && self.gives_way(head, held)? => (other, from) = (true, &none),
                 done => break done?,
             }
-        }
-        let mut vouched = match self.vouched(head, from, &staged) {
-            // What is held was shown to be whole but for its leaves: they are read anew.
-            Err(archive::Error::Log(_)) if from.note.is_some() => {
-                from = &none;
-                self.stage(head, from, &staged)?;
-                self.vouched(head, from, &staged)
-            }
-            done => done,
-        }
-        .map_err(|error| match error {
-            archive::Error::History(fault) => Error::History { origin: head.store.name(), fault },
-            other => other.into(),
-        })?;
+        };
         self.witnessed(head.store, &vouched)?;
         self.contradicted(head, &vouched, heads, (from, &staged))?;
         if vouched.checkpoint != held.checkpoint {
@@ -429,13 +417,17 @@ impl<'a> Work<'a> {
     }
 
     /// Folds the log of a head, whose new tiles are staged over those of what is held.
-    pub(super) fn vouched(&self, head: &Head<'_>, held: &Held, staged: &Store) -> Result<Vouched, archive::Error> {
+    pub(super) fn vouched(&self, head: &Head<'_>, held: &Held, staged: &Store) -> Result<Vouched, Error> {
         let under = self.under(held, staged);
         let new = &head.head.checkpoint;
         let mut log = Log::over(&under, staged, new.size).signed(new.root);
         // What is held has gone on from the pinned policy already: an origin cannot take that back.
         let papers: [&Store; 2] = [self.mirror, head.store];
-        head.head.clone().vouched(&mut log, self.options.name, self.options.pin, &papers as &dyn Papers, self.run)
+        let (name, pin) = (self.options.name, self.options.pin);
+        head.head.clone().vouched(&mut log, name, pin, &papers as &dyn Papers, self.run).map_err(|error| match error {
+            archive::Error::History(fault) => Error::History { origin: head.store.name(), fault },
+            other => other.into(),
+        })
     }
 
     /// Says whether the tiles of hashes that are held do not lead to their own checkpoint: then all of the log is read anew.

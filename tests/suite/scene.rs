@@ -79,6 +79,13 @@ impl Scene {
         said
     }
 
+    /// Expects that a verb says no, and why, and shows nothing.
+    pub fn refuses(&self, args: &[&str], why: &str) {
+        let said = self.expect(1, args);
+        assert!(said.stderr.contains(why), "{}", said.stderr);
+        assert_eq!(said.stdout, "", "{args:?}");
+    }
+
     /// Packs `input` and returns the bundle's path.
     pub fn pack(&self, input: &str) -> PathBuf {
         let said = self.expect(0, &["pack", "--quiet", "--output", "bundles", input]);

@@ -9,7 +9,7 @@ use crate::ids::{LeafIndex, Origin};
 use crate::keys::{Kind, PUBLIC_KEY_BYTES, PublicKey};
 use crate::pipeline::ordered;
 use crate::run::Run;
-use crate::trust::authority::Signed;
+use crate::trust::authority::{Authority, Signed};
 use crate::trust::logged;
 use crate::trust::policy::Role;
 
@@ -66,8 +66,7 @@ impl History {
 
     /// Checks the signatures of bundles that nobody has checked, by all keys that may count; says how many there were.
     fn check_signatures(&self, leaves: &mut Leaves, origin: &Origin, run: Run<'_>) -> Result<u64, Error> {
-        let keys: HashMap<[u8; PUBLIC_KEY_BYTES], PublicKey> =
-            self.authority.keys().into_iter().map(|trusted| (*trusted.key.as_bytes(), trusted.key)).collect();
+        let keys = keys_of(&self.authority);
         let mut unchecked = leaves.bundles.iter().zip(&mut leaves.carried).filter(|(_, carried)| {
             let mut signatures = carried.iter().flat_map(|carried| &carried.unchecked);
             signatures.any(|signature| keys.contains_key(&signature.key))
@@ -105,13 +104,12 @@ impl History {
 
     /// L3, L4: who has signed each bundle, by leaves that count.
     fn judge_bundles(&mut self, carried: Vec<Vec<Carried>>, is_late: &dyn Fn(LeafIndex) -> bool) {
-        let keys: HashSet<[u8; PUBLIC_KEY_BYTES]> =
-            self.authority.keys().into_iter().map(|trusted| *trusted.key.as_bytes()).collect();
+        let keys = keys_of(&self.authority);
         let signed_by = |carried: Vec<Carried>| -> Vec<Signed> {
             let in_time = carried.into_iter().filter(|carried| !is_late(carried.leaf));
             let signed =
                 in_time.flat_map(|Carried { leaf, good, .. }| good.into_iter().map(move |key| Signed { leaf, key }));
-            signed.filter(|signed| keys.contains(&signed.key)).collect()
+            signed.filter(|signed| keys.contains_key(&signed.key)).collect()
         };
         let signed = carried.into_iter().map(signed_by);
         for (at, (bundle, signed)) in self.bundles.iter_mut().zip(signed).enumerate() {
@@ -142,8 +140,7 @@ impl History {
         papers: &dyn Papers,
         is_late: &dyn Fn(LeafIndex) -> bool,
     ) -> Result<(), Error> {
-        let keys: HashMap<[u8; 32], PublicKey> =
-            self.authority.keys().into_iter().map(|trusted| (*trusted.key.as_bytes(), trusted.key)).collect();
+        let keys = keys_of(&self.authority);
         let mut seen = HashSet::new();
         for (leaf, digest, signatures) in logged {
             let mut void = |why: String| self.void.push((*leaf, why));
@@ -266,8 +263,7 @@ impl History {
         origin: &Origin,
         is_late: &dyn Fn(LeafIndex) -> bool,
     ) {
-        let keys: HashMap<[u8; 32], PublicKey> =
-            self.authority.keys().into_iter().map(|trusted| (*trusted.key.as_bytes(), trusted.key)).collect();
+        let keys = keys_of(&self.authority);
         for (leaf, name, file, signatures) in logged {
             let signed: Vec<_> = signed_by(signatures, *leaf, &keys, Kind::Document, origin, file).collect();
             let met = self.authority.judge(Role::Document, *leaf, &signed);
@@ -279,6 +275,11 @@ impl History {
             }
         }
     }
+}
+
+/// Returns the keys that may count, by their bytes.
+fn keys_of(authority: &Authority) -> HashMap<[u8; PUBLIC_KEY_BYTES], PublicKey> {
+    authority.keys().into_iter().map(|trusted| (*trusted.key.as_bytes(), trusted.key)).collect()
 }
 
 /// Returns the signatures that are good and by a key that may count.
